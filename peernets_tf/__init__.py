@@ -1,0 +1,13 @@
+"""PeerNets for TensorFlow and Keras."""
+
+from peernets_tf.layers.nearest_neighbors import nearest_neighbors
+from peernets_tf.layers.peer_regularization import PeerRegularization
+from peernets_tf.peers import monte_carlo, set_peers
+
+__all__ = [
+    "PeerRegularization",
+    "monte_carlo",
+    "nearest_neighbors",
+    "set_peers",
+]
+__version__ = "0.1.0"

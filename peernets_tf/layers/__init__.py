@@ -1,0 +1,1 @@
+"""Keras layers: Peer Regularization and the exact neighbour search it needs."""

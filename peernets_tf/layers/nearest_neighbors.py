@@ -1,0 +1,153 @@
+"""Exact K nearest neighbours by cosine similarity, without the whole matrix.
+
+The K best keys of a query lie in the at most K blocks of keys whose maxima are
+largest. So each chunk of queries is compared with all keys, the similarities
+are cut into contiguous blocks, and `top_k` looks first at the maxima of the
+blocks and then only inside the K best of them. The similarities of one chunk
+stay in cache and are the only large array that is ever held.
+"""
+
+import functools
+
+import keras
+from keras import ops
+
+# Keys in one block. The two `top_k` calls see N / 32 and 32 K values of a row;
+# measured on CPU, 32 is within 15 % of the best block for every N that the
+# paper's networks have.
+_BLOCK_SIZE = 32
+# Similarities held for one chunk of queries: 2**20 float32 values, 4 MiB, stay
+# in the caches of a CPU. A GPU wants longer kernels.
+_CHUNK_VALUES = {"cpu": 2**20, "gpu": 2**27}
+# Lower than any cosine.
+_UNREACHABLE = -3.0
+
+
+def nearest_neighbors(queries, keys, k, epsilon=1e-6):
+    """Finds the `k` keys with the largest cosine similarity to each query.
+
+    The search is exact up to the rounding of float32, and ties go to the key
+    with the lower index. No gradient flows through the choice. Source: Section
+    3 and 4.1 of the PeerNets paper.
+
+    Args:
+        queries: float tensor of shape `(Q, C)`.
+        keys: float tensor of shape `(N, C)`.
+        k: int, neighbours for each query, `1 <= k <= N`.
+        epsilon: float, the smallest norm that a vector is divided by: the
+            cosine of an all-zero vector is 0 and not NaN.
+
+    Returns:
+        int32 tensor of shape `(Q, k)`: row indices into `keys`, best first.
+
+    Raises:
+        ValueError: if `k` is not between 1 and N, or the shapes do not match.
+    """
+    queries = ops.convert_to_tensor(queries)
+    keys = ops.convert_to_tensor(keys)
+    if len(queries.shape) != 2 or len(keys.shape) != 2 or (
+        queries.shape[1] != keys.shape[1]
+    ):
+        raise ValueError(
+            "`queries` and `keys` must have shapes (Q, C) and (N, C). Received: "
+            f"queries.shape={queries.shape}, keys.shape={keys.shape}"
+        )
+    if k < 1 or (keys.shape[0] is not None and k > keys.shape[0]):
+        raise ValueError(
+            "`k` must be between 1 and the number of keys (the pixels of all "
+            f"peers). Received: k={k}, keys.shape={keys.shape}"
+        )
+    return _compiled_search()(queries, keys, k=int(k), epsilon=float(epsilon))
+
+
+@functools.cache
+def _compiled_search():
+    """Traces the search once a shape, so that eager callers are fast too."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(_search, autograph=False)
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.jit(_search, static_argnames=("k", "epsilon"))
+    return _search
+
+
+def _search(queries, keys, *, k, epsilon):
+    queries = _normalize(queries, epsilon)
+    keys = _normalize(keys, epsilon)
+    num_queries, num_keys = ops.shape(queries)[0], ops.shape(keys)[0]
+    # Both sides are padded, to whole chunks and to at least k whole blocks. A
+    # constant coordinate puts the padding keys out of reach.
+    chunk_size = _chunk_size(num_keys)
+    query_padding = -num_queries % chunk_size
+    missing_blocks = k - (num_keys + _BLOCK_SIZE - 1) // _BLOCK_SIZE
+    key_padding = -num_keys % _BLOCK_SIZE + _BLOCK_SIZE * _at_least(
+        missing_blocks, 0
+    )
+    if not (isinstance(key_padding, int) and key_padding == 0):
+        queries = ops.pad(queries, [[0, 0], [0, 1]], constant_values=1.0)
+        keys = ops.pad(keys, [[0, 0], [0, 1]], constant_values=0.0)
+        padding = ops.ones((key_padding, keys.shape[1])) * ops.one_hot(
+            keys.shape[1] - 1, keys.shape[1]
+        )
+        keys = ops.concatenate([keys, _UNREACHABLE * padding], axis=0)
+    num_channels = queries.shape[1]
+    if not (isinstance(query_padding, int) and query_padding == 0):
+        queries = ops.concatenate(
+            [queries, ops.zeros((query_padding, num_channels))], axis=0
+        )
+    chunks = ops.reshape(queries, (-1, chunk_size, num_channels))
+    transposed_keys = ops.transpose(keys)
+    indices = ops.map(
+        lambda chunk: _search_chunk(chunk, transposed_keys, k), chunks
+    )
+    return ops.reshape(indices, (-1, k))[:num_queries]
+
+
+def _search_chunk(queries, transposed_keys, k):
+    """Searches one chunk: `(q, C)` and `(C, N)` to indices `(q, k)`."""
+    num_queries = ops.shape(queries)[0]
+    similarity = ops.reshape(
+        ops.matmul(queries, transposed_keys), (num_queries, -1, _BLOCK_SIZE)
+    )
+    _, blocks = ops.top_k(ops.max(similarity, axis=2), k)
+    # In the order of their indices, so that ties go to the lower index.
+    blocks = ops.sort(blocks, axis=1)
+    candidates = ops.reshape(
+        _take_from_rows(similarity, blocks), (num_queries, k * _BLOCK_SIZE)
+    )
+    _, places = ops.top_k(candidates, k)
+    best_blocks = _take_from_rows(blocks, places // _BLOCK_SIZE)
+    return best_blocks * _BLOCK_SIZE + places % _BLOCK_SIZE
+
+
+def _take_from_rows(values, columns):
+    """`values[i, columns[i, j]]` for values `(q, n, ...)`, columns `(q, j)`."""
+    num_rows, row_length = ops.shape(values)[:2]
+    starts = ops.arange(num_rows, dtype="int32")[:, None] * row_length
+    flat = ops.reshape(values, (-1, *values.shape[2:]))
+    return ops.take(flat, starts + columns, axis=0)
+
+
+def _normalize(vectors, epsilon):
+    vectors = ops.stop_gradient(ops.cast(vectors, "float32"))
+    norms = ops.norm(vectors, axis=1, keepdims=True)
+    return vectors / ops.maximum(norms, epsilon)
+
+
+def _chunk_size(num_keys):
+    return _at_least(_CHUNK_VALUES[_device_kind()] // num_keys, 16)
+
+
+def _at_least(value, minimum):
+    if isinstance(value, int):
+        return max(value, minimum)
+    return ops.maximum(value, minimum)
+
+
+@functools.cache
+def _device_kind():
+    names = keras.distribution.list_devices()
+    return "gpu" if any("gpu" in n or "cuda" in n for n in names) else "cpu"

@@ -1,0 +1,62 @@
+"""The paper's networks and their baselines, by name."""
+
+from peernets_tf.models.lenet5 import lenet5
+from peernets_tf.models.resnet import resnet
+
+_WIDTHS = {"": (16, 32, 64), "_v2": (16, 64, 128)}
+_RESNETS = {
+    f"resnet{depth}{suffix}": (depth, widths)
+    for depth in (32, 110)
+    for suffix, widths in _WIDTHS.items()
+}
+MODEL_NAMES = tuple(
+    prefix + name
+    for name in ("lenet5", *_RESNETS)
+    for prefix in ("", "pr_")
+)
+
+
+def build(name, input_shape, num_classes, *, mean=0.0, variance=1.0, l2=0.0, seed=0):
+    """Builds one of the paper's networks.
+
+    Args:
+        name: str, one of `MODEL_NAMES`; `pr_` marks a PeerNet.
+        input_shape: tuple `(H, W, C)` of the images.
+        num_classes: int, the number of logits.
+        mean: float or one float a channel, subtracted from the images.
+        variance: float or one float a channel; its root divides the images.
+        l2: float, the weight of half the sum of squares of all kernels in the
+            loss (the gradient is `l2 * kernel`).
+        seed: int, the seed of the dropouts in PeerRegularization layers.
+
+    Returns:
+        A `keras.Model` from float images `(B, H, W, C)` in [0, 1] to logits
+        `(B, num_classes)`.
+
+    Raises:
+        ValueError: if there is no such model.
+    """
+    if name not in MODEL_NAMES:
+        raise ValueError(
+            f"Unknown model. Choose one of {', '.join(MODEL_NAMES)}. "
+            f"Received: {name}"
+        )
+    base = name.removeprefix("pr_")
+    options = {
+        "mean": mean,
+        "variance": variance,
+        "l2": l2,
+        "peer_regularization": name != base,
+        "seed": seed,
+    }
+    if base == "lenet5":
+        return lenet5(input_shape, num_classes, **options)
+    depth, widths = _RESNETS[base]
+    return resnet(
+        input_shape,
+        num_classes,
+        depth=depth,
+        widths=widths,
+        name=name,
+        **options,
+    )

@@ -1,0 +1,52 @@
+"""LeNet-5 and PR-LeNet-5 (Section 4.2 and Figure 2, top)."""
+
+import keras
+
+from peernets_tf.layers.peer_regularization import PeerRegularization
+
+
+def lenet5(
+    input_shape, num_classes, *, mean, variance, l2, peer_regularization, seed
+):
+    """Builds LeNet-5 with widths 6, 16, 120 and 84, or its PeerNet.
+
+    PeerRegularization stands after each convolution and its ReLU, before each
+    max-pooling. See `peernets_tf.models.build` for the arguments.
+    """
+
+    def regularizer():
+        return keras.regularizers.L2(l2 / 2) if l2 else None
+
+    def convolution(x, filters, padding, block):
+        x = keras.layers.Conv2D(
+            filters,
+            5,
+            padding=padding,
+            activation="relu",
+            kernel_regularizer=regularizer(),
+            name=f"conv{block}",
+        )(x)
+        if peer_regularization:
+            x = PeerRegularization(seed=seed + block, name=f"peers{block}")(x)
+        return keras.layers.MaxPooling2D(2, name=f"pool{block}")(x)
+
+    def dense(x, units, activation, name):
+        return keras.layers.Dense(
+            units,
+            activation=activation,
+            kernel_regularizer=regularizer(),
+            name=name,
+        )(x)
+
+    inputs = keras.Input(input_shape, name="images")
+    x = keras.layers.Normalization(
+        mean=mean, variance=variance, name="normalization"
+    )(inputs)
+    x = convolution(x, 6, "same", 1)
+    x = convolution(x, 16, "valid", 2)
+    x = keras.layers.Flatten(name="flatten")(x)
+    x = dense(x, 120, "relu", "dense1")
+    x = dense(x, 84, "relu", "dense2")
+    logits = dense(x, num_classes, None, "logits")
+    name = "pr_lenet5" if peer_regularization else "lenet5"
+    return keras.Model(inputs, logits, name=name)

@@ -1,0 +1,171 @@
+"""Graphs of peers: drawing them, storing them in a model, averaging over them."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from peernets_tf.layers.peer_regularization import PeerRegularization
+
+
+def draw_peers(images, num_peers, num_graphs=1, seed=0):
+    """Draws graphs of peers uniformly, without repeats inside a graph.
+
+    Args:
+        images: array of shape `(N', H, W, C)`, the training images.
+        num_peers: int, N, the images of one graph.
+        num_graphs: int, M, the graphs (the Monte Carlo runs of Section 4.1).
+        seed: int or sequence of ints, the seed of the draw.
+
+    Returns:
+        Array of shape `(M, N, H, W, C)`.
+
+    Raises:
+        ValueError: if `num_peers` is not between 1 and N', or `num_graphs` is
+            less than 1.
+    """
+    if not 1 <= num_peers <= len(images):
+        raise ValueError(
+            "`num_peers` must be between 1 and the number of training images, "
+            f"{len(images)}. Received: num_peers={num_peers}"
+        )
+    if num_graphs < 1:
+        raise ValueError(
+            "`num_graphs` must be at least 1. Received: "
+            f"num_graphs={num_graphs}"
+        )
+    rng = np.random.default_rng(seed)
+    return np.stack(
+        [
+            images[rng.choice(len(images), num_peers, replace=False)]
+            for _ in range(num_graphs)
+        ]
+    )
+
+
+def set_peers(model, images):
+    """Stores the peers that a model's PeerRegularization layers use.
+
+    The N images of a graph go through the model as one batch, in inference
+    mode, as each other's peers, and every PeerRegularization layer stores the
+    features that reach it. Source: Section 4.1, Testing; the peers' own deeper
+    features are this project's choice.
+
+    Args:
+        model: a built Keras model that holds PeerRegularization layers.
+        images: float array of shape `(N, H, W, C)`, one graph, or
+            `(M, N, H, W, C)`, M graphs, with the range that the model takes.
+
+    Raises:
+        ValueError: if the model holds no PeerRegularization layer, calls one
+            more than once, or `images` has another rank.
+    """
+    layers = peer_layers(model)
+    if not layers:
+        raise ValueError(
+            "The model holds no PeerRegularization layer, so it takes no peers. "
+            f"Received: model={model.name}"
+        )
+    if len(images.shape) == 4:
+        images = images[None]
+    if len(images.shape) != 5:
+        raise ValueError(
+            "`images` must have shape (N, H, W, C) or (M, N, H, W, C). "
+            f"Received: images.shape={tuple(images.shape)}"
+        )
+    graphs = [_capture_features(model, layers, graph) for graph in images]
+    made_anew = [
+        layer.set_peers(np.stack([graph[i] for graph in graphs]))
+        for i, layer in enumerate(layers)
+    ]
+    if any(made_anew):
+        # Functions that Keras compiled hold the old variables.
+        for name in ("train_function", "test_function", "predict_function"):
+            setattr(model, name, None)
+
+
+def monte_carlo(model):
+    """Returns a model whose logits are the mean over all stored graphs.
+
+    Source: Section 4.1, "a Monte Carlo sampling over M forward passes". The
+    returned model shares the layers of `model`. Call it again after storing
+    another number of graphs.
+
+    Args:
+        model: a Keras model whose PeerRegularization layers hold M graphs. A
+            model without such layers is averaged over one pass.
+
+    Returns:
+        A `keras.Model` from images `(B, H, W, C)` to mean logits `(B, classes)`.
+    """
+    return MonteCarlo(model, name=f"monte_carlo_{model.name}")
+
+
+@keras.saving.register_keras_serializable(package="peernets_tf")
+class MonteCarlo(keras.Model):
+    """The mean of a model's outputs over its M stored graphs of peers."""
+
+    def __init__(self, model, **kwargs):
+        super().__init__(**kwargs)
+        self.model = model
+
+    def call(self, inputs):
+        layers = peer_layers(self.model)
+        if not layers:
+            return self.model(inputs, training=False)
+        if layers[0].peers is None:
+            raise ValueError(
+                "The model has no peers. Call peernets_tf.set_peers(model, "
+                "images) before monte_carlo(model)."
+            )
+
+        def logits_with_graph(graph):
+            for layer in layers:
+                layer.graph = graph
+            try:
+                return self.model(inputs, training=False)
+            finally:
+                for layer in layers:
+                    layer.graph = 0
+
+        graphs = ops.arange(layers[0].peers.shape[0], dtype="int32")
+        return ops.mean(ops.map(logits_with_graph, graphs), axis=0)
+
+    def get_config(self):
+        model = keras.saving.serialize_keras_object(self.model)
+        return {**super().get_config(), "model": model}
+
+    @classmethod
+    def from_config(cls, config):
+        model = keras.saving.deserialize_keras_object(config.pop("model"))
+        return cls(model, **config)
+
+
+def peer_layers(model):
+    """Returns the PeerRegularization layers of a model, nested ones too."""
+    # Keras's own trainer and savers walk a model with this method; its public
+    # `layers` would miss the layers inside other layers.
+    return [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, PeerRegularization)
+    ]
+
+
+def _capture_features(model, layers, images):
+    """Returns what reaches each layer when `images` are their own graph."""
+    for layer in layers:
+        layer.captured_inputs = []
+    try:
+        model(ops.convert_to_tensor(images), training=False)
+        captured = [layer.captured_inputs for layer in layers]
+    finally:
+        for layer in layers:
+            layer.captured_inputs = None
+    for layer, inputs in zip(layers, captured):
+        if len(inputs) != 1:
+            raise ValueError(
+                "set_peers needs each PeerRegularization layer to be called "
+                f"once in the model; '{layer.name}' was called {len(inputs)} "
+                "times. Make one layer for each place."
+            )
+    return [ops.convert_to_numpy(inputs[0]) for inputs in captured]

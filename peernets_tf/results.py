@@ -1,0 +1,163 @@
+"""Records of runs: JSON files from which every table and figure is made."""
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+
+import keras
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingResult:
+    """What one training reached.
+
+    Attributes:
+        model: str, the model's name.
+        weights_sha256: str, the hash of all its variables, peers included.
+        dataset: str, the data set's name.
+        train_size: int, training images.
+        test_size: int, test images.
+        correct: int, test images classified correctly, with logits averaged
+            over all graphs.
+        num_peers: int, N, the images of a graph, 0 for a model without peers.
+        num_graphs: int, M, the graphs, 0 for a model without peers.
+        peers_seed: list of ints, the seed of the graphs.
+        history: list of dicts, one an epoch: loss, accuracy, val_accuracy, ...
+        seed: int, the seed of the command.
+        flags: dict of str, the command's flags that differ from their
+            defaults.
+        command: str, what reproduces the run.
+        commit: str, the version of the code.
+        versions: dict of str, of the packages that matter.
+        device: str, what it ran on.
+        seconds: float, the time of training, interruptions left out.
+    """
+
+    model: str
+    weights_sha256: str
+    dataset: str
+    train_size: int
+    test_size: int
+    correct: int
+    num_peers: int
+    num_graphs: int
+    peers_seed: list
+    history: list
+    seed: int
+    flags: dict
+    command: str
+    commit: str
+    versions: dict
+    device: str
+    seconds: float
+
+    @property
+    def accuracy(self):
+        """Test accuracy in [0, 1]."""
+        return self.correct / self.test_size
+
+
+def write_json(result, path):
+    """Writes a record, whole or not at all."""
+    with atomic_file(path) as temporary:
+        with open(temporary, "w", encoding="utf-8") as file:
+            json.dump(dataclasses.asdict(result), file, indent=2)
+            file.write("\n")
+
+
+def read_json(path):
+    """Reads a `TrainingResult`.
+
+    Raises:
+        ValueError: if the file is not such a record.
+    """
+    with open(path, encoding="utf-8") as file:
+        try:
+            return TrainingResult(**json.load(file))
+        except (TypeError, json.JSONDecodeError) as error:
+            raise ValueError(
+                f"{path} is not a record of a training: {error}"
+            ) from error
+
+
+class atomic_file:
+    """A context whose file appears at `path` whole, or not at all.
+
+    Yields the temporary path to write to; on success it takes the place of
+    `path`, on failure it is removed.
+    """
+
+    def __init__(self, path):
+        self._path = path
+        head, tail = os.path.split(path)
+        # The same ending, because Keras chooses a format by it.
+        self._temporary = os.path.join(head, f".writing.{tail}")
+
+    def __enter__(self):
+        return self._temporary
+
+    def __exit__(self, kind, error, traceback):
+        if kind is None:
+            with open(self._temporary, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(self._temporary, self._path)
+        elif os.path.exists(self._temporary):
+            os.remove(self._temporary)
+
+
+def weights_sha256(model):
+    """Returns the SHA-256 of a model's weights, in their order."""
+    digest = hashlib.sha256()
+    for weight in model.weights:
+        array = np.ascontiguousarray(keras.ops.convert_to_numpy(weight))
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def environment():
+    """Returns the fields `commit`, `versions` and `device` of a record."""
+    packages = ("keras", "numpy", "tensorflow-cpu", "tensorflow", "jax")
+    versions = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {
+        "commit": _commit(),
+        "versions": versions,
+        "device": f"{_processor()}, {os.cpu_count()} cores, "
+        f"{', '.join(keras.distribution.list_devices())}, "
+        f"{keras.backend.backend()} backend",
+    }
+
+
+def _commit():
+    """Returns the commit of the source tree, `+` marking local changes."""
+    folder = os.path.dirname(os.path.abspath(__file__))
+    try:
+        return subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--abbrev=12"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _processor():
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,203 @@
+"""Trains a PeerNet or a baseline: `python -m peernets_tf.train`."""
+
+import dataclasses
+import os
+import shlex
+import sys
+import time
+
+import keras
+from absl import app, flags, logging
+
+from peernets_tf import data, models, peers, recipes, results, training
+
+_DATASET = flags.DEFINE_string(
+    "dataset",
+    "mnist5k",
+    f"One of {', '.join(data.DATASET_NAMES)}, or the path of an .npz file with "
+    "x_train, y_train, x_test and y_test.",
+)
+_MODEL = flags.DEFINE_enum(
+    "model",
+    None,
+    models.MODEL_NAMES,
+    "The network. Default: the paper's PeerNet for the data set.",
+)
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "TensorFlow Datasets directory. Default: TFDS's own."
+)
+_OUTPUT_DIR = flags.DEFINE_string(
+    "output_dir",
+    None,
+    "Where checkpoints, logs, model and record go; a run found there is "
+    "resumed. Default: runs/DATASET_MODEL.",
+)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of everything drawn.", 0)
+_VALIDATION_SIZE = flags.DEFINE_integer(
+    "validation_size", 1000, "Test images used after each epoch.", 1
+)
+_TEST_SIZE = flags.DEFINE_integer(
+    "test_size", None, "Test images used at the end. Default: all.", 1
+)
+
+# One flag for each number of Table 1; None is the recipe's.
+_RECIPE = {
+    "optimizer": flags.DEFINE_enum(
+        "optimizer", None, training.OPTIMIZERS, "Default: Table 1's."
+    ),
+    "epochs": flags.DEFINE_integer("epochs", None, "Default: Table 1's.", 1),
+    "batch_size": flags.DEFINE_integer(
+        "batch_size", None, "Default: Table 1's.", 1
+    ),
+    "learning_rate": flags.DEFINE_float(
+        "learning_rate", None, "Largest learning rate. Default: Table 1's.", 0.0
+    ),
+    "momentum": flags.DEFINE_float(
+        "momentum", None, "Default: Table 1's.", 0.0, 1.0
+    ),
+    "l2": flags.DEFINE_float(
+        "l2", None, "Weight of half the squared kernels. Default: Table 1's.", 0.0
+    ),
+    "schedule": flags.DEFINE_enum(
+        "schedule",
+        None,
+        training.SCHEDULES,
+        "Course of the learning rate. Default: Table 1's.",
+    ),
+    "decay_epochs": flags.DEFINE_list(
+        "decay_epochs", None, "Epochs of the step schedule. Default: Table 1's."
+    ),
+    "decay_factor": flags.DEFINE_float(
+        "decay_factor", None, "Factor of the step schedule. Default: Table 1's."
+    ),
+    "augment": flags.DEFINE_bool(
+        "augment", None, "Shift and mirror images. Default: for CIFAR only."
+    ),
+    "num_peers": flags.DEFINE_integer(
+        "num_peers", None, "N, peers in a test graph. Default: Section 4.1's.", 1
+    ),
+    "num_graphs": flags.DEFINE_integer(
+        "num_graphs", None, "M, test graphs. Default: Section 4.1's.", 1
+    ),
+}
+
+
+def train(argv):
+    """Trains, evaluates, and writes model.keras and record.json."""
+    dataset = data.load(_DATASET.value, _DATA_DIR.value)
+    name = _MODEL.value or recipes.default_model(_DATASET.value)
+    recipe = _chosen_recipe(name)
+    output_dir = _OUTPUT_DIR.value or _default_output_dir(name)
+    os.makedirs(output_dir, exist_ok=True)
+    keras.utils.set_random_seed(_SEED.value)
+    mean, variance = data.channel_statistics(dataset.train.images)
+    model = models.build(
+        name,
+        dataset.train.images.shape[1:],
+        dataset.num_classes,
+        mean=mean,
+        variance=variance,
+        l2=recipe.l2,
+        seed=_SEED.value,
+    )
+    run_id = {
+        "dataset": _DATASET.value,
+        "model": name,
+        "seed": _SEED.value,
+        **dataclasses.asdict(recipe),
+    }
+    print(f"Training {name} on {dataset.name} in {output_dir}", flush=True)
+    history = training.fit(
+        model,
+        dataset,
+        recipe,
+        output_dir=output_dir,
+        run_id=run_id,
+        seed=_SEED.value,
+        validation_size=_VALIDATION_SIZE.value,
+    )
+    test = data.Split(
+        images=dataset.test.images[: _TEST_SIZE.value],
+        labels=dataset.test.labels[: _TEST_SIZE.value],
+    )
+    is_peernet = bool(peers.peer_layers(model))
+    peers_seed = [_SEED.value, recipe.epochs]
+    if is_peernet:
+        graphs = peers.draw_peers(
+            dataset.train.images,
+            recipe.num_peers,
+            recipe.num_graphs,
+            seed=peers_seed,
+        )
+        peers.set_peers(model, graphs)
+    print(f"Testing on {len(test)} images", flush=True)
+    correct = training.count_correct(peers.monte_carlo(model), test)
+    model_path = os.path.join(output_dir, "model.keras")
+    with results.atomic_file(model_path) as path:
+        model.save(path)
+    record = results.TrainingResult(
+        model=name,
+        weights_sha256=results.weights_sha256(model),
+        dataset=dataset.name,
+        train_size=len(dataset.train),
+        test_size=len(test),
+        correct=correct,
+        num_peers=recipe.num_peers if is_peernet else 0,
+        num_graphs=recipe.num_graphs if is_peernet else 0,
+        peers_seed=peers_seed if is_peernet else [],
+        history=[
+            {key: row[key] for key in row if key != "seconds"}
+            for row in history
+        ],
+        seed=_SEED.value,
+        flags=run_id,
+        command=shlex.join(["python", "-m", "peernets_tf.train", *argv[1:]]),
+        seconds=round(sum(row["seconds"] for row in history), 1),
+        **results.environment(),
+    )
+    record_path = os.path.join(output_dir, "record.json")
+    results.write_json(record, record_path)
+    print(f"{name} on {dataset.name}: test accuracy {record.accuracy:.2%}")
+    print(f"Model: {model_path}\nRecord: {record_path}")
+
+
+def _chosen_recipe(model):
+    recipe = recipes.recipe(model, _DATASET.value)
+    changes = {
+        name: flag.value
+        for name, flag in _RECIPE.items()
+        if flag.value is not None
+    }
+    if "decay_epochs" in changes:
+        changes["decay_epochs"] = tuple(map(int, changes["decay_epochs"]))
+    return dataclasses.replace(recipe, **changes)
+
+
+def _default_output_dir(model):
+    dataset = os.path.splitext(os.path.basename(_DATASET.value))[0]
+    return os.path.join("runs", f"{dataset}_{model}")
+
+
+def main(argv):
+    """Runs the command; what goes wrong is one line and an exit status."""
+    start = time.time()
+    try:
+        train(argv)
+    except KeyboardInterrupt:
+        print("\nInterrupted: the same command resumes.", file=sys.stderr)
+        sys.exit(130)
+    except (
+        data.DataError,
+        training.TrainingError,
+        ValueError,
+        OSError,
+    ) as error:
+        logging.debug("Where it happened:", exc_info=True)
+        message = " ".join(str(error).split())
+        print(f"error: {message}", file=sys.stderr)
+        sys.exit(1)
+    logging.debug("Took %.1f seconds", time.time() - start)
+
+
+if __name__ == "__main__":
+    app.run(main)
