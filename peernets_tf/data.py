@@ -225,9 +225,7 @@ def _load_npz(path):
             f"{path}: y_test holds the label {test.labels.max()}, outside the "
             f"{num_classes} classes of y_train"
         )
-    return Dataset(
-        name=path, num_classes=num_classes, train=train, test=test
-    )
+    return Dataset(name=path, num_classes=num_classes, train=train, test=test)
 
 
 def _make_split(images, labels, source):

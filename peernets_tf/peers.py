@@ -1,4 +1,4 @@
-"""Graphs of peers: drawing them, storing them in a model, averaging over them."""
+"""Graphs of peers: drawing, storing in a model, averaging over them."""
 
 import keras
 import numpy as np
@@ -62,8 +62,8 @@ def set_peers(model, images):
     layers = peer_layers(model)
     if not layers:
         raise ValueError(
-            "The model holds no PeerRegularization layer, so it takes no peers. "
-            f"Received: model={model.name}"
+            "The model holds no PeerRegularization layer, so it takes no "
+            f"peers. Received: model={model.name}"
         )
     if len(images.shape) == 4:
         images = images[None]
@@ -95,7 +95,8 @@ def monte_carlo(model):
             model without such layers is averaged over one pass.
 
     Returns:
-        A `keras.Model` from images `(B, H, W, C)` to mean logits `(B, classes)`.
+        A `keras.Model` from images `(B, H, W, C)` to mean logits
+        `(B, classes)`.
     """
     return MonteCarlo(model, name=f"monte_carlo_{model.name}")
 
@@ -107,6 +108,8 @@ class MonteCarlo(keras.Model):
     def __init__(self, model, **kwargs):
         super().__init__(**kwargs)
         self.model = model
+        # It has no weights of its own to build.
+        self.built = True
 
     def call(self, inputs):
         layers = peer_layers(self.model)
@@ -161,7 +164,7 @@ def _capture_features(model, layers, images):
     finally:
         for layer in layers:
             layer.captured_inputs = None
-    for layer, inputs in zip(layers, captured):
+    for layer, inputs in zip(layers, captured, strict=True):
         if len(inputs) != 1:
             raise ValueError(
                 "set_peers needs each PeerRegularization layer to be called "

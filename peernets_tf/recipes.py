@@ -14,7 +14,7 @@ class Recipe:
         learning_rate: float, at its largest.
         momentum: float, of the momentum optimizer.
         l2: float, the gradient of the loss has `l2 * kernel` added.
-        schedule: `"constant"`, `"step"` or `"one_cycle"`, see
+        schedule: `"constant"`, `"step"` or `"cosine"`, see
             `peernets_tf.training.learning_rate_schedule`.
         decay_epochs: ints, where `"step"` multiplies the rate by
             `decay_factor`.

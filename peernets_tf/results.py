@@ -64,10 +64,12 @@ class TrainingResult:
 
 def write_json(result, path):
     """Writes a record, whole or not at all."""
-    with atomic_file(path) as temporary:
-        with open(temporary, "w", encoding="utf-8") as file:
-            json.dump(dataclasses.asdict(result), file, indent=2)
-            file.write("\n")
+    with (
+        atomic_file(path) as temporary,
+        open(temporary, "w", encoding="utf-8") as file,
+    ):
+        json.dump(dataclasses.asdict(result), file, indent=2)
+        file.write("\n")
 
 
 def read_json(path):
@@ -83,6 +85,22 @@ def read_json(path):
             raise ValueError(
                 f"{path} is not a record of a training: {error}"
             ) from error
+
+
+def format_table(columns, rows):
+    """Returns a Markdown table with aligned columns.
+
+    Args:
+        columns: sequence of str, the heads.
+        rows: sequence of sequences of str.
+    """
+    cells = [columns, *rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [
+        "| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in cells
+    ]
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]])
 
 
 class atomic_file:

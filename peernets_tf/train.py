@@ -3,13 +3,19 @@
 import dataclasses
 import os
 import shlex
-import sys
-import time
 
 import keras
-from absl import app, flags, logging
+from absl import app, flags
 
-from peernets_tf import data, models, peers, recipes, results, training
+from peernets_tf import (
+    command,
+    data,
+    models,
+    peers,
+    recipes,
+    results,
+    training,
+)
 
 _DATASET = flags.DEFINE_string(
     "dataset",
@@ -31,6 +37,12 @@ _OUTPUT_DIR = flags.DEFINE_string(
     None,
     "Where checkpoints, logs, model and record go; a run found there is "
     "resumed. Default: runs/DATASET_MODEL.",
+)
+_INITIAL_MODEL = flags.DEFINE_string(
+    "initial_model",
+    None,
+    "A .keras file, such as a trained baseline: layers start from the weights "
+    "of its layers of the same name.",
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of everything drawn.", 0)
 _VALIDATION_SIZE = flags.DEFINE_integer(
@@ -56,7 +68,10 @@ _RECIPE = {
         "momentum", None, "Default: Table 1's.", 0.0, 1.0
     ),
     "l2": flags.DEFINE_float(
-        "l2", None, "Weight of half the squared kernels. Default: Table 1's.", 0.0
+        "l2",
+        None,
+        "Weight of the squared kernels / 2. Default: Table 1's.",
+        0.0,
     ),
     "schedule": flags.DEFINE_enum(
         "schedule",
@@ -74,7 +89,7 @@ _RECIPE = {
         "augment", None, "Shift and mirror images. Default: for CIFAR only."
     ),
     "num_peers": flags.DEFINE_integer(
-        "num_peers", None, "N, peers in a test graph. Default: Section 4.1's.", 1
+        "num_peers", None, "N, peers in a test graph. Default: Sec. 4.1's.", 1
     ),
     "num_graphs": flags.DEFINE_integer(
         "num_graphs", None, "M, test graphs. Default: Section 4.1's.", 1
@@ -100,9 +115,12 @@ def train(argv):
         l2=recipe.l2,
         seed=_SEED.value,
     )
+    if _INITIAL_MODEL.value:
+        models.copy_weights(models.load(_INITIAL_MODEL.value), model)
     run_id = {
         "dataset": _DATASET.value,
         "model": name,
+        "initial_model": _INITIAL_MODEL.value,
         "seed": _SEED.value,
         **dataclasses.asdict(recipe),
     }
@@ -178,26 +196,5 @@ def _default_output_dir(model):
     return os.path.join("runs", f"{dataset}_{model}")
 
 
-def main(argv):
-    """Runs the command; what goes wrong is one line and an exit status."""
-    start = time.time()
-    try:
-        train(argv)
-    except KeyboardInterrupt:
-        print("\nInterrupted: the same command resumes.", file=sys.stderr)
-        sys.exit(130)
-    except (
-        data.DataError,
-        training.TrainingError,
-        ValueError,
-        OSError,
-    ) as error:
-        logging.debug("Where it happened:", exc_info=True)
-        message = " ".join(str(error).split())
-        print(f"error: {message}", file=sys.stderr)
-        sys.exit(1)
-    logging.debug("Took %.1f seconds", time.time() - start)
-
-
 if __name__ == "__main__":
-    app.run(main)
+    app.run(command.guarded(train))

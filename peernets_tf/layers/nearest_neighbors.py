@@ -26,9 +26,9 @@ _UNREACHABLE = -3.0
 def nearest_neighbors(queries, keys, k, epsilon=1e-6):
     """Finds the `k` keys with the largest cosine similarity to each query.
 
-    The search is exact up to the rounding of float32, and ties go to the key
-    with the lower index. No gradient flows through the choice. Source: Section
-    3 and 4.1 of the PeerNets paper.
+    The search is exact up to the rounding of float32 (float64 for float64
+    inputs), and ties go to the key with the lower index. No gradient flows
+    through the choice. Source: Sections 3 and 4.1 of the PeerNets paper.
 
     Args:
         queries: float tensor of shape `(Q, C)`.
@@ -45,12 +45,14 @@ def nearest_neighbors(queries, keys, k, epsilon=1e-6):
     """
     queries = ops.convert_to_tensor(queries)
     keys = ops.convert_to_tensor(keys)
-    if len(queries.shape) != 2 or len(keys.shape) != 2 or (
-        queries.shape[1] != keys.shape[1]
+    if (
+        len(queries.shape) != 2
+        or len(keys.shape) != 2
+        or (queries.shape[1] != keys.shape[1])
     ):
         raise ValueError(
-            "`queries` and `keys` must have shapes (Q, C) and (N, C). Received: "
-            f"queries.shape={queries.shape}, keys.shape={keys.shape}"
+            "`queries` and `keys` must have shapes (Q, C) and (N, C). "
+            f"Received: queries.shape={queries.shape}, keys.shape={keys.shape}"
         )
     if k < 1 or (keys.shape[0] is not None and k > keys.shape[0]):
         raise ValueError(
@@ -89,15 +91,13 @@ def _search(queries, keys, *, k, epsilon):
     if not (isinstance(key_padding, int) and key_padding == 0):
         queries = ops.pad(queries, [[0, 0], [0, 1]], constant_values=1.0)
         keys = ops.pad(keys, [[0, 0], [0, 1]], constant_values=0.0)
-        padding = ops.ones((key_padding, keys.shape[1])) * ops.one_hot(
-            keys.shape[1] - 1, keys.shape[1]
-        )
+        far = ops.one_hot(keys.shape[1] - 1, keys.shape[1], dtype=keys.dtype)
+        padding = ops.ones((key_padding, 1), dtype=keys.dtype) * far
         keys = ops.concatenate([keys, _UNREACHABLE * padding], axis=0)
     num_channels = queries.shape[1]
     if not (isinstance(query_padding, int) and query_padding == 0):
-        queries = ops.concatenate(
-            [queries, ops.zeros((query_padding, num_channels))], axis=0
-        )
+        padding = ops.zeros((query_padding, num_channels), dtype=queries.dtype)
+        queries = ops.concatenate([queries, padding], axis=0)
     chunks = ops.reshape(queries, (-1, chunk_size, num_channels))
     transposed_keys = ops.transpose(keys)
     indices = ops.map(
@@ -132,8 +132,10 @@ def _take_from_rows(values, columns):
 
 
 def _normalize(vectors, epsilon):
-    vectors = ops.stop_gradient(ops.cast(vectors, "float32"))
-    norms = ops.norm(vectors, axis=1, keepdims=True)
+    if keras.backend.standardize_dtype(vectors.dtype) != "float64":
+        vectors = ops.cast(vectors, "float32")
+    vectors = ops.stop_gradient(vectors)
+    norms = ops.sqrt(ops.sum(ops.square(vectors), axis=1, keepdims=True))
     return vectors / ops.maximum(norms, epsilon)
 
 

@@ -132,9 +132,7 @@ class PeerRegularization(keras.layers.Layer):
         self.key_kernel = self.add_weight(
             shape=(channels,), initializer="glorot_uniform", name="key_kernel"
         )
-        self.bias = self.add_weight(
-            shape=(), initializer="zeros", name="bias"
-        )
+        self.bias = self.add_weight(shape=(), initializer="zeros", name="bias")
 
     def set_peers(self, features):
         """Stores the peers' features that inference uses.
@@ -199,7 +197,7 @@ class PeerRegularization(keras.layers.Layer):
     def load_own_variables(self, store):
         for name in ("query_kernel", "key_kernel", "bias"):
             getattr(self, name).assign(store[name])
-        if "peers" in store.keys():
+        if "peers" in store:
             self.set_peers(store["peers"][...])
 
     def _make_peers(self, shape):
@@ -236,8 +234,8 @@ class PeerRegularization(keras.layers.Layer):
         if num_pixels is not None and num_pixels < self.num_neighbors:
             raise ValueError(
                 f"Layer '{self.name}' needs at least num_neighbors="
-                f"{self.num_neighbors} peer pixels; take more peers or a smaller "
-                f"num_neighbors. Received: {num_pixels} pixels"
+                f"{self.num_neighbors} peer pixels; take more peers or a "
+                f"smaller num_neighbors. Received: {num_pixels} pixels"
             )
 
     def _choose_neighbors(self, queries, keys, is_batch, training):

@@ -1,5 +1,9 @@
 """The paper's networks and their baselines, by name."""
 
+import zipfile
+
+import keras
+
 from peernets_tf.models.lenet5 import lenet5
 from peernets_tf.models.resnet import resnet
 
@@ -10,13 +14,20 @@ _RESNETS = {
     for suffix, widths in _WIDTHS.items()
 }
 MODEL_NAMES = tuple(
-    prefix + name
-    for name in ("lenet5", *_RESNETS)
-    for prefix in ("", "pr_")
+    prefix + name for name in ("lenet5", *_RESNETS) for prefix in ("", "pr_")
 )
 
 
-def build(name, input_shape, num_classes, *, mean=0.0, variance=1.0, l2=0.0, seed=0):
+def build(
+    name,
+    input_shape,
+    num_classes,
+    *,
+    mean=0.0,
+    variance=1.0,
+    l2=0.0,
+    seed=0,
+):
     """Builds one of the paper's networks.
 
     Args:
@@ -60,3 +71,46 @@ def build(name, input_shape, num_classes, *, mean=0.0, variance=1.0, l2=0.0, see
         name=name,
         **options,
     )
+
+
+def load(path):
+    """Loads a saved model for inference, with the peers that it holds.
+
+    Args:
+        path: str, a `.keras` file.
+
+    Raises:
+        ValueError: if the file is not a saved model.
+    """
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} is not a .keras model file")
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is not a model to load: {error}") from error
+
+
+def copy_weights(source, target):
+    """Copies the weights of all layers whose names both models have.
+
+    Stored peers stay where they are.
+
+    Args:
+        source: a built Keras model.
+        target: a built Keras model, changed in place.
+
+    Raises:
+        ValueError: if no layer has the same name, or one another shape.
+    """
+    layers = {layer.name: layer for layer in source.layers if layer.weights}
+    common = [layer for layer in target.layers if layer.name in layers]
+    if not common:
+        raise ValueError(
+            f"{source.name} and {target.name} have no layer name in common"
+        )
+    for layer in common:
+        weights = {weight.path: weight for weight in layers[layer.name].weights}
+        for weight in layer.weights:
+            if weight.name == "peers" or weight.path not in weights:
+                continue
+            weight.assign(weights[weight.path])

@@ -63,7 +63,7 @@ def resnet(
         mean=mean, variance=variance, name="normalization"
     )(inputs)
     x = relu(convolution(x, 16, 3, 1, "stem"), "stem")
-    for stage, filters in zip("abc", widths):
+    for stage, filters in zip("abc", widths, strict=True):
         for i in range((depth - 2) // 6):
             strides = 2 if i == 0 and stage != "a" else 1
             x = block(x, filters, strides, f"{stage}{i + 1}")

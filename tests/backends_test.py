@@ -1,0 +1,143 @@
+"""The JAX backend gives what the TensorFlow backend gives.
+
+Each backend needs its own process, because Keras chooses one at import. They
+compute in float64, with biases that leave no pixel a single channel: where two
+cosines are equal up to rounding, each backend may take another neighbour.
+"""
+
+import importlib.util
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("jax") is None, reason="jax is not installed"
+)
+
+# Logits in inference, with Monte Carlo, and in training without dropouts, and
+# the gradient of the training loss with respect to all weights.
+COMPUTE = """
+import sys
+import keras
+import numpy as np
+from keras import ops
+from peernets_tf import models, monte_carlo, set_peers
+from peernets_tf.peers import peer_layers
+
+keras.config.set_floatx("float64")
+name, shape, weights, output = sys.argv[1], eval(sys.argv[2]), *sys.argv[3:]
+rng = np.random.default_rng(0)
+images = rng.random((4, *shape))
+graphs = rng.random((2, 3, *shape))
+labels = np.arange(4)
+model = models.build(name, shape, 10, l2=1e-3)
+for layer in model.layers:
+    if isinstance(layer, keras.layers.Conv2D) and layer.use_bias:
+        layer.bias.assign(ops.ones(layer.bias.shape))
+if keras.backend.backend() == "tensorflow":
+    model.save_weights(weights)
+model.load_weights(weights)
+for layer in peer_layers(model):
+    layer.neighbor_dropout = layer.attention_dropout = 0.0
+loss_function = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+found = {"training": model(images, training=True)}
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        loss = loss_function(labels, model(images, training=True))
+    variables = [v.value for v in model.trainable_variables]
+    gradients = tape.gradient(loss, variables)
+else:
+    import jax
+
+    def compute_loss(trainable):
+        logits, _ = model.stateless_call(
+            trainable,
+            [v.value for v in model.non_trainable_variables],
+            images,
+            training=True,
+        )
+        return loss_function(labels, logits)
+
+    gradients = jax.jit(jax.grad(compute_loss))(
+        [v.value for v in model.trainable_variables]
+    )
+for i, gradient in enumerate(gradients):
+    found[f"gradient {i}"] = gradient
+model.load_weights(weights)
+set_peers(model, graphs)
+found["inference"] = model(images, training=False)
+found["monte carlo"] = monte_carlo(model).predict(images, verbose=0)
+np.savez(output, **{k: ops.convert_to_numpy(v) for k, v in found.items()})
+"""
+
+
+def run(code, *arguments, backend):
+    process = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, "KERAS_BACKEND": backend, "JAX_ENABLE_X64": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("pr_lenet5", (28, 28, 1)), ("pr_resnet32", (32, 32, 3))],
+)
+def test_logits_and_gradients_agree(tmp_path, name, shape):
+    found = {}
+    for backend in ("tensorflow", "jax"):
+        output = tmp_path / f"{backend}.npz"
+        weights = tmp_path / "initial.weights.h5"
+        run(COMPUTE, name, shape, weights, output, backend=backend)
+        found[backend] = np.load(output)
+    assert len(found["jax"].files) > 10
+    for key in found["tensorflow"].files:
+        np.testing.assert_allclose(
+            found["jax"][key], found["tensorflow"][key], atol=1e-4, err_msg=key
+        )
+
+
+def test_needs_no_tensorflow_on_jax():
+    run(
+        """
+import sys
+sys.modules["tensorflow"] = None
+import peernets_tf
+from peernets_tf import data, models, train
+assert sys.modules["tensorflow"] is None
+""",
+        backend="jax",
+    )
+
+
+def test_training_command_on_jax(npz_path, tmp_path):
+    process = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "peernets_tf.train",
+            f"--dataset={npz_path}",
+            f"--output_dir={tmp_path}",
+            "--epochs=2",
+            "--num_peers=8",
+            "--num_graphs=2",
+        ],
+        cwd=ROOT,
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stderr
+    assert "test accuracy" in process.stdout
+    assert (tmp_path / "model.keras").is_file()

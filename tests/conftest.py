@@ -1,0 +1,50 @@
+"""Fixtures: small models, and the real data where a machine has it."""
+
+import os
+import pathlib
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+import pytest
+
+_ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def data_dir():
+    """The TFDS directory with MNIST and CIFAR-10; skips where there is none."""
+    path = pathlib.Path(
+        os.environ.get("PEERNETS_DATA_DIR", _ROOT.parent / "shared" / "data")
+    )
+    if not path.is_dir():
+        pytest.skip(
+            f"no real data in {path}: set PEERNETS_DATA_DIR to a TFDS directory"
+        )
+    return str(path)
+
+
+@pytest.fixture
+def npz_path(tmp_path):
+    """A small data set of three kinds of stripes, as an .npz file."""
+    rng = np.random.default_rng(1)
+
+    def split(count):
+        labels = np.arange(count) % 3
+        images = rng.integers(0, 60, (count, 12, 12, 1))
+        for image, label in zip(images, labels, strict=True):
+            image[4 * label : 4 * label + 4] += 180
+        return images.astype(np.uint8), labels
+
+    x_train, y_train = split(96)
+    x_test, y_test = split(30)
+    path = tmp_path / "stripes.npz"
+    np.savez(
+        path, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test
+    )
+    return str(path)

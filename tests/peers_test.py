@@ -1,0 +1,242 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from peernets_tf import PeerRegularization, monte_carlo, set_peers
+from peernets_tf.peers import draw_peers, peer_layers
+
+
+def make_model(seed=0):
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(6, 3, padding="same")(inputs)
+    x = keras.layers.BatchNormalization()(x)
+    x = PeerRegularization(num_neighbors=5)(x)
+    x = keras.layers.Conv2D(4, 3, strides=2, activation="relu")(x)
+    x = PeerRegularization(num_neighbors=3)(x)
+    x = keras.layers.Flatten()(x)
+    return keras.Model(inputs, keras.layers.Dense(3)(x))
+
+
+@pytest.fixture
+def images(rng):
+    return rng.random((6, 8, 8, 3)).astype("float32")
+
+
+@pytest.fixture
+def graphs(rng):
+    return rng.random((3, 4, 8, 8, 3)).astype("float32")
+
+
+def test_draw_peers(rng):
+    images = np.arange(20).reshape(20, 1, 1, 1)
+    graphs = draw_peers(images, 15, 4, seed=1)
+    assert graphs.shape == (4, 15, 1, 1, 1)
+    for graph in graphs:
+        assert len(np.unique(graph)) == 15
+    assert len({tuple(graph.ravel()) for graph in graphs}) == 4
+    np.testing.assert_array_equal(graphs, draw_peers(images, 15, 4, seed=1))
+    assert not np.array_equal(graphs, draw_peers(images, 15, 4, seed=2))
+
+
+def test_draw_peers_is_uniform():
+    drawn = draw_peers(np.arange(10), 3, 4000, seed=0)
+    counts = np.bincount(drawn.ravel(), minlength=10) / drawn.size
+    np.testing.assert_allclose(counts, 0.1, atol=0.01)
+
+
+@pytest.mark.parametrize("options", [(21, 1), (0, 1), (5, 0)])
+def test_draw_peers_refuses(options):
+    with pytest.raises(ValueError, match="Received: num_"):
+        draw_peers(np.zeros((20, 1, 1, 1)), *options)
+
+
+def test_peers_are_each_others_peers(graphs, images):
+    """The second layer stores what the first makes of its own graph."""
+    model = make_model()
+    set_peers(model, graphs[0])
+    first, second = peer_layers(model)
+    x = graphs[0]
+    for layer in model.layers[1:3]:
+        x = layer(x, training=False)
+    np.testing.assert_allclose(first.peers[0], x, atol=1e-5)
+    x = model.layers[4](first(x, peers=x))
+    np.testing.assert_allclose(second.peers[0], x, atol=1e-5)
+
+
+def test_logits_do_not_depend_on_batch_mates(graphs, images):
+    model = make_model()
+    set_peers(model, graphs)
+    together = model(images, training=False)
+    alone = [model(image[None], training=False)[0] for image in images]
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    np.testing.assert_allclose(
+        model(images[::-1], training=False), together[::-1], atol=1e-5
+    )
+
+
+def test_inference_uses_the_first_graph(graphs, images):
+    model = make_model()
+    set_peers(model, graphs)
+    first = model(images, training=False)
+    set_peers(model, graphs[0])
+    np.testing.assert_allclose(model(images, training=False), first, atol=1e-6)
+
+
+@pytest.mark.parametrize("jit_compile", [None, False, True])
+def test_monte_carlo_is_the_mean_over_graphs(graphs, images, jit_compile):
+    model = make_model()
+    expected = 0
+    for graph in graphs:
+        set_peers(model, graph)
+        expected += model(images, training=False) / len(graphs)
+    set_peers(model, graphs)
+    average = monte_carlo(model)
+    if jit_compile is not None:
+        average = tf.function(average, jit_compile=jit_compile)
+    np.testing.assert_allclose(average(images), expected, atol=1e-5)
+    np.testing.assert_allclose(
+        monte_carlo(model).predict(images, batch_size=4, verbose=0),
+        expected,
+        atol=1e-5,
+    )
+
+
+def test_monte_carlo_has_the_mean_gradient(graphs, images):
+    model = make_model()
+    set_peers(model, graphs)
+
+    @tf.function
+    def gradient(network, x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(network(x, training=False)[:, 0])
+        return tape.gradient(loss, x)
+
+    x = tf.constant(images)
+    expected = 0
+    for graph in graphs:
+        single = make_model()
+        set_peers(single, graph)
+        expected += gradient(single, x) / len(graphs)
+    largest = np.abs(expected).max()
+    assert largest > 0
+    np.testing.assert_allclose(
+        gradient(monte_carlo(model), x), expected, atol=1e-4 * largest
+    )
+
+
+def test_saved_and_loaded(graphs, images, tmp_path):
+    model = make_model()
+    set_peers(model, graphs)
+    average = monte_carlo(model)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(
+        loaded(images, training=False), model(images, training=False), atol=1e-6
+    )
+    np.testing.assert_allclose(
+        monte_carlo(loaded)(images), average(images), atol=1e-6
+    )
+    average.save(tmp_path / "average.keras")
+    np.testing.assert_allclose(
+        keras.saving.load_model(tmp_path / "average.keras")(images),
+        average(images),
+        atol=1e-6,
+    )
+    model.save_weights(tmp_path / "all.weights.h5")
+    other = make_model(seed=1)
+    other.load_weights(tmp_path / "all.weights.h5")
+    np.testing.assert_allclose(monte_carlo(other)(images), average(images))
+
+
+def test_saved_without_peers(images, tmp_path):
+    model = make_model()
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    with pytest.raises(ValueError, match="set_peers"):
+        loaded(images, training=False)
+    set_peers(loaded, images)
+    assert loaded(images, training=False).shape == (6, 3)
+
+
+def test_new_peers_reach_compiled_functions(graphs, images):
+    model = make_model()
+    predictions = []
+    for peers in (graphs[0], graphs[1], graphs, graphs[0]):
+        set_peers(model, peers)
+        predictions.append(model.predict(images, verbose=0))
+        np.testing.assert_allclose(
+            predictions[-1], model(images, training=False), atol=1e-5
+        )
+    assert np.abs(predictions[0] - predictions[1]).max() > 1e-3
+    np.testing.assert_allclose(predictions[3], predictions[0], atol=1e-5)
+
+
+def test_own_functions_never_go_on_with_old_peers(graphs, images):
+    model = make_model()
+    set_peers(model, graphs[0])
+    compiled = tf.function(lambda x: model(x, training=False))
+    compiled(tf.constant(images))
+    set_peers(model, graphs[1])
+    np.testing.assert_allclose(
+        compiled(tf.constant(images)), model(images, training=False), atol=1e-5
+    )
+    # Another number of graphs needs another variable: NaN, not the old peers.
+    set_peers(model, graphs)
+    assert np.isnan(compiled(tf.constant(images))).all()
+
+
+def test_set_peers_changes_no_statistics(graphs):
+    model = make_model()
+    before = model.get_weights()
+    set_peers(model, graphs)
+    after = model.get_weights()
+    assert len(after) == len(before) + 2
+    for layer in peer_layers(model):
+        layer._untrack_variable(layer.peers)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_nested_models(graphs, images):
+    inner = make_model()
+    inputs = keras.Input((8, 8, 3))
+    outer = keras.Model(inputs, keras.layers.Softmax()(inner(inputs)))
+    set_peers(outer, graphs)
+    np.testing.assert_allclose(
+        monte_carlo(inner)(images), monte_carlo(inner)(images)
+    )
+    assert outer.predict(images, verbose=0).shape == (6, 3)
+
+
+def test_training_after_set_peers(graphs, images):
+    """Stored peers are not trained, and training does not use them."""
+    model = make_model()
+    set_peers(model, graphs)
+    stored = [layer.peers.numpy() for layer in peer_layers(model)]
+    model.compile("sgd", "mse", jit_compile=False)
+    model.fit(images, np.zeros((6, 3)), verbose=0)
+    for layer, before in zip(peer_layers(model), stored, strict=True):
+        np.testing.assert_array_equal(layer.peers, before)
+
+
+def test_refuses(graphs):
+    plain = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()])
+    with pytest.raises(ValueError, match="no PeerRegularization layer"):
+        set_peers(plain, graphs)
+    with pytest.raises(ValueError, match=r"\(N, H, W, C\)"):
+        set_peers(make_model(), graphs[0, 0])
+    with pytest.raises(ValueError, match="set_peers"):
+        monte_carlo(make_model())(graphs[0])
+    layer = PeerRegularization(num_neighbors=2)
+    inputs = keras.Input((8, 8, 3))
+    twice = keras.Model(inputs, layer(layer(inputs)))
+    with pytest.raises(ValueError, match="2 times"):
+        set_peers(twice, graphs)
+
+
+def test_monte_carlo_of_a_model_without_peers(images):
+    plain = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()])
+    np.testing.assert_allclose(monte_carlo(plain)(images), plain(images))

@@ -1,0 +1,182 @@
+"""The training command, as a user runs it."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import pytest
+
+from peernets_tf import data, monte_carlo, results, training
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def run(*flags, module="peernets_tf.train", **environment):
+    return subprocess.run(
+        [sys.executable, "-m", module, *map(str, flags)],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def quick(npz_path, output_dir, **options):
+    flags = {
+        "dataset": npz_path,
+        "model": "pr_lenet5",
+        "output_dir": output_dir,
+        "epochs": 2,
+        "num_peers": 6,
+        "num_graphs": 2,
+        **options,
+    }
+    return [f"--{name}={value}" for name, value in flags.items()]
+
+
+def test_trains_tests_and_saves(npz_path, tmp_path):
+    process = run(*quick(npz_path, tmp_path / "a", seed=5))
+    assert process.returncode == 0, process.stderr
+    record = results.read_json(str(tmp_path / "a" / "record.json"))
+    assert f"test accuracy {record.accuracy:.2%}" in process.stdout
+    assert (record.num_peers, record.num_graphs) == (6, 2)
+    assert len(record.history) == 2
+    # The saved model gives the record's count again, and its hash.
+    model = keras.saving.load_model(tmp_path / "a" / "model.keras")
+    assert results.weights_sha256(model) == record.weights_sha256
+    test = data.load(npz_path).test
+    correct = training.count_correct(monte_carlo(model), test, verbose=0)
+    assert correct == record.correct
+
+    again = run(*quick(npz_path, tmp_path / "b", seed=5))
+    assert again.returncode == 0, again.stderr
+    records = [
+        json.loads((tmp_path / name / "record.json").read_text())
+        for name in "ab"
+    ]
+    for record in records:
+        # Wall time and the folder's name are all that may differ.
+        del record["seconds"], record["command"]
+    assert records[0] == records[1]
+
+    report = run(tmp_path / "a" / "record.json", module="peernets_tf.report")
+    assert report.returncode == 0, report.stderr
+    assert "| pr_lenet5 |" in report.stdout
+    assert "| 6 x 2 |" in report.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGINT")
+def test_ctrl_c_and_resume(npz_path, tmp_path):
+    flags = quick(npz_path, tmp_path, model="lenet5", epochs=400, batch_size=8)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "peernets_tf.train", *flags],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    deadline = time.monotonic() + 300
+    while not list(tmp_path.glob("checkpoint-*")):
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command resumes" in output
+    assert "Traceback" not in output
+    (path,) = tmp_path.glob("checkpoint-*")
+    reached = int(path.name[11:15])
+    # The same run, shortened so that the test ends soon.
+    run_id = json.loads((tmp_path / "run.json").read_text())
+    run_id["epochs"] = reached + 1
+    (tmp_path / "run.json").write_text(json.dumps(run_id))
+    flags[3] = f"--epochs={reached + 1}"
+    resumed = run(*flags)
+    assert resumed.returncode == 0, resumed.stderr
+    assert f"Epoch {reached + 1}/{reached + 1}" in resumed.stdout
+    assert f"Epoch {reached}/" not in resumed.stdout
+
+
+@pytest.mark.parametrize(
+    ("flags", "status", "message"),
+    [
+        (["--dataset=imagenet"], 1, "unknown dataset 'imagenet'"),
+        (["--dataset=none.npz"], 1, "cannot read none.npz"),
+        (["--model=vgg"], 1, "value should be one of"),
+        (["--epochs=0"], 1, "lower bound"),
+        (["--num_peers=97"], 1, "num_peers=97"),
+        (["--batch_size=97"], 1, "batch_size=97"),
+        (["--output_dir=/dev/null/x"], 1, "/dev/null/x"),
+    ],
+)
+def test_bad_input_is_one_clear_line(
+    npz_path, tmp_path, flags, status, message
+):
+    process = run(*quick(npz_path, tmp_path), *flags)
+    assert process.returncode == status
+    assert message in process.stderr
+    assert "Traceback" not in process.stderr
+    if process.stderr.startswith("error: "):
+        assert len(process.stderr.strip().splitlines()) == 1
+
+
+def test_data_dir_without_the_dataset(tmp_path):
+    process = run(
+        "--dataset=cifar10",
+        f"--data_dir={tmp_path}",
+        f"--output_dir={tmp_path / 'run'}",
+        # No way out, as on a machine without network.
+        https_proxy="http://127.0.0.1:9",
+        http_proxy="http://127.0.0.1:9",
+        NO_PROXY="",
+    )
+    assert process.returncode == 1
+    (line,) = [
+        line
+        for line in process.stderr.splitlines()
+        if line.startswith("error: ")
+    ]
+    assert "--data_dir" in line
+    assert "Traceback" not in process.stderr
+
+
+def test_a_record_that_is_none(tmp_path):
+    path = tmp_path / "record.json"
+    path.write_text("{}")
+    process = run(path, module="peernets_tf.report")
+    assert process.returncode == 1
+    assert process.stderr.startswith("error: ")
+    assert len(process.stderr.strip().splitlines()) == 1
+
+
+def test_flagfiles_name_every_published_row():
+    """Each file of flags/ parses, and Tables 1, 3, 4 and 5 are complete."""
+    code = """
+import glob, json, sys
+from absl import flags
+from peernets_tf import train
+rows = []
+for path in sorted(glob.glob("flags/*.flags")):
+    flags.FLAGS.unparse_flags()
+    flags.FLAGS([sys.argv[0], f"--flagfile={path}"])
+    rows.append([flags.FLAGS.dataset, flags.FLAGS.model])
+print(json.dumps(rows))
+"""
+    process = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    rows = {tuple(row) for row in json.loads(process.stdout)}
+    from peernets_tf import paper
+
+    assert set(paper.ACCURACY) <= rows
