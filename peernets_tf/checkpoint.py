@@ -5,6 +5,7 @@ import json
 import os
 import re
 import time
+from typing import Any
 
 import keras
 
@@ -23,13 +24,13 @@ class Checkpoint(keras.callbacks.Callback):
     `run.json` the run's identity.
     """
 
-    def __init__(self, output_dir, run_id):
+    def __init__(self, output_dir: str, run_id: dict[str, Any]) -> None:
         super().__init__()
         self._output_dir = output_dir
         self._run_id = run_id
-        self.history = []
+        self.history: list[dict[str, float]] = []
 
-    def restore(self, model):
+    def restore(self, model: keras.Model) -> None:
         """Loads the newest checkpoint, if there is one, into the model."""
         self._claim_directory()
         found = self._checkpoints()
@@ -39,11 +40,11 @@ class Checkpoint(keras.callbacks.Callback):
         self.history = self._read_history()[:epoch]
         model.load_weights(found[epoch])
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._start = time.perf_counter()
 
-    def on_epoch_end(self, epoch, logs=None):
-        row = {"epoch": epoch + 1}
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        row: dict[str, float] = {"epoch": epoch + 1}
         row.update({name: float(value) for name, value in logs.items()})
         row["seconds"] = round(time.perf_counter() - self._start, 1)
         self.history.append(row)
@@ -61,7 +62,7 @@ class Checkpoint(keras.callbacks.Callback):
             if path != new:
                 os.remove(path)
 
-    def _claim_directory(self):
+    def _claim_directory(self) -> None:
         path = self._path("run.json")
         if not os.path.exists(path):
             with (
@@ -81,7 +82,7 @@ class Checkpoint(keras.callbacks.Callback):
                     "flags to resume it, or another --output_dir"
                 )
 
-    def _checkpoints(self):
+    def _checkpoints(self) -> dict[int, str]:
         found = {}
         for name in os.listdir(self._output_dir):
             match = re.fullmatch(r"checkpoint-(\d+)\.weights\.h5", name)
@@ -89,7 +90,7 @@ class Checkpoint(keras.callbacks.Callback):
                 found[int(match[1])] = self._path(name)
         return found
 
-    def _read_history(self):
+    def _read_history(self) -> list[dict[str, float]]:
         with open(self._path("training.csv"), encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         return [
@@ -100,5 +101,5 @@ class Checkpoint(keras.callbacks.Callback):
             for row in rows
         ]
 
-    def _path(self, name):
+    def _path(self, name: str) -> str:
         return os.path.join(self._output_dir, name)

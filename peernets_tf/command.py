@@ -2,6 +2,7 @@
 
 import functools
 import sys
+from collections.abc import Callable
 
 from absl import logging
 
@@ -11,7 +12,7 @@ from peernets_tf.data import DataError
 _EXPECTED = (DataError, TrainingError, ValueError, OSError)
 
 
-def guarded(main):
+def guarded(main: Callable[[list[str]], None]) -> Callable[[list[str]], None]:
     """Returns a main function for `absl.app.run` that prints no tracebacks.
 
     What a user can mend (`DataError`, `TrainingError`, `ValueError`, `OSError`)
@@ -20,11 +21,14 @@ def guarded(main):
     """
 
     @functools.wraps(main)
-    def run(argv):
+    def run(argv: list[str]) -> None:
         try:
             main(argv)
         except KeyboardInterrupt:
-            print("\nInterrupted: the same command resumes.", file=sys.stderr)
+            print(
+                "\nInterrupted: the same command resumes a training.",
+                file=sys.stderr,
+            )
             sys.exit(130)
         except _EXPECTED as error:
             logging.debug("Where it happened:", exc_info=True)

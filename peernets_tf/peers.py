@@ -1,13 +1,25 @@
 """Graphs of peers: drawing, storing in a model, averaging over them."""
 
+from collections.abc import Sequence
+from typing import Any, Self
+
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 from peernets_tf.layers.peer_regularization import PeerRegularization
 
+# A tensor of the Keras backend, or an array that it converts.
+Tensor = Any
 
-def draw_peers(images, num_peers, num_graphs=1, seed=0):
+
+def draw_peers(
+    images: NDArray[Any],
+    num_peers: int,
+    num_graphs: int = 1,
+    seed: int | Sequence[int] = 0,
+) -> NDArray[Any]:
     """Draws graphs of peers uniformly, without repeats inside a graph.
 
     Args:
@@ -42,7 +54,7 @@ def draw_peers(images, num_peers, num_graphs=1, seed=0):
     )
 
 
-def set_peers(model, images):
+def set_peers(model: keras.Model, images: NDArray[Any]) -> None:
     """Stores the peers that a model's PeerRegularization layers use.
 
     The N images of a graph go through the model as one batch, in inference
@@ -83,7 +95,7 @@ def set_peers(model, images):
             setattr(model, name, None)
 
 
-def monte_carlo(model):
+def monte_carlo(model: keras.Model) -> keras.Model:
     """Returns a model whose logits are the mean over all stored graphs.
 
     Source: Section 4.1, "a Monte Carlo sampling over M forward passes". The
@@ -105,13 +117,13 @@ def monte_carlo(model):
 class MonteCarlo(keras.Model):
     """The mean of a model's outputs over its M stored graphs of peers."""
 
-    def __init__(self, model, **kwargs):
+    def __init__(self, model: keras.Model, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model = model
         # It has no weights of its own to build.
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         layers = peer_layers(self.model)
         if not layers:
             return self.model(inputs, training=False)
@@ -121,7 +133,7 @@ class MonteCarlo(keras.Model):
                 "images) before monte_carlo(model)."
             )
 
-        def logits_with_graph(graph):
+        def logits_with_graph(graph: Tensor) -> Tensor:
             for layer in layers:
                 layer.graph = graph
             try:
@@ -133,17 +145,17 @@ class MonteCarlo(keras.Model):
         graphs = ops.arange(layers[0].peers.shape[0], dtype="int32")
         return ops.mean(ops.map(logits_with_graph, graphs), axis=0)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         model = keras.saving.serialize_keras_object(self.model)
         return {**super().get_config(), "model": model}
 
     @classmethod
-    def from_config(cls, config):
-        model = keras.saving.deserialize_keras_object(config.pop("model"))
-        return cls(model, **config)
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        model = keras.saving.deserialize_keras_object(config["model"])
+        return cls(**{**config, "model": model})
 
 
-def peer_layers(model):
+def peer_layers(model: keras.Model) -> list[PeerRegularization]:
     """Returns the PeerRegularization layers of a model, nested ones too."""
     # Keras's own trainer and savers walk a model with this method; its public
     # `layers` would miss the layers inside other layers.
@@ -154,13 +166,15 @@ def peer_layers(model):
     ]
 
 
-def _capture_features(model, layers, images):
+def _capture_features(
+    model: keras.Model, layers: list[PeerRegularization], images: NDArray[Any]
+) -> list[NDArray[Any]]:
     """Returns what reaches each layer when `images` are their own graph."""
     for layer in layers:
         layer.captured_inputs = []
     try:
         model(ops.convert_to_tensor(images), training=False)
-        captured = [layer.captured_inputs for layer in layers]
+        captured: list[Any] = [layer.captured_inputs for layer in layers]
     finally:
         for layer in layers:
             layer.captured_inputs = None

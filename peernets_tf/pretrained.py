@@ -2,12 +2,14 @@
 
 import pathlib
 
+import keras
+
 from peernets_tf import models
 
 _FOLDER = pathlib.Path(__file__).resolve().parent.parent / "checkpoints"
 
 
-def load_pretrained(name):
+def load_pretrained(name: str) -> keras.Model:
     """Loads a trained model, with one graph of peers, ready to predict.
 
     Args:

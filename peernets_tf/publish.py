@@ -27,7 +27,7 @@ _TEST_SIZE = flags.DEFINE_integer(
 )
 
 
-def publish(argv):
+def publish(argv: list[str]) -> None:
     """Writes NAME.keras, its record NAME.json and its card NAME.md."""
     del argv
     run = results.read_json(os.path.join(_RUN_DIR.value, "record.json"))
@@ -60,7 +60,9 @@ def publish(argv):
     print(f"{path}.keras: {size:.1f} MB, {small.accuracy:.2%} of {len(test)}")
 
 
-def _model_card(run, small):
+def _model_card(
+    run: results.TrainingResult, small: results.TrainingResult
+) -> str:
     graphs = ""
     if run.num_peers:
         graphs = f", mean over {run.num_graphs} graphs of {run.num_peers} peers"

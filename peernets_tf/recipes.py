@@ -31,7 +31,7 @@ class Recipe:
     momentum: float = 0.9
     l2: float
     schedule: str
-    decay_epochs: tuple = (100, 175, 250)
+    decay_epochs: tuple[int, ...] = (100, 175, 250)
     decay_factor: float = 0.1
     augment: bool
     num_peers: int = 50
@@ -41,12 +41,12 @@ class Recipe:
 _DEFAULT_MODELS = {"cifar10": "pr_resnet32", "cifar100": "pr_resnet110"}
 
 
-def default_model(dataset):
+def default_model(dataset: str) -> str:
     """Returns the name of the paper's PeerNet for a data set."""
     return _DEFAULT_MODELS.get(dataset, "pr_lenet5")
 
 
-def recipe(model, dataset):
+def recipe(model: str, dataset: str) -> Recipe:
     """Returns the recipe of Table 1 for a model, by name, on a data set.
 
     The augmentation is this project's choice; the paper is silent on it.

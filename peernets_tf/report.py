@@ -6,10 +6,18 @@ from absl import app
 
 from peernets_tf import command, paper, results
 
-_COLUMNS = ("model", "dataset", "epochs", "peers", "accuracy", "paper")
+_COLUMNS = (
+    "model",
+    "dataset",
+    "epochs",
+    "peers",
+    "test images",
+    "accuracy",
+    "paper",
+)
 
 
-def report(argv):
+def report(argv: list[str]) -> None:
     """Prints one row for each record named in `argv[1:]`."""
     paths = argv[1:]
     if not paths:
@@ -23,7 +31,7 @@ def report(argv):
         print(f"Record {path}, model in {os.path.dirname(path) or '.'}")
 
 
-def _row(record):
+def _row(record: results.TrainingResult) -> tuple[str, ...]:
     published = paper.ACCURACY.get((record.dataset, record.model))
     has_peers = record.num_peers > 0
     return (
@@ -31,6 +39,7 @@ def _row(record):
         record.dataset,
         str(len(record.history)),
         f"{record.num_peers} x {record.num_graphs}" if has_peers else "-",
+        str(record.test_size),
         f"{record.accuracy:.2%}",
         "-" if published is None else f"{published:.2%}",
     )

@@ -5,8 +5,12 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import pathlib
 import platform
 import subprocess
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,7 +22,7 @@ class TrainingResult:
 
     Attributes:
         model: str, the model's name.
-        weights_sha256: str, the hash of all its variables, peers included.
+        weights_sha256: str, the hash of `model.weights`, peers included.
         dataset: str, the data set's name.
         train_size: int, training images.
         test_size: int, test images.
@@ -29,8 +33,7 @@ class TrainingResult:
         peers_seed: list of ints, the seed of the graphs.
         history: list of dicts, one an epoch: loss, accuracy, val_accuracy, ...
         seed: int, the seed of the command.
-        flags: dict of str, the command's flags that differ from their
-            defaults.
+        flags: dict, what the run depends on: data set, model, recipe.
         command: str, what reproduces the run.
         commit: str, the version of the code.
         versions: dict of str, of the packages that matter.
@@ -46,23 +49,23 @@ class TrainingResult:
     correct: int
     num_peers: int
     num_graphs: int
-    peers_seed: list
-    history: list
+    peers_seed: list[int]
+    history: list[dict[str, float]]
     seed: int
-    flags: dict
+    flags: dict[str, Any]
     command: str
     commit: str
-    versions: dict
+    versions: dict[str, str]
     device: str
     seconds: float
 
     @property
-    def accuracy(self):
+    def accuracy(self) -> float:
         """Test accuracy in [0, 1]."""
         return self.correct / self.test_size
 
 
-def write_json(result, path):
+def write_json(result: TrainingResult, path: str) -> None:
     """Writes a record, whole or not at all."""
     with (
         atomic_file(path) as temporary,
@@ -72,7 +75,7 @@ def write_json(result, path):
         file.write("\n")
 
 
-def read_json(path):
+def read_json(path: str) -> TrainingResult:
     """Reads a `TrainingResult`.
 
     Raises:
@@ -87,7 +90,7 @@ def read_json(path):
             ) from error
 
 
-def format_table(columns, rows):
+def format_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Returns a Markdown table with aligned columns.
 
     Args:
@@ -110,16 +113,21 @@ class atomic_file:
     `path`, on failure it is removed.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str) -> None:
         self._path = path
         head, tail = os.path.split(path)
         # The same ending, because Keras chooses a format by it.
         self._temporary = os.path.join(head, f".writing.{tail}")
 
-    def __enter__(self):
+    def __enter__(self) -> str:
         return self._temporary
 
-    def __exit__(self, kind, error, traceback):
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         if kind is None:
             with open(self._temporary, "rb") as file:
                 os.fsync(file.fileno())
@@ -128,7 +136,7 @@ class atomic_file:
             os.remove(self._temporary)
 
 
-def weights_sha256(model):
+def weights_sha256(model: keras.Model) -> str:
     """Returns the SHA-256 of a model's weights, in their order."""
     digest = hashlib.sha256()
     for weight in model.weights:
@@ -137,7 +145,7 @@ def weights_sha256(model):
     return digest.hexdigest()
 
 
-def environment():
+def environment() -> dict[str, Any]:
     """Returns the fields `commit`, `versions` and `device` of a record."""
     packages = ("keras", "numpy", "tensorflow-cpu", "tensorflow", "jax")
     versions = {"python": platform.python_version()}
@@ -155,13 +163,15 @@ def environment():
     }
 
 
-def _commit():
+def _commit() -> str:
     """Returns the commit of the source tree, `+` marking local changes."""
-    folder = os.path.dirname(os.path.abspath(__file__))
+    root = pathlib.Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return "unknown"
     try:
         return subprocess.run(
             ["git", "describe", "--always", "--dirty=+", "--abbrev=12"],
-            cwd=folder,
+            cwd=root,
             capture_output=True,
             text=True,
             check=True,
@@ -170,7 +180,7 @@ def _commit():
         return "unknown"
 
 
-def _processor():
+def _processor() -> str:
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             for line in file:

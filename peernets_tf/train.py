@@ -3,6 +3,8 @@
 import dataclasses
 import os
 import shlex
+import sys
+from typing import Any
 
 import keras
 from absl import app, flags
@@ -97,26 +99,17 @@ _RECIPE = {
 }
 
 
-def train(argv):
-    """Trains, evaluates, and writes model.keras and record.json."""
+def train(argv: list[str]) -> None:
+    """Trains, tests, and writes model.keras and record.json."""
+    if argv[1:]:
+        raise ValueError(f"not a flag: {' '.join(argv[1:])}")
     dataset = data.load(_DATASET.value, _DATA_DIR.value)
     name = _MODEL.value or recipes.default_model(_DATASET.value)
     recipe = _chosen_recipe(name)
     output_dir = _OUTPUT_DIR.value or _default_output_dir(name)
     os.makedirs(output_dir, exist_ok=True)
     keras.utils.set_random_seed(_SEED.value)
-    mean, variance = data.channel_statistics(dataset.train.images)
-    model = models.build(
-        name,
-        dataset.train.images.shape[1:],
-        dataset.num_classes,
-        mean=mean,
-        variance=variance,
-        l2=recipe.l2,
-        seed=_SEED.value,
-    )
-    if _INITIAL_MODEL.value:
-        models.copy_weights(models.load(_INITIAL_MODEL.value), model)
+    model = _build_model(name, dataset, recipe)
     run_id = {
         "dataset": _DATASET.value,
         "model": name,
@@ -134,12 +127,44 @@ def train(argv):
         seed=_SEED.value,
         validation_size=_VALIDATION_SIZE.value,
     )
-    test = data.Split(
-        images=dataset.test.images[: _TEST_SIZE.value],
-        labels=dataset.test.labels[: _TEST_SIZE.value],
+    record = _test(model, dataset, recipe, run_id, history)
+    model_path = os.path.join(output_dir, "model.keras")
+    with results.atomic_file(model_path) as path:
+        model.save(path)
+    record_path = os.path.join(output_dir, "record.json")
+    results.write_json(record, record_path)
+    print(f"{name} on {dataset.name}: test accuracy {record.accuracy:.2%}")
+    print(f"Model: {model_path}\nRecord: {record_path}")
+
+
+def _build_model(
+    name: str, dataset: data.Dataset, recipe: recipes.Recipe
+) -> keras.Model:
+    mean, variance = data.channel_statistics(dataset.train.images)
+    model = models.build(
+        name,
+        dataset.train.images.shape[1:],
+        dataset.num_classes,
+        mean=mean,
+        variance=variance,
+        l2=recipe.l2,
+        seed=_SEED.value,
     )
+    if _INITIAL_MODEL.value:
+        models.copy_weights(models.load(_INITIAL_MODEL.value), model)
+    return model
+
+
+def _test(
+    model: keras.Model,
+    dataset: data.Dataset,
+    recipe: recipes.Recipe,
+    run_id: dict[str, Any],
+    history: list[dict[str, Any]],
+) -> results.TrainingResult:
+    """Stores the test graphs in the model, and counts what it gets right."""
     is_peernet = bool(peers.peer_layers(model))
-    peers_seed = [_SEED.value, recipe.epochs]
+    peers_seed = [3, _SEED.value]
     if is_peernet:
         graphs = peers.draw_peers(
             dataset.train.images,
@@ -148,18 +173,18 @@ def train(argv):
             seed=peers_seed,
         )
         peers.set_peers(model, graphs)
+    test = data.Split(
+        images=dataset.test.images[: _TEST_SIZE.value],
+        labels=dataset.test.labels[: _TEST_SIZE.value],
+    )
     print(f"Testing on {len(test)} images", flush=True)
-    correct = training.count_correct(peers.monte_carlo(model), test)
-    model_path = os.path.join(output_dir, "model.keras")
-    with results.atomic_file(model_path) as path:
-        model.save(path)
-    record = results.TrainingResult(
-        model=name,
+    return results.TrainingResult(
+        model=run_id["model"],
         weights_sha256=results.weights_sha256(model),
         dataset=dataset.name,
         train_size=len(dataset.train),
         test_size=len(test),
-        correct=correct,
+        correct=training.count_correct(peers.monte_carlo(model), test),
         num_peers=recipe.num_peers if is_peernet else 0,
         num_graphs=recipe.num_graphs if is_peernet else 0,
         peers_seed=peers_seed if is_peernet else [],
@@ -169,19 +194,18 @@ def train(argv):
         ],
         seed=_SEED.value,
         flags=run_id,
-        command=shlex.join(["python", "-m", "peernets_tf.train", *argv[1:]]),
+        # absl takes the flags out of the argv that it hands on.
+        command=shlex.join(
+            ["python", "-m", "peernets_tf.train", *sys.argv[1:]]
+        ),
         seconds=round(sum(row["seconds"] for row in history), 1),
         **results.environment(),
     )
-    record_path = os.path.join(output_dir, "record.json")
-    results.write_json(record, record_path)
-    print(f"{name} on {dataset.name}: test accuracy {record.accuracy:.2%}")
-    print(f"Model: {model_path}\nRecord: {record_path}")
 
 
-def _chosen_recipe(model):
+def _chosen_recipe(model: str) -> recipes.Recipe:
     recipe = recipes.recipe(model, _DATASET.value)
-    changes = {
+    changes: dict[str, Any] = {
         name: flag.value
         for name, flag in _RECIPE.items()
         if flag.value is not None
@@ -191,7 +215,7 @@ def _chosen_recipe(model):
     return dataclasses.replace(recipe, **changes)
 
 
-def _default_output_dir(model):
+def _default_output_dir(model: str) -> str:
     dataset = os.path.splitext(os.path.basename(_DATASET.value))[0]
     return os.path.join("runs", f"{dataset}_{model}")
 

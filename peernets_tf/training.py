@@ -3,11 +3,13 @@
 import importlib.util
 import math
 import os
+from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
-from peernets_tf import data, peers
+from peernets_tf import data, peers, recipes
 from peernets_tf.checkpoint import Checkpoint, TrainingError
 
 SCHEDULES = ("constant", "step", "cosine")
@@ -15,16 +17,16 @@ OPTIMIZERS = ("adam", "momentum")
 
 
 def fit(
-    model,
-    dataset,
-    recipe,
+    model: keras.Model,
+    dataset: data.Dataset,
+    recipe: recipes.Recipe,
     *,
-    output_dir,
-    run_id,
-    seed,
-    validation_size=1000,
-    verbose="auto",
-):
+    output_dir: str,
+    run_id: dict[str, Any],
+    seed: int,
+    validation_size: int = 1000,
+    verbose: int | str = "auto",
+) -> list[dict[str, float]]:
     """Trains a model, going on from the last whole checkpoint if there is one.
 
     After each epoch `output_dir` holds a checkpoint, `training.csv` and
@@ -53,18 +55,11 @@ def fit(
     batches = data.Batches(
         dataset.train, recipe.batch_size, seed=seed, augment=recipe.augment
     )
-    model.compile(
-        optimizer=_optimizer(recipe, steps_per_epoch=len(batches)),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-    )
-    model.optimizer.build(model.trainable_variables)
+    compile_model(model, recipe, steps_per_epoch=len(batches))
     callbacks = [_EpochOfBatches(batches)]
     if peers.peer_layers(model):
         validation_peers = _ValidationPeers(
-            dataset.train.images,
-            min(recipe.num_peers, len(dataset.train)),
-            seed,
+            dataset.train.images, recipe.num_peers, seed
         )
         validation_peers.store(model, epoch=0)
         callbacks.append(validation_peers)
@@ -72,7 +67,7 @@ def fit(
     checkpoint.restore(model)
     history = checkpoint.history
     callbacks += [_StopOnNaN(recipe.learning_rate), checkpoint]
-    if importlib.util.find_spec("tensorflow"):
+    if all(map(importlib.util.find_spec, ("tensorflow", "tensorboard"))):
         # Keras writes TensorBoard's files with TensorFlow, on every backend.
         logs = os.path.join(output_dir, "tensorboard")
         callbacks.append(keras.callbacks.TensorBoard(logs, write_graph=False))
@@ -93,13 +88,43 @@ def fit(
     return history
 
 
-def count_correct(model, split, batch_size=100, verbose="auto"):
+def compile_model(
+    model: keras.Model, recipe: recipes.Recipe, steps_per_epoch: int
+) -> None:
+    """Compiles a model from images to logits with a recipe's optimizer."""
+    rate = learning_rate_schedule(recipe, steps_per_epoch)
+    if recipe.optimizer == "adam":
+        optimizer = keras.optimizers.Adam(rate)
+    elif recipe.optimizer == "momentum":
+        optimizer = keras.optimizers.SGD(rate, momentum=recipe.momentum)
+    else:
+        raise ValueError(
+            f"`optimizer` must be one of {OPTIMIZERS}. Received: "
+            f"optimizer={recipe.optimizer}"
+        )
+    model.compile(
+        optimizer=optimizer,
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    # Its slots must exist before a checkpoint can be restored.
+    model.optimizer.build(model.trainable_variables)
+
+
+def count_correct(
+    model: keras.Model,
+    split: data.Split,
+    batch_size: int = 100,
+    verbose: int | str = "auto",
+) -> int:
     """Returns how many images of a split a model classifies correctly."""
     logits = model.predict(split.images, batch_size=batch_size, verbose=verbose)
     return int(np.sum(np.argmax(logits, axis=-1) == split.labels))
 
 
-def learning_rate_schedule(recipe, steps_per_epoch):
+def learning_rate_schedule(
+    recipe: recipes.Recipe, steps_per_epoch: int
+) -> float | keras.optimizers.schedules.LearningRateSchedule:
     """Returns the learning rate, a float or a Keras schedule.
 
     `"constant"` stays; `"step"` multiplies by `decay_factor` at each of
@@ -114,6 +139,8 @@ def learning_rate_schedule(recipe, steps_per_epoch):
         return recipe.learning_rate
     if recipe.schedule == "step":
         epochs = [e for e in recipe.decay_epochs if e < recipe.epochs]
+        if not epochs:
+            return recipe.learning_rate
         return keras.optimizers.schedules.PiecewiseConstantDecay(
             [epoch * steps_per_epoch for epoch in epochs],
             [
@@ -136,60 +163,50 @@ def learning_rate_schedule(recipe, steps_per_epoch):
     )
 
 
-def _optimizer(recipe, steps_per_epoch):
-    rate = learning_rate_schedule(recipe, steps_per_epoch)
-    if recipe.optimizer == "adam":
-        return keras.optimizers.Adam(rate)
-    if recipe.optimizer == "momentum":
-        return keras.optimizers.SGD(rate, momentum=recipe.momentum)
-    raise ValueError(
-        f"`optimizer` must be one of {OPTIMIZERS}. Received: "
-        f"optimizer={recipe.optimizer}"
-    )
-
-
 class _EpochOfBatches(keras.callbacks.Callback):
     """Tells the batches which epoch begins."""
 
-    def __init__(self, batches):
+    def __init__(self, batches: data.Batches) -> None:
         super().__init__()
         self._batches = batches
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._batches.set_epoch(epoch)
 
 
 class _ValidationPeers(keras.callbacks.Callback):
     """Stores one graph of fresh peers before each validation."""
 
-    def __init__(self, images, num_peers, seed):
+    def __init__(
+        self, images: NDArray[np.float32], num_peers: int, seed: int
+    ) -> None:
         super().__init__()
         self._images = images
         self._num_peers = num_peers
         self._seed = seed
         self._epoch = 0
 
-    def store(self, model, epoch):
-        seed = (self._seed, epoch)
+    def store(self, model: keras.Model, epoch: int) -> None:
+        seed = (2, self._seed, epoch)
         peers.set_peers(
             model, peers.draw_peers(self._images, self._num_peers, seed=seed)
         )
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch = epoch
 
-    def on_test_begin(self, logs=None):
+    def on_test_begin(self, logs: Any = None) -> None:
         self.store(self.model, self._epoch)
 
 
 class _StopOnNaN(keras.callbacks.Callback):
     """Stops at the first step whose loss is not a finite number."""
 
-    def __init__(self, learning_rate):
+    def __init__(self, learning_rate: float) -> None:
         super().__init__()
         self._learning_rate = learning_rate
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if not math.isfinite(float(logs["loss"])):
             step = int(self.model.optimizer.iterations)
             raise TrainingError(

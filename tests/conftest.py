@@ -30,7 +30,7 @@ def data_dir():
 
 
 @pytest.fixture
-def npz_path(tmp_path):
+def npz_path(tmp_path_factory):
     """A small data set of three kinds of stripes, as an .npz file."""
     rng = np.random.default_rng(1)
 
@@ -43,7 +43,7 @@ def npz_path(tmp_path):
 
     x_train, y_train = split(96)
     x_test, y_test = split(30)
-    path = tmp_path / "stripes.npz"
+    path = tmp_path_factory.mktemp("data") / "stripes.npz"
     np.savez(
         path, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test
     )

@@ -76,17 +76,15 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(
     first = make_model(name)
     expected = fit(first, dataset, whole)
 
-    # Ctrl-C in the second of three epochs.
+    # Ctrl-C in the second of three epochs, of six steps each.
     interrupted = make_model(name)
-    draw = data.Batches.__getitem__
 
-    def interrupt(batches, index):
-        if batches._epoch == 1 and index == 3:
+    def interrupt(callback, batch, logs=None):
+        if int(callback.model.optimizer.iterations) == 9:
             raise KeyboardInterrupt
-        return draw(batches, index)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(data.Batches, "__getitem__", interrupt)
+        patch.setattr(training._StopOnNaN, "on_train_batch_end", interrupt)
         fit(interrupted, dataset, parts)
     assert "checkpoint-0001.weights.h5" in os.listdir(parts)
 
@@ -189,6 +187,9 @@ def test_count_correct(dataset):
 def test_step_schedule_is_table_1s():
     recipe = recipes.recipe("pr_resnet32", "cifar10")
     rate = training.learning_rate_schedule(recipe, steps_per_epoch=10)
+    # A training that ends before the first step down.
+    short = dataclasses.replace(recipe, epochs=100)
+    assert training.learning_rate_schedule(short, steps_per_epoch=10) == 1e-2
     expected = {0: 1e-2, 999: 1e-2, 1001: 1e-3, 1751: 1e-4, 2501: 1e-5}
     for step, value in expected.items():
         np.testing.assert_allclose(rate(step), value, rtol=1e-6)

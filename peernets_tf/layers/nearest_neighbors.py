@@ -8,9 +8,14 @@ stay in cache and are the only large array that is ever held.
 """
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import ops
+
+# A tensor of the Keras backend, or an array that it converts.
+Tensor = Any
 
 # Keys in one block. The two `top_k` calls see N / 32 and 32 K values of a row;
 # measured on CPU, 32 is within 15 % of the best block for every N that the
@@ -23,7 +28,9 @@ _CHUNK_VALUES = {"cpu": 2**20, "gpu": 2**27}
 _UNREACHABLE = -3.0
 
 
-def nearest_neighbors(queries, keys, k, epsilon=1e-6):
+def nearest_neighbors(
+    queries: Tensor, keys: Tensor, k: int, epsilon: float = 1e-6
+) -> Tensor:
     """Finds the `k` keys with the largest cosine similarity to each query.
 
     The search is exact up to the rounding of float32 (float64 for float64
@@ -62,8 +69,14 @@ def nearest_neighbors(queries, keys, k, epsilon=1e-6):
     return _compiled_search()(queries, keys, k=int(k), epsilon=float(epsilon))
 
 
+def chunk_size(num_keys: int | Tensor) -> int | Tensor:
+    """Returns how many queries are compared with `num_keys` keys at once."""
+    size = _at_least(_CHUNK_VALUES[_device_kind()] // num_keys, 16)
+    return min(size, 4096) if isinstance(size, int) else ops.minimum(size, 4096)
+
+
 @functools.cache
-def _compiled_search():
+def _compiled_search() -> Callable[..., Tensor]:
     """Traces the search once a shape, so that eager callers are fast too."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
@@ -76,29 +89,19 @@ def _compiled_search():
     return _search
 
 
-def _search(queries, keys, *, k, epsilon):
-    queries = _normalize(queries, epsilon)
-    keys = _normalize(keys, epsilon)
-    num_queries, num_keys = ops.shape(queries)[0], ops.shape(keys)[0]
-    # Both sides are padded, to whole chunks and to at least k whole blocks. A
-    # constant coordinate puts the padding keys out of reach.
-    chunk_size = _chunk_size(num_keys)
-    query_padding = -num_queries % chunk_size
-    missing_blocks = k - (num_keys + _BLOCK_SIZE - 1) // _BLOCK_SIZE
-    key_padding = -num_keys % _BLOCK_SIZE + _BLOCK_SIZE * _at_least(
-        missing_blocks, 0
+def _search(queries: Tensor, keys: Tensor, *, k: int, epsilon: float) -> Tensor:
+    num_queries = ops.shape(queries)[0]
+    queries, keys = _pad_keys(
+        _normalize(queries, epsilon), _normalize(keys, epsilon), k
     )
-    if not (isinstance(key_padding, int) and key_padding == 0):
-        queries = ops.pad(queries, [[0, 0], [0, 1]], constant_values=1.0)
-        keys = ops.pad(keys, [[0, 0], [0, 1]], constant_values=0.0)
-        far = ops.one_hot(keys.shape[1] - 1, keys.shape[1], dtype=keys.dtype)
-        padding = ops.ones((key_padding, 1), dtype=keys.dtype) * far
-        keys = ops.concatenate([keys, _UNREACHABLE * padding], axis=0)
+    # Whole chunks, however many queries there are: then the rounding of one
+    # query's similarities does not depend on the others.
+    size = chunk_size(ops.shape(keys)[0])
     num_channels = queries.shape[1]
-    if not (isinstance(query_padding, int) and query_padding == 0):
-        padding = ops.zeros((query_padding, num_channels), dtype=queries.dtype)
-        queries = ops.concatenate([queries, padding], axis=0)
-    chunks = ops.reshape(queries, (-1, chunk_size, num_channels))
+    padding = ops.zeros((-num_queries % size, num_channels), queries.dtype)
+    chunks = ops.reshape(
+        ops.concatenate([queries, padding], axis=0), (-1, size, num_channels)
+    )
     transposed_keys = ops.transpose(keys)
     indices = ops.map(
         lambda chunk: _search_chunk(chunk, transposed_keys, k), chunks
@@ -106,7 +109,25 @@ def _search(queries, keys, *, k, epsilon):
     return ops.reshape(indices, (-1, k))[:num_queries]
 
 
-def _search_chunk(queries, transposed_keys, k):
+def _pad_keys(queries: Tensor, keys: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Pads the keys to at least `k` whole blocks, out of all queries' reach."""
+    num_keys = ops.shape(keys)[0]
+    missing_blocks = k - (num_keys + _BLOCK_SIZE - 1) // _BLOCK_SIZE
+    num_padding = -num_keys % _BLOCK_SIZE + _BLOCK_SIZE * _at_least(
+        missing_blocks, 0
+    )
+    if isinstance(num_padding, int) and num_padding == 0:
+        return queries, keys
+    # One more coordinate, in which only the padding differs from zero.
+    queries = ops.pad(queries, [[0, 0], [0, 1]], constant_values=1.0)
+    keys = ops.pad(keys, [[0, 0], [0, 1]], constant_values=0.0)
+    num_channels = keys.shape[1]
+    far = ops.one_hot(num_channels - 1, num_channels, dtype=keys.dtype)
+    padding = ops.ones((num_padding, 1), keys.dtype) * far * _UNREACHABLE
+    return queries, ops.concatenate([keys, padding], axis=0)
+
+
+def _search_chunk(queries: Tensor, transposed_keys: Tensor, k: int) -> Tensor:
     """Searches one chunk: `(q, C)` and `(C, N)` to indices `(q, k)`."""
     num_queries = ops.shape(queries)[0]
     similarity = ops.reshape(
@@ -123,7 +144,7 @@ def _search_chunk(queries, transposed_keys, k):
     return best_blocks * _BLOCK_SIZE + places % _BLOCK_SIZE
 
 
-def _take_from_rows(values, columns):
+def _take_from_rows(values: Tensor, columns: Tensor) -> Tensor:
     """`values[i, columns[i, j]]` for values `(q, n, ...)`, columns `(q, j)`."""
     num_rows, row_length = ops.shape(values)[:2]
     starts = ops.arange(num_rows, dtype="int32")[:, None] * row_length
@@ -131,7 +152,7 @@ def _take_from_rows(values, columns):
     return ops.take(flat, starts + columns, axis=0)
 
 
-def _normalize(vectors, epsilon):
+def _normalize(vectors: Tensor, epsilon: float) -> Tensor:
     if keras.backend.standardize_dtype(vectors.dtype) != "float64":
         vectors = ops.cast(vectors, "float32")
     vectors = ops.stop_gradient(vectors)
@@ -139,17 +160,13 @@ def _normalize(vectors, epsilon):
     return vectors / ops.maximum(norms, epsilon)
 
 
-def _chunk_size(num_keys):
-    return _at_least(_CHUNK_VALUES[_device_kind()] // num_keys, 16)
-
-
-def _at_least(value, minimum):
+def _at_least(value: int | Tensor, minimum: int) -> int | Tensor:
     if isinstance(value, int):
         return max(value, minimum)
     return ops.maximum(value, minimum)
 
 
 @functools.cache
-def _device_kind():
+def _device_kind() -> str:
     names = keras.distribution.list_devices()
     return "gpu" if any("gpu" in n or "cuda" in n for n in names) else "cpu"

@@ -1,9 +1,16 @@
 """The Peer Regularization layer: the one new idea of PeerNets."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from peernets_tf.layers.nearest_neighbors import nearest_neighbors
+
+# A tensor of the Keras backend, or an array that it converts.
+Tensor = Any
+# None stands for a size that is not known yet.
+Shape = tuple[int | None, ...]
 
 _ATTENTIONS = ("gat", "softplus", "literal")
 # Standard deviations beyond the mean of the sorted shortlist from which
@@ -74,16 +81,16 @@ class PeerRegularization(keras.layers.Layer):
 
     def __init__(
         self,
-        num_neighbors=10,
-        attention="gat",
-        neighbor_dropout=0.2,
-        attention_dropout=0.5,
-        negative_slope=0.2,
-        exclude_self=False,
-        epsilon=1e-6,
-        seed=None,
-        **kwargs,
-    ):
+        num_neighbors: int = 10,
+        attention: str = "gat",
+        neighbor_dropout: float = 0.2,
+        attention_dropout: float = 0.5,
+        negative_slope: float = 0.2,
+        exclude_self: bool = False,
+        epsilon: float = 1e-6,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if not isinstance(num_neighbors, int) or num_neighbors < 1:
             raise ValueError(
@@ -112,13 +119,16 @@ class PeerRegularization(keras.layers.Layer):
         self.epsilon = epsilon
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
-        self.peers = None
+        # A variable once `set_peers` was called.
+        self.peers: Any = None
         # Which stored graph inference uses; `monte_carlo` changes it.
         self.graph = 0
         # The inputs seen while the peers themselves pass, or None.
-        self.captured_inputs = None
+        self.captured_inputs: list[Tensor] | None = None
 
-    def build(self, inputs_shape, peers_shape=None):
+    def build(
+        self, inputs_shape: Shape, peers_shape: Shape | None = None
+    ) -> None:
         if len(inputs_shape) != 4 or inputs_shape[-1] is None:
             raise ValueError(
                 "PeerRegularization takes inputs of shape (B, H, W, C) with a "
@@ -134,7 +144,7 @@ class PeerRegularization(keras.layers.Layer):
         )
         self.bias = self.add_weight(shape=(), initializer="zeros", name="bias")
 
-    def set_peers(self, features):
+    def set_peers(self, features: Tensor) -> bool:
         """Stores the peers' features that inference uses.
 
         Most users call `peernets_tf.set_peers(model, images)`, which computes
@@ -161,22 +171,29 @@ class PeerRegularization(keras.layers.Layer):
         self.peers.assign(features)
         return is_new
 
-    def call(self, inputs, peers=None, training=None):
+    def call(
+        self,
+        inputs: Tensor,
+        peers: Tensor | None = None,
+        training: bool | None = None,
+    ) -> Tensor:
         keys, is_batch = self._graph_features(inputs, peers, training)
         channels = inputs.shape[-1]
         queries = ops.reshape(inputs, (-1, channels))
         keys = ops.reshape(keys, (-1, channels))
-        self._check_num_pixels(keys.shape[0])
+        self._check_num_pixels(keys.shape[0], self.exclude_self and is_batch)
         neighbors = self._choose_neighbors(queries, keys, is_batch, training)
         weights = self._attention_weights(queries, keys, neighbors, training)
         values = ops.take(keys, neighbors, axis=0)
         outputs = ops.sum(ops.expand_dims(weights, -1) * values, axis=1)
         return ops.reshape(outputs, ops.shape(inputs))
 
-    def compute_output_shape(self, inputs_shape, peers_shape=None):
+    def compute_output_shape(
+        self, inputs_shape: Shape, peers_shape: Shape | None = None
+    ) -> Shape:
         return inputs_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = {
             "num_neighbors": self.num_neighbors,
             "attention": self.attention,
@@ -189,18 +206,20 @@ class PeerRegularization(keras.layers.Layer):
         }
         return {**super().get_config(), **config}
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: Any) -> None:
+        if not self.built:
+            return
         for name in ("query_kernel", "key_kernel", "bias", "peers"):
             if getattr(self, name) is not None:
                 store[name] = ops.convert_to_numpy(getattr(self, name))
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         for name in ("query_kernel", "key_kernel", "bias"):
             getattr(self, name).assign(store[name])
         if "peers" in store:
             self.set_peers(store["peers"][...])
 
-    def _make_peers(self, shape):
+    def _make_peers(self, shape: tuple[int, ...]) -> None:
         # As Keras's own `enable_lora` does, to add a weight after `build`.
         self._tracker.unlock()
         if self.peers is not None:
@@ -213,7 +232,9 @@ class PeerRegularization(keras.layers.Layer):
         )
         self._tracker.lock()
 
-    def _graph_features(self, inputs, peers, training):
+    def _graph_features(
+        self, inputs: Tensor, peers: Tensor | None, training: bool | None
+    ) -> tuple[Tensor, bool]:
         """Returns the features of the graph and whether they are the inputs."""
         if peers is not None:
             return ops.cast(peers, inputs.dtype), False
@@ -230,15 +251,24 @@ class PeerRegularization(keras.layers.Layer):
             )
         return ops.cast(self.peers[self.graph], inputs.dtype), False
 
-    def _check_num_pixels(self, num_pixels):
-        if num_pixels is not None and num_pixels < self.num_neighbors:
+    def _check_num_pixels(
+        self, num_pixels: int | None, exclude_self: bool = False
+    ) -> None:
+        needed = self.num_neighbors + exclude_self
+        if num_pixels is not None and num_pixels < needed:
             raise ValueError(
-                f"Layer '{self.name}' needs at least num_neighbors="
-                f"{self.num_neighbors} peer pixels; take more peers or a "
+                f"Layer '{self.name}' needs at least {needed} peer pixels for "
+                f"num_neighbors={self.num_neighbors}; take more peers or a "
                 f"smaller num_neighbors. Received: {num_pixels} pixels"
             )
 
-    def _choose_neighbors(self, queries, keys, is_batch, training):
+    def _choose_neighbors(
+        self,
+        queries: Tensor,
+        keys: Tensor,
+        is_batch: bool,
+        training: bool | None,
+    ) -> Tensor:
         """Returns indices `(Q, K)` into `keys`, best first."""
         exclude_self = self.exclude_self and is_batch
         dropout = self.neighbor_dropout if training else 0.0
@@ -277,7 +307,13 @@ class PeerRegularization(keras.layers.Layer):
         _, places = ops.top_k(-rank, self.num_neighbors)
         return ops.take_along_axis(shortlist, places, axis=1)
 
-    def _attention_weights(self, queries, keys, neighbors, training):
+    def _attention_weights(
+        self,
+        queries: Tensor,
+        keys: Tensor,
+        neighbors: Tensor,
+        training: bool | None,
+    ) -> Tensor:
         """Returns weights `(Q, K)` that sum to one for each query."""
         query_logits = ops.matmul(queries, self.query_kernel)
         key_logits = ops.matmul(keys, self.key_kernel)

@@ -1,6 +1,9 @@
 """The paper's networks and their baselines, by name."""
 
+import pathlib
 import zipfile
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -19,15 +22,15 @@ MODEL_NAMES = tuple(
 
 
 def build(
-    name,
-    input_shape,
-    num_classes,
+    name: str,
+    input_shape: Sequence[int],
+    num_classes: int,
     *,
-    mean=0.0,
-    variance=1.0,
-    l2=0.0,
-    seed=0,
-):
+    mean: float | Sequence[float] = 0.0,
+    variance: float | Sequence[float] = 1.0,
+    l2: float = 0.0,
+    seed: int = 0,
+) -> keras.Model:
     """Builds one of the paper's networks.
 
     Args:
@@ -53,7 +56,7 @@ def build(
             f"Received: {name}"
         )
     base = name.removeprefix("pr_")
-    options = {
+    options: dict[str, Any] = {
         "mean": mean,
         "variance": variance,
         "l2": l2,
@@ -73,7 +76,7 @@ def build(
     )
 
 
-def load(path):
+def load(path: str | pathlib.Path) -> keras.Model:
     """Loads a saved model for inference, with the peers that it holds.
 
     Args:
@@ -90,7 +93,7 @@ def load(path):
         raise ValueError(f"{path} is not a model to load: {error}") from error
 
 
-def copy_weights(source, target):
+def copy_weights(source: keras.Model, target: keras.Model) -> None:
     """Copies the weights of all layers whose names both models have.
 
     Stored peers stay where they are.

@@ -1,23 +1,34 @@
 """LeNet-5 and PR-LeNet-5 (Section 4.2 and Figure 2, top)."""
 
+from collections.abc import Sequence
+
 import keras
 
 from peernets_tf.layers.peer_regularization import PeerRegularization
 
 
 def lenet5(
-    input_shape, num_classes, *, mean, variance, l2, peer_regularization, seed
-):
+    input_shape: Sequence[int],
+    num_classes: int,
+    *,
+    mean: float | Sequence[float],
+    variance: float | Sequence[float],
+    l2: float,
+    peer_regularization: bool,
+    seed: int,
+) -> keras.Model:
     """Builds LeNet-5 with widths 6, 16, 120 and 84, or its PeerNet.
 
     PeerRegularization stands after each convolution and its ReLU, before each
     max-pooling. See `peernets_tf.models.build` for the arguments.
     """
 
-    def regularizer():
+    def regularizer() -> keras.Regularizer | None:
         return keras.regularizers.L2(l2 / 2) if l2 else None
 
-    def convolution(x, filters, padding, block):
+    def convolution(
+        x: keras.KerasTensor, filters: int, padding: str, block: int
+    ) -> keras.KerasTensor:
         x = keras.layers.Conv2D(
             filters,
             5,
@@ -30,7 +41,9 @@ def lenet5(
             x = PeerRegularization(seed=seed + block, name=f"peers{block}")(x)
         return keras.layers.MaxPooling2D(2, name=f"pool{block}")(x)
 
-    def dense(x, units, activation, name):
+    def dense(
+        x: keras.KerasTensor, units: int, activation: str | None, name: str
+    ) -> keras.KerasTensor:
         return keras.layers.Dense(
             units,
             activation=activation,

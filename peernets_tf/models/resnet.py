@@ -1,23 +1,25 @@
 """ResNet-32, ResNet-110 and their PeerNets (Section 4.2, Figure 2, Table 4)."""
 
+from collections.abc import Sequence
+
 import keras
 
 from peernets_tf.layers.peer_regularization import PeerRegularization
 
 
 def resnet(
-    input_shape,
-    num_classes,
+    input_shape: Sequence[int],
+    num_classes: int,
     *,
-    depth,
-    widths,
-    mean,
-    variance,
-    l2,
-    peer_regularization,
-    seed,
-    name,
-):
+    depth: int,
+    widths: Sequence[int],
+    mean: float | Sequence[float],
+    variance: float | Sequence[float],
+    l2: float,
+    peer_regularization: bool,
+    seed: int,
+    name: str,
+) -> keras.Model:
     """Builds the ResNet of He et al. for 32 x 32 images, or its PeerNet.
 
     Three stages A, B and C of `(depth - 2) / 6` blocks each, a block being
@@ -32,7 +34,13 @@ def resnet(
         name: str, the name of the model.
     """
 
-    def convolution(x, filters, kernel_size, strides, prefix):
+    def convolution(
+        x: keras.KerasTensor,
+        filters: int,
+        kernel_size: int,
+        strides: int,
+        prefix: str,
+    ) -> keras.KerasTensor:
         x = keras.layers.Conv2D(
             filters,
             kernel_size,
@@ -45,10 +53,12 @@ def resnet(
         )(x)
         return keras.layers.BatchNormalization(name=f"{prefix}_norm")(x)
 
-    def relu(x, prefix):
+    def relu(x: keras.KerasTensor, prefix: str) -> keras.KerasTensor:
         return keras.layers.ReLU(name=f"{prefix}_relu")(x)
 
-    def block(x, filters, strides, prefix):
+    def block(
+        x: keras.KerasTensor, filters: int, strides: int, prefix: str
+    ) -> keras.KerasTensor:
         skip = x
         if strides != 1 or x.shape[-1] != filters:
             skip = convolution(x, filters, 1, strides, f"{prefix}_skip")

@@ -1,0 +1,1 @@
+"""What is timed, and against what. Each command writes one JSON record."""

@@ -1,0 +1,306 @@
+"""Times the search for neighbours: `python -m benchmarks.nearest_neighbors`.
+
+Timed in turns, on unit vectors with nonnegative coordinates as after a ReLU:
+
+- `chunked_product`: the matrix product of queries and keys alone, in the chunks
+  of our search; one number of each is kept, and no time is spent to reduce it;
+- `whole_product`: `tf.matmul` of all queries and all keys;
+- `nearest_neighbors`: `peernets_tf.nearest_neighbors`;
+- `top_k`: `tf.math.top_k` on the whole product;
+- `faiss`: `faiss.IndexFlatIP`, adding the keys and searching, if installed.
+
+The others are handed vectors of length one; ours divides by the lengths within
+its time. First all searches must agree on the neighbours.
+
+Memory is the growth of the peak resident memory of a fresh process (Linux, CPU)
+by our search: `first_search` is everything that a process's first search needs,
+tracing included, and `search` what it needs after a tiny search of other
+vectors.
+"""
+
+import multiprocessing
+import os
+import resource
+import shlex
+import sys
+
+# Before anything loads OpenMP. Else faiss's waiting threads spin, and take the
+# cores from all that is timed: on two cores, of which another process used
+# one, faiss itself was six times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import app, flags
+
+import peernets_tf
+from benchmarks import timing
+from peernets_tf import command, results
+from peernets_tf.layers import nearest_neighbors as search
+
+try:
+    import faiss
+except ImportError:
+    faiss = None
+
+_SIZES = flags.DEFINE_list(
+    "sizes",
+    ["4096x4096x64", "25088x25088x6", "16384x16384x32"],
+    "QUERIESxKEYSxCHANNELS of each search. The defaults are, in training, the "
+    "last layer of PR-ResNet-32 and the first of PR-LeNet-5 and PR-ResNet-32.",
+)
+_K = flags.DEFINE_integer("k", 10, "Neighbours for each query.", 1)
+_ROUNDS = flags.DEFINE_integer("rounds", 10, "Times that each is timed.", 1)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the vectors.", 0)
+_OUTPUT_DIR = flags.DEFINE_string(
+    "output_dir", "results", "Where benchmark_nearest_neighbors.json goes."
+)
+
+# The largest difference between the similarities of two searches' neighbours.
+_TOLERANCE = 1e-5
+# Queries and keys of the search before the memory is measured. A search of few
+# keys takes long chunks and would leave more memory behind than ours needs.
+_TINY = (16, 4096)
+
+
+class DisagreementError(Exception):
+    """Two searches found different neighbours."""
+
+
+def benchmark(argv):
+    """Measures memory and times, and writes the record."""
+    del argv
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError("this benchmark needs KERAS_BACKEND=tensorflow")
+    load_average = os.getloadavg()[0]
+    sizes = [tuple(map(int, size.split("x"))) for size in _SIZES.value]
+    os.makedirs(_OUTPUT_DIR.value, exist_ok=True)
+    # Before anything large: a new process inherits the peak of this one.
+    memory = {size: _memory(size) for size in sizes}
+    cases = [{**_times(size), "memory_mib": memory[size]} for size in sizes]
+    environment = results.environment()
+    if faiss:
+        environment["versions"]["faiss"] = faiss.__version__
+    record = timing.BenchmarkResult(
+        cases=cases,
+        rounds=_ROUNDS.value,
+        warm_up_rounds=timing.WARM_UP_ROUNDS,
+        load_average=load_average,
+        seed=_SEED.value,
+        command=shlex.join(
+            ["python", "-m", "benchmarks.nearest_neighbors", *sys.argv[1:]]
+        ),
+        **environment,
+    )
+    path = os.path.join(_OUTPUT_DIR.value, "benchmark_nearest_neighbors.json")
+    results.write_json(record, path)
+    for case in cases:
+        _print_table(case)
+    print(f"\nRecord: {path}")
+
+
+def _times(size):
+    """Returns the case of one size, without its memory."""
+    label = "x".join(map(str, size))
+    queries, keys = _random_vectors(size, _SEED.value)
+    searches = _searches(queries, keys, _K.value)
+    difference = _largest_difference(queries, keys, searches)
+    print(f"{label}: all agree to {difference:.1e} or better", flush=True)
+    seconds = timing.time_interleaved(
+        {**_products(queries, keys), **searches}, _ROUNDS.value, label=label
+    )
+    return {
+        "num_queries": size[0],
+        "num_keys": size[1],
+        "num_channels": size[2],
+        "k": _K.value,
+        "chunk_size": search.chunk_size(size[1]),
+        "largest_difference": difference,
+        "seconds": seconds,
+        "median_seconds": timing.median_seconds(seconds),
+        "ratio_to_chunked_product": timing.median_ratios(
+            seconds, "chunked_product"
+        ),
+        "ratio_to_whole_product": timing.median_ratios(
+            seconds, "whole_product"
+        ),
+    }
+
+
+def _random_vectors(size, seed):
+    """Returns queries and keys of length one (or zero) as NumPy arrays."""
+    num_queries, num_keys, num_channels = size
+    generator = np.random.default_rng(seed)
+
+    def unit_vectors(count):
+        vectors = generator.standard_normal(
+            (count, num_channels), dtype="float32"
+        )
+        vectors = np.maximum(vectors, 0)
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors / np.maximum(norms, 1e-6)
+
+    return unit_vectors(num_queries), unit_vectors(num_keys)
+
+
+def _products(queries, keys):
+    """Returns the bare products, functions without arguments, by name."""
+    queries, keys = tf.constant(queries), tf.constant(keys)
+    chunk_size = search.chunk_size(len(keys))
+
+    @tf.function(autograph=False)
+    def chunked_product(queries, keys):
+        padding = -queries.shape[0] % chunk_size
+        chunks = tf.reshape(
+            tf.pad(queries, [[0, padding], [0, 0]]),
+            (-1, chunk_size, queries.shape[1]),
+        )
+        transposed_keys = tf.transpose(keys)
+        return tf.map_fn(
+            lambda chunk: tf.matmul(chunk, transposed_keys)[0, 0], chunks
+        )
+
+    @tf.function(autograph=False)
+    def whole_product(queries, keys):
+        return tf.matmul(queries, keys, transpose_b=True)
+
+    return {
+        "chunked_product": lambda: _wait(chunked_product(queries, keys)),
+        "whole_product": lambda: _wait(whole_product(queries, keys)),
+    }
+
+
+def _searches(queries, keys, k):
+    """Returns the searches, functions to indices `(Q, k)`, by name."""
+    query_tensor, key_tensor = tf.constant(queries), tf.constant(keys)
+
+    @tf.function(autograph=False)
+    def top_k(queries, keys):
+        product = tf.matmul(queries, keys, transpose_b=True)
+        return tf.math.top_k(product, k).indices
+
+    def search_faiss():
+        index = faiss.IndexFlatIP(keys.shape[1])
+        index.add(keys)
+        return index.search(queries, k)[1]
+
+    searches = {
+        "nearest_neighbors": lambda: _wait(
+            peernets_tf.nearest_neighbors(query_tensor, key_tensor, k)
+        ),
+        "top_k": lambda: _wait(top_k(query_tensor, key_tensor)),
+    }
+    if faiss:
+        faiss.omp_set_num_threads(os.cpu_count())
+        searches["faiss"] = search_faiss
+    else:
+        print("faiss is not installed and is left out: pip install faiss-cpu")
+    return searches
+
+
+def _wait(tensor):
+    """Returns a tensor when its device has computed it."""
+    tf.test.experimental.sync_devices()
+    return tensor
+
+
+def _largest_difference(queries, keys, searches):
+    """Compares the similarities of the neighbours, since indices may tie.
+
+    Returns:
+        float, the largest difference from those of `top_k`.
+
+    Raises:
+        DisagreementError: if a search names a key twice, or the difference is
+            above the tolerance.
+    """
+    similarities = {}
+    for name, function in searches.items():
+        indices = np.sort(np.asarray(function()), axis=1)
+        if np.any(indices[:, 1:] == indices[:, :-1]):
+            raise DisagreementError(f"{name} names a neighbour twice")
+        products = np.einsum(
+            "qc,qkc->qk", queries, keys[indices], dtype="float64"
+        )
+        similarities[name] = np.sort(products, axis=1)
+    differences = {
+        name: float(np.max(np.abs(values - similarities["top_k"])))
+        for name, values in similarities.items()
+    }
+    worst = max(differences, key=differences.get)
+    if not differences[worst] <= _TOLERANCE:
+        raise DisagreementError(
+            f"{worst} and top_k find neighbours whose similarities differ by "
+            f"{differences[worst]:.1e}"
+        )
+    return differences[worst]
+
+
+def _memory(size):
+    """Returns the MiB that our search adds to a process's peak, by name."""
+    mib = {}
+    for name, warm_up in (("first_search", False), ("search", True)):
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            mib[name] = pool.apply(
+                _peak_growth, (size, _K.value, _SEED.value, warm_up)
+            )
+    print(
+        f"{'x'.join(map(str, size))}: our search adds {mib['search']:.1f} MiB, "
+        f"a process's first {mib['first_search']:.1f} MiB",
+        flush=True,
+    )
+    return mib
+
+
+def _peak_growth(size, k, seed, warm_up):
+    """Searches in this process, and returns the growth of its peak in MiB."""
+
+    def vectors(size):
+        return [tf.constant(array) for array in _random_vectors(size, seed)]
+
+    queries, keys = vectors(size)
+    if warm_up:
+        peernets_tf.nearest_neighbors(*vectors((*_TINY, size[2])), k)
+    before = _peak_mib()
+    for _ in range(3):
+        peernets_tf.nearest_neighbors(queries, keys, k)
+    return _peak_mib() - before
+
+
+def _peak_mib():
+    """Returns the peak resident memory of this process; Linux counts KiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def _print_table(case):
+    size = (case["num_queries"], case["num_keys"], case["num_channels"])
+    whole = 4 * size[0] * size[1] / 2**20
+    print(
+        f"\n{'x'.join(map(str, size))}, k = {case['k']}: our search adds "
+        f"{case['memory_mib']['search']:.1f} MiB, the whole product is "
+        f"{whole:.1f} MiB"
+    )
+    rows = [
+        (
+            name,
+            f"{1000 * seconds:.1f}",
+            f"{case['ratio_to_chunked_product'][name]:.2f}",
+            f"{case['ratio_to_whole_product'][name]:.2f}",
+        )
+        for name, seconds in case["median_seconds"].items()
+    ]
+    columns = ("", "median ms", "/ chunked product", "/ whole product")
+    print(results.format_table(columns, rows))
+
+
+@flags.validator("sizes", "must be like 4096x4096x64,25088x25088x6")
+def _sizes_are_valid(sizes):
+    return all(
+        len(numbers) == 3 and all(n.isdecimal() and int(n) > 0 for n in numbers)
+        for numbers in (size.split("x") for size in sizes)
+    )
+
+
+if __name__ == "__main__":
+    app.run(command.guarded(benchmark))
