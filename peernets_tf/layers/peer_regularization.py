@@ -209,15 +209,25 @@ class PeerRegularization(keras.layers.Layer):
     def save_own_variables(self, store: Any) -> None:
         if not self.built:
             return
-        for name in ("query_kernel", "key_kernel", "bias", "peers"):
-            if getattr(self, name) is not None:
-                store[name] = ops.convert_to_numpy(getattr(self, name))
+        for name, variable in self._own_variables().items():
+            store[name] = ops.convert_to_numpy(variable)
+        if self.peers is not None:
+            store["peers"] = ops.convert_to_numpy(self.peers)
 
     def load_own_variables(self, store: Any) -> None:
-        for name in ("query_kernel", "key_kernel", "bias"):
-            getattr(self, name).assign(store[name])
+        for name, variable in self._own_variables().items():
+            variable.assign(store[name])
         if "peers" in store:
             self.set_peers(store["peers"][...])
+
+    def _own_variables(self) -> dict[str, keras.Variable]:
+        return {
+            "query_kernel": self.query_kernel,
+            "key_kernel": self.key_kernel,
+            "bias": self.bias,
+            # Keras saves no generators; with it a training resumes exactly.
+            "seed_generator": self.seed_generator.state,
+        }
 
     def _make_peers(self, shape: tuple[int, ...]) -> None:
         # As Keras's own `enable_lora` does, to add a weight after `build`.
