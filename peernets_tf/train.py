@@ -103,6 +103,8 @@ def train(argv: list[str]) -> None:
     """Trains, tests, and writes model.keras and record.json."""
     if argv[1:]:
         raise ValueError(f"not a flag: {' '.join(argv[1:])}")
+    # Now, because the source may change while the training runs.
+    environment = results.environment()
     dataset = data.load(_DATASET.value, _DATA_DIR.value)
     name = _MODEL.value or recipes.default_model(_DATASET.value)
     recipe = _chosen_recipe(name)
@@ -127,7 +129,7 @@ def train(argv: list[str]) -> None:
         seed=_SEED.value,
         validation_size=_VALIDATION_SIZE.value,
     )
-    record = _test(model, dataset, recipe, run_id, history)
+    record = _test(model, dataset, recipe, run_id, history, environment)
     model_path = os.path.join(output_dir, "model.keras")
     with results.atomic_file(model_path) as path:
         model.save(path)
@@ -161,6 +163,7 @@ def _test(
     recipe: recipes.Recipe,
     run_id: dict[str, Any],
     history: list[dict[str, Any]],
+    environment: dict[str, Any],
 ) -> results.TrainingResult:
     """Stores the test graphs in the model, and counts what it gets right."""
     is_peernet = bool(peers.peer_layers(model))
@@ -199,7 +202,7 @@ def _test(
             ["python", "-m", "peernets_tf.train", *sys.argv[1:]]
         ),
         seconds=round(sum(row["seconds"] for row in history), 1),
-        **results.environment(),
+        **environment,
     )
 
 
