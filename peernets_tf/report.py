@@ -1,19 +1,14 @@
 """Prints records side by side: `python -m peernets_tf.report RECORD ...`."""
 
+import itertools
 import os
 
-from absl import app
+from absl import app, flags
 
 from peernets_tf import command, paper, results
 
-_COLUMNS = (
-    "model",
-    "dataset",
-    "epochs",
-    "peers",
-    "test images",
-    "accuracy",
-    "paper",
+_CURVES = flags.DEFINE_bool(
+    "curves", False, "Also print the validation accuracy after each epoch."
 )
 
 
@@ -25,10 +20,25 @@ def report(argv: list[str]) -> None:
             "no records: give paths, as in python -m peernets_tf.report "
             "runs/*/record.json"
         )
-    rows = [_row(results.read_json(path)) for path in paths]
-    print(results.format_table(_COLUMNS, rows))
+    records = [results.read_json(path) for path in paths]
+    print(_accuracies(records))
+    if _CURVES.value:
+        print(f"\n{_curves(records)}")
     for path in paths:
         print(f"Record {path}, model in {os.path.dirname(path) or '.'}")
+
+
+def _accuracies(records: list[results.TrainingResult]) -> str:
+    columns = (
+        "model",
+        "dataset",
+        "epochs",
+        "peers",
+        "test images",
+        "accuracy",
+        "paper",
+    )
+    return results.format_table(columns, list(map(_row, records)))
 
 
 def _row(record: results.TrainingResult) -> tuple[str, ...]:
@@ -43,6 +53,17 @@ def _row(record: results.TrainingResult) -> tuple[str, ...]:
         f"{record.accuracy:.2%}",
         "-" if published is None else f"{published:.2%}",
     )
+
+
+def _curves(records: list[results.TrainingResult]) -> str:
+    """Returns a table with one row an epoch and one column a record."""
+    columns = ("epoch", *(f"{r.model}, {r.dataset}" for r in records))
+    accuracies = itertools.zip_longest(
+        *([f"{row['val_accuracy']:.1%}" for row in r.history] for r in records),
+        fillvalue="",
+    )
+    rows = [(str(i), *row) for i, row in enumerate(accuracies, start=1)]
+    return results.format_table(columns, rows)
 
 
 if __name__ == "__main__":

@@ -222,6 +222,32 @@ def test_training_after_set_peers(graphs, images):
         np.testing.assert_array_equal(layer.peers, before)
 
 
+@pytest.mark.parametrize("batch_size", [4, 6])
+def test_fit_with_xla_equals_fit_without(graphs, images, batch_size):
+    """Also where the last batch is smaller, so that sizes are unknown."""
+    found = []
+    for jit_compile in (False, True):
+        model = make_model()
+        for layer in peer_layers(model):
+            layer.neighbor_dropout = layer.attention_dropout = 0.0
+        model.compile("sgd", "mse", jit_compile=jit_compile)
+        assert model.jit_compile == jit_compile
+        history = model.fit(
+            images,
+            np.ones((6, 3)),
+            batch_size=batch_size,
+            epochs=2,
+            shuffle=False,
+            verbose=0,
+        )
+        set_peers(model, graphs)
+        found.append(
+            (history.history["loss"], model.predict(images, verbose=0))
+        )
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-4)
+    np.testing.assert_allclose(found[0][1], found[1][1], atol=1e-4)
+
+
 def test_refuses(graphs):
     plain = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()])
     with pytest.raises(ValueError, match="no PeerRegularization layer"):

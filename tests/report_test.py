@@ -1,8 +1,16 @@
 import dataclasses
 
+import pytest
+from absl import flags
+from absl.testing import flagsaver
 from results_test import make_result
 
 from peernets_tf import paper, report, results
+
+
+@pytest.fixture(autouse=True)
+def parsed_flags():
+    flags.FLAGS.mark_as_parsed()
 
 
 def test_ours_stands_beside_the_papers(tmp_path, capsys):
@@ -21,6 +29,19 @@ def test_ours_stands_beside_the_papers(tmp_path, capsys):
         *("lenet5", "mnist", "1", "-", "200", "95.00%", "98.60%")
     ]
     assert cells[3][4:8] == ["50 x 10", "200", "91.50%", "98.20%"]
+
+
+def test_curves(tmp_path, capsys):
+    paths = []
+    for name, accuracies in (("a", [0.5, 0.75]), ("b", [0.25])):
+        history = [{"epoch": 1, "val_accuracy": a} for a in accuracies]
+        paths.append(str(tmp_path / f"{name}.json"))
+        results.write_json(make_result(model=name, history=history), paths[-1])
+    with flagsaver.flagsaver(curves=True):
+        report.report(["report", *paths])
+    output = capsys.readouterr().out
+    assert "| 1     | 50.0%    | 25.0%    |" in output
+    assert "| 2     | 75.0%    |          |" in output
 
 
 def test_accuracies_are_fractions():
