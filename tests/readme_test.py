@@ -19,7 +19,7 @@ def test_accuracies():
 
 def test_speed():
     path = ROOT / "results" / "benchmark_nearest_neighbors.json"
-    for case in json.loads(path.read_text())["cases"]:
+    for case in json.loads(path.read_text(encoding="utf-8"))["cases"]:
         ratios = case["ratio_to_whole_product"]
         assert f"{ratios['nearest_neighbors']:.2f}" in README
 
