@@ -32,7 +32,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import keras
 import numpy as np
 import tensorflow as tf
-from absl import app, flags
+from absl import flags
 
 import peernets_tf
 from benchmarks import timing
@@ -303,4 +303,4 @@ def _sizes_are_valid(sizes):
 
 
 if __name__ == "__main__":
-    app.run(command.guarded(benchmark))
+    command.run(benchmark)

@@ -13,7 +13,7 @@ import sys
 
 import keras
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from benchmarks import timing
 from peernets_tf import command, models, recipes, results, training
@@ -116,4 +116,4 @@ def _step(name, recipe, images, labels):
 
 
 if __name__ == "__main__":
-    app.run(command.guarded(benchmark))
+    command.run(benchmark)

@@ -2,11 +2,12 @@
 
 from peernets_tf.layers.nearest_neighbors import nearest_neighbors
 from peernets_tf.layers.peer_regularization import PeerRegularization
-from peernets_tf.peers import monte_carlo, set_peers
+from peernets_tf.peers import draw_peers, monte_carlo, set_peers
 from peernets_tf.pretrained import load_pretrained
 
 __all__ = [
     "PeerRegularization",
+    "draw_peers",
     "load_pretrained",
     "monte_carlo",
     "nearest_neighbors",

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import keras
+import numpy as np
 
 from peernets_tf import results
 
@@ -19,16 +20,31 @@ class TrainingError(Exception):
 class Checkpoint(keras.callbacks.Callback):
     """Saves the whole state after each epoch, and restores it.
 
-    A checkpoint is one file, `checkpoint-EPOCH.weights.h5`: weights, optimizer
-    and random generators; beside it `training.csv` holds the epochs so far and
-    `run.json` the run's identity.
+    A checkpoint is one file, `checkpoint-EPOCH.npz`: weights, optimizer, random
+    generators and the history so far. `run.json` beside it holds the run's
+    identity and where it started, and `training.csv` the history to read.
+
+    Args:
+        output_dir: str, an existing directory.
+        run_id: dict, what the run depends on.
+        environment: dict, where it runs; the first start's is kept.
+
+    Raises:
+        TrainingError: if the directory holds another run, or a checkpoint that
+            cannot be read.
     """
 
-    def __init__(self, output_dir: str, run_id: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        output_dir: str,
+        run_id: dict[str, Any],
+        environment: dict[str, Any],
+    ) -> None:
         super().__init__()
-        self._output_dir = output_dir
-        self._run_id = run_id
-        self.history: list[dict[str, float]] = []
+        self.output_dir = output_dir
+        self.run_id = run_id
+        self.environment = environment
+        self.history: list[dict[str, Any]] = []
 
     def restore(self, model: keras.Model) -> None:
         """Loads the newest checkpoint, if there is one, into the model."""
@@ -36,9 +52,18 @@ class Checkpoint(keras.callbacks.Callback):
         found = self._checkpoints()
         if not found:
             return
-        epoch = max(found)
-        self.history = self._read_history()[:epoch]
-        model.load_weights(found[epoch])
+        path = found[max(found)]
+        try:
+            with np.load(path) as arrays:
+                for i, variable in enumerate(_state(model)):
+                    variable.assign(arrays[str(i)])
+                self.history = json.loads(str(arrays["history"]))
+        except Exception as error:
+            # A damaged file fails in as many ways as there are parsers in it.
+            raise TrainingError(
+                f"cannot read {path} ({type(error).__name__}): remove it to "
+                "start again"
+            ) from error
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._start = time.perf_counter()
@@ -48,6 +73,16 @@ class Checkpoint(keras.callbacks.Callback):
         row.update({name: float(value) for name, value in logs.items()})
         row["seconds"] = round(time.perf_counter() - self._start, 1)
         self.history.append(row)
+        new = self._path(f"checkpoint-{epoch + 1:04d}.npz")
+        arrays = {
+            str(i): keras.ops.convert_to_numpy(variable)
+            for i, variable in enumerate(_state(self.model))
+        }
+        with results.atomic_file(new) as path:
+            np.savez(path, history=json.dumps(self.history), **arrays)
+        for path in self._checkpoints().values():
+            if path != new:
+                os.remove(path)
         with (
             results.atomic_file(self._path("training.csv")) as path,
             open(path, "w", newline="", encoding="utf-8") as file,
@@ -55,51 +90,41 @@ class Checkpoint(keras.callbacks.Callback):
             writer = csv.DictWriter(file, list(self.history[0]))
             writer.writeheader()
             writer.writerows(self.history)
-        new = self._path(f"checkpoint-{epoch + 1:04d}.weights.h5")
-        with results.atomic_file(new) as path:
-            self.model.save_weights(path)
-        for path in self._checkpoints().values():
-            if path != new:
-                os.remove(path)
 
     def _claim_directory(self) -> None:
         path = self._path("run.json")
         if not os.path.exists(path):
+            run = {"run": self.run_id, "environment": self.environment}
             with (
                 results.atomic_file(path) as temporary,
                 open(temporary, "w", encoding="utf-8") as file,
             ):
-                json.dump(self._run_id, file, indent=2)
+                json.dump(run, file, indent=2)
             return
         with open(path, encoding="utf-8") as file:
-            found = json.load(file)
-        wanted = json.loads(json.dumps(self._run_id))
+            run = json.load(file)
+        self.environment = run["environment"]
+        found, wanted = run["run"], json.loads(json.dumps(self.run_id))
         for name in {**found, **wanted}:
             if found.get(name) != wanted.get(name):
                 raise TrainingError(
-                    f"{self._output_dir} holds a run with {name}="
+                    f"{self.output_dir} holds a run with {name}="
                     f"{found.get(name)}, not {wanted.get(name)}: give the same "
                     "flags to resume it, or another --output_dir"
                 )
 
     def _checkpoints(self) -> dict[int, str]:
         found = {}
-        for name in os.listdir(self._output_dir):
-            match = re.fullmatch(r"checkpoint-(\d+)\.weights\.h5", name)
+        for name in os.listdir(self.output_dir):
+            match = re.fullmatch(r"checkpoint-(\d+)\.npz", name)
             if match:
                 found[int(match[1])] = self._path(name)
         return found
 
-    def _read_history(self) -> list[dict[str, float]]:
-        with open(self._path("training.csv"), encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        return [
-            {
-                name: int(value) if name == "epoch" else float(value)
-                for name, value in row.items()
-            }
-            for row in rows
-        ]
-
     def _path(self, name: str) -> str:
-        return os.path.join(self._output_dir, name)
+        return os.path.join(self.output_dir, name)
+
+
+def _state(model: keras.Model) -> list[keras.Variable]:
+    """Returns all that training changes: also the random generators."""
+    return [*model.variables, *model.optimizer.variables]

@@ -1,10 +1,10 @@
 """What the commands share: an error is one line and an exit status."""
 
-import functools
+import re
 import sys
 from collections.abc import Callable
 
-from absl import logging
+from absl import app, flags, logging
 
 from peernets_tf.checkpoint import TrainingError
 from peernets_tf.data import DataError
@@ -12,16 +12,20 @@ from peernets_tf.data import DataError
 _EXPECTED = (DataError, TrainingError, ValueError, OSError)
 
 
-def guarded(main: Callable[[list[str]], None]) -> Callable[[list[str]], None]:
-    """Returns a main function for `absl.app.run` that prints no tracebacks.
+def run(main: Callable[[list[str]], None]) -> None:
+    """Runs a command's main function as `absl.app.run` does, no tracebacks.
 
-    What a user can mend (`DataError`, `TrainingError`, `ValueError`, `OSError`)
-    becomes one line on standard error and exit status 1; Ctrl-C becomes 130.
-    `--verbosity=1` shows where it happened.
+    What a user can mend (a wrong flag, `DataError`, `TrainingError`,
+    `ValueError`, `OSError`) becomes one line on standard error and exit status
+    1; Ctrl-C becomes 130. `--verbosity=1` shows where it happened.
     """
+    app.run(guarded(main), flags_parser=_parse_flags)
 
-    @functools.wraps(main)
-    def run(argv: list[str]) -> None:
+
+def guarded(main: Callable[[list[str]], None]) -> Callable[[list[str]], None]:
+    """Returns `main` with its expected errors turned into one line."""
+
+    def guarded_main(argv: list[str]) -> None:
         try:
             main(argv)
         except KeyboardInterrupt:
@@ -32,7 +36,22 @@ def guarded(main: Callable[[list[str]], None]) -> Callable[[list[str]], None]:
             sys.exit(130)
         except _EXPECTED as error:
             logging.debug("Where it happened:", exc_info=True)
-            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-            sys.exit(1)
+            _exit_with(error)
 
-    return run
+    return guarded_main
+
+
+def _parse_flags(argv: list[str]) -> list[str]:
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        _exit_with(f"{error} (--help lists the flags)")
+        raise
+
+
+def _exit_with(error: Exception | str) -> None:
+    # Keras colours its messages and appends the arguments of the call.
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    text = text.split("Arguments received by")[0]
+    print(f"error: {' '.join(text.split())}", file=sys.stderr)
+    sys.exit(1)

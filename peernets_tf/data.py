@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import zipfile
 from typing import Any
 
 import keras
@@ -30,6 +29,10 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def first(self, count: int | None) -> "Split":
+        """Returns the first `count` images, all for None."""
+        return Split(images=self.images[:count], labels=self.labels[:count])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -210,25 +213,31 @@ def _load_mnist5k() -> Dataset:
 
 
 def _load_npz(path: str) -> Dataset:
+    names = ("x_train", "y_train", "x_test", "y_test")
     try:
         with np.load(path) as arrays:
-            missing = [
-                name
-                for name in ("x_train", "y_train", "x_test", "y_test")
-                if name not in arrays
-            ]
-            if missing:
-                raise DataError(f"{path} lacks the array {missing[0]}")
-            train = _make_split(arrays["x_train"], arrays["y_train"], path)
-            test = _make_split(arrays["x_test"], arrays["y_test"], path)
-    except (OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
-        raise DataError(f"cannot read {path} as .npz: {error}") from error
+            found = {name: arrays[name] for name in names if name in arrays}
+    except Exception as error:
+        # A damaged file fails in as many ways as there are parsers in it.
+        raise DataError(
+            f"cannot read {path} as .npz ({type(error).__name__}): {error}"
+        ) from error
+    for name in names:
+        if name not in found:
+            raise DataError(f"{path} lacks the array {name}")
+    train = _make_split(found["x_train"], found["y_train"], path)
+    test = _make_split(found["x_test"], found["y_test"], path)
     if train.images.shape[1:] != test.images.shape[1:]:
         raise DataError(
             f"{path}: training images of shape {train.images.shape[1:]} but "
             f"test images of shape {test.images.shape[1:]}"
         )
     num_classes = int(train.labels.max()) + 1
+    if num_classes > len(train):
+        raise DataError(
+            f"{path}: y_train holds the label {num_classes - 1}, but there are "
+            f"{len(train)} training images; number the classes from 0"
+        )
     if test.labels.max() >= num_classes:
         raise DataError(
             f"{path}: y_test holds the label {test.labels.max()}, outside the "

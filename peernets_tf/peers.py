@@ -77,12 +77,13 @@ def set_peers(model: keras.Model, images: NDArray[Any]) -> None:
             "The model holds no PeerRegularization layer, so it takes no "
             f"peers. Received: model={model.name}"
         )
-    if len(images.shape) == 4:
+    images = np.asarray(images)
+    if images.ndim == 4:
         images = images[None]
-    if len(images.shape) != 5:
+    if images.ndim != 5 or len(images) == 0:
         raise ValueError(
             "`images` must have shape (N, H, W, C) or (M, N, H, W, C). "
-            f"Received: images.shape={tuple(images.shape)}"
+            f"Received: images.shape={images.shape}"
         )
     graphs = [_capture_features(model, layers, graph) for graph in images]
     made_anew = [
@@ -90,17 +91,19 @@ def set_peers(model: keras.Model, images: NDArray[Any]) -> None:
         for i, layer in enumerate(layers)
     ]
     if any(made_anew):
-        # Functions that Keras compiled hold the old variables.
-        for name in ("train_function", "test_function", "predict_function"):
-            setattr(model, name, None)
+        # Functions that Keras compiled hold the old variables. Training uses
+        # none, so this may be called from a callback of `fit`.
+        if model.test_function is not None:
+            model.make_test_function(force=True)
+        if model.predict_function is not None:
+            model.make_predict_function(force=True)
 
 
 def monte_carlo(model: keras.Model) -> keras.Model:
     """Returns a model whose logits are the mean over all stored graphs.
 
     Source: Section 4.1, "a Monte Carlo sampling over M forward passes". The
-    returned model shares the layers of `model`. Call it again after storing
-    another number of graphs.
+    returned model shares the layers of `model`, and follows `set_peers`.
 
     Args:
         model: a Keras model whose PeerRegularization layers hold M graphs. A
@@ -122,6 +125,7 @@ class MonteCarlo(keras.Model):
         self.model = model
         # It has no weights of its own to build.
         self.built = True
+        self._compiled_peers: dict[str, list[int]] = {}
 
     def call(self, inputs: Tensor) -> Tensor:
         layers = peer_layers(self.model)
@@ -135,15 +139,30 @@ class MonteCarlo(keras.Model):
 
         def logits_with_graph(graph: Tensor) -> Tensor:
             for layer in layers:
-                layer.graph = graph
+                layer._graph = graph
             try:
                 return self.model(inputs, training=False)
             finally:
                 for layer in layers:
-                    layer.graph = 0
+                    layer._graph = 0
 
         graphs = ops.arange(layers[0].peers.shape[0], dtype="int32")
         return ops.mean(ops.map(logits_with_graph, graphs), axis=0)
+
+    def make_test_function(self, force: bool = False) -> Any:
+        return super().make_test_function(force or self._has_new_peers("test"))
+
+    def make_predict_function(self, force: bool = False) -> Any:
+        return super().make_predict_function(
+            force or self._has_new_peers("predict")
+        )
+
+    def _has_new_peers(self, function: str) -> bool:
+        """Whether `function` was compiled with variables since replaced."""
+        held = [id(layer.peers) for layer in peer_layers(self.model)]
+        is_new = self._compiled_peers.get(function) != held
+        self._compiled_peers[function] = held
+        return is_new
 
     def get_config(self) -> dict[str, Any]:
         model = keras.saving.serialize_keras_object(self.model)
@@ -171,13 +190,13 @@ def _capture_features(
 ) -> list[NDArray[Any]]:
     """Returns what reaches each layer when `images` are their own graph."""
     for layer in layers:
-        layer.captured_inputs = []
+        layer._captured_inputs = []
     try:
         model(ops.convert_to_tensor(images), training=False)
-        captured: list[Any] = [layer.captured_inputs for layer in layers]
+        captured: list[Any] = [layer._captured_inputs for layer in layers]
     finally:
         for layer in layers:
-            layer.captured_inputs = None
+            layer._captured_inputs = None
     for layer, inputs in zip(layers, captured, strict=True):
         if len(inputs) != 1:
             raise ValueError(

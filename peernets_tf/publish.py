@@ -8,7 +8,7 @@ import dataclasses
 import os
 
 import keras
-from absl import app, flags
+from absl import flags
 
 from peernets_tf import command, data, models, peers, results, training
 
@@ -34,11 +34,7 @@ def publish(argv: list[str]) -> None:
     model = models.load(os.path.join(_RUN_DIR.value, "model.keras"))
     for layer in peers.peer_layers(model):
         layer.set_peers(keras.ops.convert_to_numpy(layer.peers)[:1])
-    test = data.load(run.dataset, _DATA_DIR.value).test
-    test = data.Split(
-        images=test.images[: _TEST_SIZE.value],
-        labels=test.labels[: _TEST_SIZE.value],
-    )
+    test = data.load(run.dataset, _DATA_DIR.value).test.first(_TEST_SIZE.value)
     small = dataclasses.replace(
         run,
         weights_sha256=results.weights_sha256(model),
@@ -66,9 +62,12 @@ def _model_card(
     graphs = ""
     if run.num_peers:
         graphs = f", mean over {run.num_graphs} graphs of {run.num_peers} peers"
+    start = ""
+    if run.initial_model:
+        start = f", the first ones as {run.initial_model['model']}"
     return f"""# {_NAME.value}
 
-{run.model}, trained on {run.dataset} for {len(run.history)} epochs.
+{run.model}, trained on {run.dataset} for {run.epochs} epochs{start}.
 
 - Test accuracy: {run.accuracy:.2%} of {run.test_size} images{graphs}.
 - This file{" with its one graph" if run.num_peers else ""}: \
@@ -81,10 +80,10 @@ def _model_card(
 model = peernets_tf.load_pretrained("{_NAME.value}")
 ```
 
-Meant for research on robustness. It is no defence to rely on: attacks that go
-around the gradient of the neighbour search break PeerNets.
+Meant for research on robustness. Its robustness has not been measured here yet:
+it is no defence to rely on.
 """
 
 
 if __name__ == "__main__":
-    app.run(command.guarded(publish))
+    command.run(publish)

@@ -3,7 +3,7 @@
 import itertools
 import os
 
-from absl import app, flags
+from absl import flags
 
 from peernets_tf import command, paper, results
 
@@ -38,16 +38,17 @@ def _accuracies(records: list[results.TrainingResult]) -> str:
         "accuracy",
         "paper",
     )
-    return results.format_table(columns, list(map(_row, records)))
+    return results.format_table(columns, list(map(row, records)))
 
 
-def _row(record: results.TrainingResult) -> tuple[str, ...]:
+def row(record: results.TrainingResult) -> tuple[str, ...]:
+    """Returns the cells of one record in the table of accuracies."""
     published = paper.ACCURACY.get((record.dataset, record.model))
     has_peers = record.num_peers > 0
     return (
         record.model,
         record.dataset,
-        str(len(record.history)),
+        record.epochs,
         f"{record.num_peers} x {record.num_graphs}" if has_peers else "-",
         str(record.test_size),
         f"{record.accuracy:.2%}",
@@ -67,4 +68,4 @@ def _curves(records: list[results.TrainingResult]) -> str:
 
 
 if __name__ == "__main__":
-    app.run(command.guarded(report))
+    command.run(report)

@@ -33,12 +33,14 @@ class TrainingResult:
         peers_seed: list of ints, the seed of the graphs.
         history: list of dicts, one an epoch: loss, accuracy, val_accuracy, ...
         seed: int, the seed of the command.
-        flags: dict, what the run depends on: data set, model, recipe.
+        flags: dict, the command's flags, the recipe's numbers filled in.
         command: str, what reproduces the run.
         commit: str, the version of the code.
         versions: dict of str, of the packages that matter.
         device: str, what it ran on.
         seconds: float, the time of training, interruptions left out.
+        initial_model: dict, of the model that the weights came from: path,
+            model, epochs, weights_sha256. Empty for a training from scratch.
     """
 
     model: str
@@ -58,6 +60,15 @@ class TrainingResult:
     versions: dict[str, str]
     device: str
     seconds: float
+    initial_model: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def epochs(self) -> str:
+        """Epochs trained, those of the initial model first: `8 + 8`."""
+        own = str(len(self.history))
+        if not self.initial_model:
+            return own
+        return f"{self.initial_model['epochs'] or '?'} + {own}"
 
     @property
     def accuracy(self) -> float:

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 import keras
-from absl import app, flags
+from absl import flags
 
 from peernets_tf import (
     command,
@@ -18,6 +18,7 @@ from peernets_tf import (
     results,
     training,
 )
+from peernets_tf.checkpoint import Checkpoint
 
 _DATASET = flags.DEFINE_string(
     "dataset",
@@ -98,6 +99,16 @@ _RECIPE = {
     ),
 }
 
+flags.register_validator(
+    "decay_epochs",
+    lambda epochs: (
+        epochs is None
+        or all(map(str.isdigit, epochs))
+        and [*map(int, epochs)] == sorted({*map(int, epochs)})
+    ),
+    "must be epochs in ascending order, as in 100,175,250",
+)
+
 
 def train(argv: list[str]) -> None:
     """Trains, tests, and writes model.keras and record.json."""
@@ -115,21 +126,22 @@ def train(argv: list[str]) -> None:
     run_id = {
         "dataset": _DATASET.value,
         "model": name,
-        "initial_model": _INITIAL_MODEL.value,
+        "initial_model": _start_from_initial_model(model),
+        "validation_size": _VALIDATION_SIZE.value,
         "seed": _SEED.value,
         **dataclasses.asdict(recipe),
     }
+    checkpoint = Checkpoint(output_dir, run_id, environment)
     print(f"Training {name} on {dataset.name} in {output_dir}", flush=True)
-    history = training.fit(
+    training.fit(
         model,
         dataset,
         recipe,
-        output_dir=output_dir,
-        run_id=run_id,
+        checkpoint=checkpoint,
         seed=_SEED.value,
         validation_size=_VALIDATION_SIZE.value,
     )
-    record = _test(model, dataset, recipe, run_id, history, environment)
+    record = _test(model, dataset, recipe, checkpoint)
     model_path = os.path.join(output_dir, "model.keras")
     with results.atomic_file(model_path) as path:
         model.save(path)
@@ -143,7 +155,7 @@ def _build_model(
     name: str, dataset: data.Dataset, recipe: recipes.Recipe
 ) -> keras.Model:
     mean, variance = data.channel_statistics(dataset.train.images)
-    model = models.build(
+    return models.build(
         name,
         dataset.train.images.shape[1:],
         dataset.num_classes,
@@ -152,18 +164,32 @@ def _build_model(
         l2=recipe.l2,
         seed=_SEED.value,
     )
-    if _INITIAL_MODEL.value:
-        models.copy_weights(models.load(_INITIAL_MODEL.value), model)
-    return model
+
+
+def _start_from_initial_model(model: keras.Model) -> dict[str, Any]:
+    """Copies the weights of --initial_model, and returns what it is."""
+    path = _INITIAL_MODEL.value
+    if not path:
+        return {}
+    initial = models.load(path)
+    models.copy_weights(initial, model)
+    record_path = os.path.join(os.path.dirname(path), "record.json")
+    epochs = None
+    if os.path.exists(record_path):
+        epochs = len(results.read_json(record_path).history)
+    return {
+        "path": path,
+        "model": initial.name,
+        "epochs": epochs,
+        "weights_sha256": results.weights_sha256(initial),
+    }
 
 
 def _test(
     model: keras.Model,
     dataset: data.Dataset,
     recipe: recipes.Recipe,
-    run_id: dict[str, Any],
-    history: list[dict[str, Any]],
-    environment: dict[str, Any],
+    checkpoint: Checkpoint,
 ) -> results.TrainingResult:
     """Stores the test graphs in the model, and counts what it gets right."""
     is_peernet = bool(peers.peer_layers(model))
@@ -176,13 +202,12 @@ def _test(
             seed=peers_seed,
         )
         peers.set_peers(model, graphs)
-    test = data.Split(
-        images=dataset.test.images[: _TEST_SIZE.value],
-        labels=dataset.test.labels[: _TEST_SIZE.value],
-    )
+    test = dataset.test.first(_TEST_SIZE.value)
     print(f"Testing on {len(test)} images", flush=True)
+    own_flags = flags.FLAGS.flags_by_module_dict()[sys.argv[0]]
+    history = checkpoint.history
     return results.TrainingResult(
-        model=run_id["model"],
+        model=model.name,
         weights_sha256=results.weights_sha256(model),
         dataset=dataset.name,
         train_size=len(dataset.train),
@@ -196,13 +221,18 @@ def _test(
             for row in history
         ],
         seed=_SEED.value,
-        flags=run_id,
+        flags={
+            **{flag.name: flag.value for flag in own_flags},
+            **dataclasses.asdict(recipe),
+            "model": model.name,
+        },
         # absl takes the flags out of the argv that it hands on.
         command=shlex.join(
             ["python", "-m", "peernets_tf.train", *sys.argv[1:]]
         ),
         seconds=round(sum(row["seconds"] for row in history), 1),
-        **environment,
+        initial_model=checkpoint.run_id["initial_model"],
+        **checkpoint.environment,
     )
 
 
@@ -224,4 +254,4 @@ def _default_output_dir(model: str) -> str:
 
 
 if __name__ == "__main__":
-    app.run(command.guarded(train))
+    command.run(train)

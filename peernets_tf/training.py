@@ -21,35 +21,33 @@ def fit(
     dataset: data.Dataset,
     recipe: recipes.Recipe,
     *,
-    output_dir: str,
-    run_id: dict[str, Any],
+    checkpoint: Checkpoint,
     seed: int,
     validation_size: int = 1000,
     verbose: int | str = "auto",
-) -> list[dict[str, float]]:
+) -> list[dict[str, Any]]:
     """Trains a model, going on from the last whole checkpoint if there is one.
 
-    After each epoch `output_dir` holds a checkpoint, `training.csv` and
-    TensorBoard logs. A PeerNet is validated with a graph of fresh peers.
+    After each epoch the checkpoint's folder holds the new state,
+    `training.csv` and TensorBoard logs. A PeerNet is validated with a graph of
+    fresh peers.
 
     Args:
         model: a Keras model from images to logits, not compiled.
         dataset: a `peernets_tf.data.Dataset`.
         recipe: a `peernets_tf.recipes.Recipe`.
-        output_dir: str, an existing directory.
-        run_id: dict, what the run depends on. A checkpoint of another `run_id`
-            is refused.
+        checkpoint: a `peernets_tf.checkpoint.Checkpoint`.
         seed: int, the seed of order, augmentation and validation graphs.
         validation_size: int, the first test images used after each epoch.
         verbose: the verbosity of `keras.Model.fit`.
 
     Returns:
-        A list of dicts, one an epoch, with loss, accuracy, val_loss,
+        A list of dicts, one an epoch, with epoch, loss, accuracy, val_loss,
         val_accuracy and seconds.
 
     Raises:
-        TrainingError: if the loss is not a number, or `output_dir` holds
-            another run.
+        TrainingError: if the loss is not a number, or the checkpoint's folder
+            holds another run.
         ValueError: if the recipe does not fit the data.
     """
     batches = data.Batches(
@@ -58,28 +56,26 @@ def fit(
     compile_model(model, recipe, steps_per_epoch=len(batches))
     callbacks = [_EpochOfBatches(batches)]
     if peers.peer_layers(model):
+        _check_batch_graph(model, recipe.batch_size)
         validation_peers = _ValidationPeers(
             dataset.train.images, recipe.num_peers, seed
         )
         validation_peers.store(model, epoch=0)
         callbacks.append(validation_peers)
-    checkpoint = Checkpoint(output_dir, run_id)
     checkpoint.restore(model)
     history = checkpoint.history
     callbacks += [_StopOnNaN(recipe.learning_rate), checkpoint]
     if all(map(importlib.util.find_spec, ("tensorflow", "tensorboard"))):
         # Keras writes TensorBoard's files with TensorFlow, on every backend.
-        logs = os.path.join(output_dir, "tensorboard")
+        logs = os.path.join(checkpoint.output_dir, "tensorboard")
         callbacks.append(keras.callbacks.TensorBoard(logs, write_graph=False))
     if len(history) < recipe.epochs:
+        validation = dataset.test.first(validation_size)
         model.fit(
             batches,
             epochs=recipe.epochs,
             initial_epoch=len(history),
-            validation_data=(
-                dataset.test.images[:validation_size],
-                dataset.test.labels[:validation_size],
-            ),
+            validation_data=(validation.images, validation.labels),
             validation_batch_size=100,
             shuffle=False,
             callbacks=callbacks,
@@ -142,7 +138,8 @@ def learning_rate_schedule(
         if not epochs:
             return recipe.learning_rate
         return keras.optimizers.schedules.PiecewiseConstantDecay(
-            [epoch * steps_per_epoch for epoch in epochs],
+            # Keras keeps a rate up to and at its boundary.
+            [epoch * steps_per_epoch - 1 for epoch in epochs],
             [
                 recipe.learning_rate * recipe.decay_factor**i
                 for i in range(len(epochs) + 1)
@@ -161,6 +158,17 @@ def learning_rate_schedule(
         f"`schedule` must be one of {SCHEDULES}. Received: "
         f"schedule={recipe.schedule}"
     )
+
+
+def _check_batch_graph(model: keras.Model, batch_size: int) -> None:
+    for layer in peers.peer_layers(model):
+        pixels = batch_size * math.prod(layer.input.shape[1:3])
+        if pixels < layer.num_neighbors:
+            raise ValueError(
+                f"`batch_size` leaves {layer.name} {pixels} pixels for "
+                f"{layer.num_neighbors} neighbours; take a larger one. "
+                f"Received: batch_size={batch_size}"
+            )
 
 
 class _EpochOfBatches(keras.callbacks.Callback):

@@ -126,6 +126,31 @@ assert sys.modules["tensorflow"] is None
     )
 
 
+def test_a_users_model_on_jax():
+    """Fit before any peers are stored, then inference with one and more."""
+    run(
+        """
+import keras
+import numpy as np
+from peernets_tf import PeerRegularization, draw_peers, monte_carlo, set_peers
+
+images = np.random.default_rng(0).random((24, 8, 8, 3)).astype("float32")
+inputs = keras.Input((8, 8, 3))
+x = keras.layers.Conv2D(4, 3, activation="relu")(inputs)
+x = PeerRegularization()(x)
+x = keras.layers.GlobalAveragePooling2D()(x)
+model = keras.Model(inputs, keras.layers.Dense(3)(x))
+model.compile("adam", "mse")
+model.fit(images, np.ones((24, 3)), batch_size=10, verbose=0)
+set_peers(model, draw_peers(images, 5))
+assert np.isfinite(model.predict(images, verbose=0)).all()
+set_peers(model, draw_peers(images, 5, 3))
+assert monte_carlo(model).predict(images, verbose=0).shape == (24, 3)
+""",
+        backend="jax",
+    )
+
+
 def test_training_command_on_jax(npz_path, tmp_path):
     process = subprocess.run(
         [

@@ -1,3 +1,5 @@
+import types
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,27 @@ def test_npz(npz_path):
     np.testing.assert_array_equal(dataset.test.labels, stored["y_test"])
 
 
+def test_cifar100_is_read_as_the_others(monkeypatch):
+    """From TFDS, whose own reading is made up here: there is no copy."""
+    tfds = pytest.importorskip("tensorflow_datasets")
+    splits = [
+        dict(zip(("image", "label"), cifar100_like(n), strict=True))
+        for n in (200, 100)
+    ]
+
+    def load(name, *, split, batch_size, data_dir, with_info):
+        assert (name, split, batch_size) == ("cifar100", ["train", "test"], -1)
+        labels = tfds.features.ClassLabel(num_classes=100)
+        features = tfds.features.FeaturesDict({"label": labels})
+        return splits, types.SimpleNamespace(features=features)
+
+    monkeypatch.setattr(tfds, "load", load)
+    dataset = data.load("cifar100", "anywhere")
+    assert dataset.num_classes == 100
+    assert dataset.train.images.shape == (200, 32, 32, 3)
+    np.testing.assert_array_equal(dataset.test.labels, np.arange(100))
+
+
 def cifar100_like(count):
     rng = np.random.default_rng(0)
     return (
@@ -88,6 +111,7 @@ def test_npz_of_the_shape_of_cifar100(tmp_path):
         ({"y_train": np.zeros((96, 3), int)}, "96 integers"),
         ({"y_train": np.zeros(96)}, "integers"),
         ({"y_train": np.full(96, -1)}, "negative"),
+        ({"y_train": np.full(96, 10**9)}, "number the classes from 0"),
         ({"y_test": np.full(30, 3)}, "label 3, outside the 3 classes"),
     ],
 )
@@ -103,9 +127,14 @@ def test_unreadable(tmp_path):
         data.load("imagenet")
     with pytest.raises(data.DataError, match="cannot read"):
         data.load(str(tmp_path / "none.npz"))
-    (tmp_path / "text.npz").write_text("no arrays")
+    for content in (b"", b"no arrays", b"PK\x03\x04 half a zip"):
+        (tmp_path / "bad.npz").write_bytes(content)
+        with pytest.raises(data.DataError, match="cannot read"):
+            data.load(str(tmp_path / "bad.npz"))
+    np.save(tmp_path / "array.npy", np.ones(3))
+    (tmp_path / "array.npy").rename(tmp_path / "array.npz")
     with pytest.raises(data.DataError, match="cannot read"):
-        data.load(str(tmp_path / "text.npz"))
+        data.load(str(tmp_path / "array.npz"))
 
 
 def test_batches_cover_an_epoch_once():

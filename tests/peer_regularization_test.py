@@ -240,6 +240,35 @@ def test_inference_without_peers_names_set_peers(rng):
         make_layer(3)(features(rng, 1, 4, 4, 3))
 
 
+def test_refuses_peers_of_other_channels(rng):
+    layer = make_layer(4)
+    for shape in [(2, 2, 3, 6), (2, 3, 3, 5), (4, 4, 4)]:
+        with pytest.raises(ValueError, match=r"\(N, H, W, 4\)"):
+            layer(features(rng, 1, 2, 2, 4), peers=features(rng, *shape))
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("pixels", [9, 10, 12, 23, 40])
+def test_few_pixels_in_a_batch_of_unknown_size(rng, pixels, jit_compile):
+    """Fewer than the shortlist of the dropout, and fewer than K."""
+    layer = make_layer(3, seed=0)
+    spec = tf.TensorSpec((None, 1, 1, 3), tf.float32)
+    train = tf.function(
+        lambda x: layer(x, training=True),
+        input_signature=(spec,),
+        jit_compile=jit_compile,
+    )
+    inputs = features(rng, pixels, 1, 1, 3)
+    outputs = train(inputs)
+    if pixels < 10:
+        assert np.isnan(outputs).all()
+    else:
+        assert np.isfinite(outputs).all()
+        # Means of the inputs: nothing else may have entered.
+        assert np.all(outputs <= inputs.max(axis=0) + 1e-5)
+        assert np.all(outputs >= inputs.min(axis=0) - 1e-5)
+
+
 def test_too_few_peer_pixels(rng):
     layer = make_layer(3)
     with pytest.raises(ValueError, match="num_neighbors=10"):
@@ -255,6 +284,7 @@ def test_too_few_peer_pixels(rng):
         {"num_neighbors": 2.5},
         {"attention": "dot"},
         {"neighbor_dropout": 1.0},
+        {"epsilon": 0.0},
         {"attention_dropout": -0.1},
     ],
 )

@@ -206,9 +206,127 @@ def test_nested_models(graphs, images):
     outer = keras.Model(inputs, keras.layers.Softmax()(inner(inputs)))
     set_peers(outer, graphs)
     np.testing.assert_allclose(
-        monte_carlo(inner)(images), monte_carlo(inner)(images)
+        outer.predict(images, verbose=0),
+        keras.ops.softmax(inner(images, training=False)),
+        atol=1e-6,
     )
-    assert outer.predict(images, verbose=0).shape == (6, 3)
+    np.testing.assert_allclose(
+        monte_carlo(outer)(images),
+        np.mean(
+            [
+                keras.ops.softmax(logits_with_graph(inner, graph, images))
+                for graph in graphs
+            ],
+            axis=0,
+        ),
+        atol=1e-5,
+    )
+
+
+def logits_with_graph(model, graph, images):
+    """What a copy of the model with one graph gives."""
+    copy = make_model()
+    for target, source in zip(copy.layers, model.layers, strict=True):
+        weights = [w for w in source.weights if w.name != "peers"]
+        for variable, weight in zip(target.weights, weights, strict=True):
+            variable.assign(weight)
+    set_peers(copy, graph)
+    return copy(images, training=False)
+
+
+class Block(keras.layers.Layer):
+    """A layer of a user, without a shape inference of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution = keras.layers.Conv2D(4, 3)
+        self.regularization = PeerRegularization(num_neighbors=3)
+
+    def call(self, inputs, training=None):
+        x = self.convolution(inputs)
+        return self.regularization(x, training=training)
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.block = Block()
+        self.flatten = keras.layers.Flatten()
+        self.dense = keras.layers.Dense(3)
+
+    def call(self, inputs, training=None):
+        return self.dense(self.flatten(self.block(inputs, training=training)))
+
+
+def test_inside_a_layer_of_ones_own(graphs, images):
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Flatten()(Block()(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(3)(x))
+    assert model.output_shape == (None, 3)
+    set_peers(model, graphs)
+    assert np.isfinite(model.predict(images, verbose=0)).all()
+
+
+@pytest.mark.parametrize("fit_first", [True, False])
+def test_subclassed_models(graphs, images, fit_first):
+    model = Subclassed()
+    model.compile("sgd", "mse")
+    if fit_first:
+        model.fit(images, np.zeros((6, 3)), verbose=0)
+    set_peers(model, graphs)
+    np.testing.assert_allclose(
+        model.predict(images, verbose=0),
+        model(images, training=False),
+        atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize(
+    "hook", ["on_train_begin", "on_epoch_end", "on_test_begin"]
+)
+def test_set_peers_from_a_callback(graphs, images, hook):
+    model = make_model()
+    model.compile("sgd", "mse")
+    count = iter(range(1, 10))
+
+    def store(*_):
+        # Another number of graphs each time, so another variable.
+        set_peers(model, np.repeat(graphs[:1], next(count), axis=0))
+
+    callback = keras.callbacks.LambdaCallback()
+    setattr(callback, hook, store)
+    if hook == "on_epoch_end":
+        set_peers(model, graphs)
+    history = model.fit(
+        images,
+        np.zeros((6, 3)),
+        validation_data=(images, np.zeros((6, 3))),
+        epochs=3,
+        callbacks=[callback],
+        verbose=0,
+    )
+    assert np.isfinite(history.history["val_loss"]).all()
+
+
+def test_monte_carlo_follows_set_peers(graphs, images):
+    model = make_model()
+    set_peers(model, graphs)
+    average = monte_carlo(model)
+    first = average.predict(images, verbose=0)
+    for peers in (graphs[:2], graphs[0], graphs):
+        set_peers(model, peers)
+        last = average.predict(images, verbose=0)
+        np.testing.assert_allclose(last, monte_carlo(model)(images), atol=1e-5)
+    np.testing.assert_allclose(last, first, atol=1e-5)
+
+
+def test_weights_without_peers_drop_the_old_ones(graphs, images, tmp_path):
+    model = make_model()
+    model.save_weights(tmp_path / "plain.weights.h5")
+    set_peers(model, graphs)
+    model.load_weights(tmp_path / "plain.weights.h5")
+    with pytest.raises(ValueError, match="set_peers"):
+        model(images, training=False)
 
 
 def test_training_after_set_peers(graphs, images):
@@ -252,8 +370,9 @@ def test_refuses(graphs):
     plain = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()])
     with pytest.raises(ValueError, match="no PeerRegularization layer"):
         set_peers(plain, graphs)
-    with pytest.raises(ValueError, match=r"\(N, H, W, C\)"):
-        set_peers(make_model(), graphs[0, 0])
+    for images in (graphs[0, 0], graphs[:0]):
+        with pytest.raises(ValueError, match=r"\(N, H, W, C\)"):
+            set_peers(make_model(), images)
     with pytest.raises(ValueError, match="set_peers"):
         monte_carlo(make_model())(graphs[0])
     layer = PeerRegularization(num_neighbors=2)

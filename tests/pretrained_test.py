@@ -10,6 +10,12 @@ FOLDER = pathlib.Path(pretrained._FOLDER)
 NAMES = sorted(path.stem for path in FOLDER.glob("*.keras"))
 
 
+def test_each_file_has_its_record():
+    assert NAMES
+    records = sorted(path.stem for path in FOLDER.glob("*.json"))
+    assert records == NAMES
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_file_is_the_recorded_one(name):
     record = results.read_json(str(FOLDER / f"{name}.json"))
@@ -26,8 +32,7 @@ def test_the_accuracy_is_the_recorded_one(name, data_dir):
     """On the images of the record; another CPU may round two over the line."""
     record = results.read_json(str(FOLDER / f"{name}.json"))
     assert record.test_size == 1000
-    test = data.load(record.dataset, data_dir).test
-    test = data.Split(images=test.images[:1000], labels=test.labels[:1000])
+    test = data.load(record.dataset, data_dir).test.first(1000)
     correct = training.count_correct(load_pretrained(name), test, verbose=0)
     assert abs(correct - record.correct) <= 2
 

@@ -52,8 +52,7 @@ def test_publish(npz_path, tmp_path):
     record = results.read_json(str(published / "stripes.json"))
     assert record.weights_sha256 == results.weights_sha256(small)
     assert (record.test_size, record.num_graphs) == (20, 1)
-    test = data.load(npz_path).test
-    test = data.Split(images=test.images[:20], labels=test.labels[:20])
+    test = data.load(npz_path).test.first(20)
     correct = training.count_correct(small, test, verbose=0)
     assert record.correct == correct
     card = (published / "stripes.md").read_text()

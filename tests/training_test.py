@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from peernets_tf import data, models, recipes, results, set_peers, training
-from peernets_tf.checkpoint import TrainingError
+from peernets_tf.checkpoint import Checkpoint, TrainingError
 
 
 @pytest.fixture
@@ -34,8 +34,9 @@ def fit(model, dataset, output_dir, recipe=RECIPE, seed=0, **options):
         model,
         dataset,
         recipe,
-        output_dir=str(output_dir),
-        run_id=dataclasses.asdict(recipe),
+        checkpoint=Checkpoint(
+            str(output_dir), dataclasses.asdict(recipe), {"commit": "abc"}
+        ),
         seed=seed,
         verbose=0,
         **options,
@@ -54,7 +55,7 @@ def test_learns_and_leaves_its_files(dataset, tmp_path):
     assert history[-1]["val_accuracy"] > 0.6
     names = {path.name for path in tmp_path.iterdir()}
     assert {
-        "checkpoint-0012.weights.h5",
+        "checkpoint-0012.npz",
         "run.json",
         "tensorboard",
         "training.csv",
@@ -86,7 +87,7 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(training._StopOnNaN, "on_train_batch_end", interrupt)
         fit(interrupted, dataset, parts)
-    assert "checkpoint-0001.weights.h5" in os.listdir(parts)
+    assert "checkpoint-0001.npz" in os.listdir(parts)
 
     resumed = make_model(name, seed=7)
     history = fit(resumed, dataset, parts)
@@ -109,23 +110,44 @@ def test_a_finished_run_is_not_trained_again(dataset, tmp_path):
 
 
 def test_a_full_disk_keeps_the_last_checkpoint(dataset, tmp_path, monkeypatch):
-    save = keras.Model.save_weights
+    save = np.savez
 
-    def full(model, path, *args, **kwargs):
+    def full(path, *args, **kwargs):
         if "0002" in str(path):
             with open(path, "wb") as file:
                 file.write(b"half a file")
             raise OSError(28, "No space left on device")
-        save(model, path, *args, **kwargs)
+        save(path, *args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(keras.Model, "save_weights", full)
+        patch.setattr(np, "savez", full)
         with pytest.raises(OSError, match="No space left"):
             fit(make_model("lenet5"), dataset, tmp_path)
-    names = [n for n in os.listdir(tmp_path) if n.endswith(".h5")]
-    assert names == ["checkpoint-0001.weights.h5"]
+    names = [n for n in os.listdir(tmp_path) if n.endswith(".npz")]
+    assert names == ["checkpoint-0001.npz"]
     history = fit(make_model("lenet5"), dataset, tmp_path)
     assert [row["epoch"] for row in history] == [1, 2, 3]
+
+
+def test_a_damaged_checkpoint_is_named(dataset, tmp_path):
+    fit(make_model("lenet5"), dataset, tmp_path)
+    path = tmp_path / "checkpoint-0003.npz"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(TrainingError, match="checkpoint-0003.npz.*remove it"):
+        fit(make_model("lenet5"), dataset, tmp_path)
+
+
+def test_the_environment_of_the_first_start_is_kept(tmp_path):
+    for commit in ("first", "second"):
+        checkpoint = Checkpoint(str(tmp_path), {}, {"commit": commit})
+        checkpoint.restore(make_model("lenet5"))
+    assert checkpoint.environment == {"commit": "first"}
+
+
+def test_a_batch_with_too_few_pixels_is_refused(dataset, tmp_path):
+    recipe = dataclasses.replace(RECIPE, batch_size=2)
+    with pytest.raises(ValueError, match="batch_size=2"):
+        fit(make_model(), dataset, tmp_path, recipe)
 
 
 def test_another_run_is_refused(dataset, tmp_path):
@@ -135,7 +157,8 @@ def test_another_run_is_refused(dataset, tmp_path):
         fit(make_model("lenet5"), dataset, tmp_path, other)
 
 
-def test_nan_loss_names_the_step(dataset, tmp_path):
+@pytest.mark.parametrize("name", ["lenet5", "pr_lenet5"])
+def test_nan_loss_names_the_step(dataset, tmp_path, name):
     recipe = dataclasses.replace(
         RECIPE, optimizer="momentum", learning_rate=1e30
     )
@@ -190,7 +213,7 @@ def test_step_schedule_is_table_1s():
     # A training that ends before the first step down.
     short = dataclasses.replace(recipe, epochs=100)
     assert training.learning_rate_schedule(short, steps_per_epoch=10) == 1e-2
-    expected = {0: 1e-2, 999: 1e-2, 1001: 1e-3, 1751: 1e-4, 2501: 1e-5}
+    expected = {0: 1e-2, 999: 1e-2, 1000: 1e-3, 1750: 1e-4, 2500: 1e-5}
     for step, value in expected.items():
         np.testing.assert_allclose(rate(step), value, rtol=1e-6)
 

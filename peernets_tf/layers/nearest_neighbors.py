@@ -46,6 +46,8 @@ def nearest_neighbors(
 
     Returns:
         int32 tensor of shape `(Q, k)`: row indices into `keys`, best first.
+        Where N is known only at run time and less than `k`, the last places
+        hold numbers from N on.
 
     Raises:
         ValueError: if `k` is not between 1 and N, or the shapes do not match.

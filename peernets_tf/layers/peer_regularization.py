@@ -5,6 +5,9 @@ from typing import Any
 import keras
 from keras import ops
 
+# Keras exports no public way to ask whether it only infers shapes.
+from keras.src.backend.common.symbolic_scope import in_symbolic_scope
+
 from peernets_tf.layers.nearest_neighbors import nearest_neighbors
 
 # A tensor of the Keras backend, or an array that it converts.
@@ -92,7 +95,7 @@ class PeerRegularization(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if not isinstance(num_neighbors, int) or num_neighbors < 1:
+        if num_neighbors != int(num_neighbors) or num_neighbors < 1:
             raise ValueError(
                 "`num_neighbors` must be a positive integer. Received: "
                 f"num_neighbors={num_neighbors}"
@@ -110,7 +113,11 @@ class PeerRegularization(keras.layers.Layer):
                 raise ValueError(
                     f"`{name}` must be in [0, 1). Received: {name}={rate}"
                 )
-        self.num_neighbors = num_neighbors
+        if epsilon <= 0:
+            raise ValueError(
+                f"`epsilon` must be positive. Received: epsilon={epsilon}"
+            )
+        self.num_neighbors = int(num_neighbors)
         self.attention = attention
         self.neighbor_dropout = neighbor_dropout
         self.attention_dropout = attention_dropout
@@ -122,9 +129,9 @@ class PeerRegularization(keras.layers.Layer):
         # A variable once `set_peers` was called.
         self.peers: Any = None
         # Which stored graph inference uses; `monte_carlo` changes it.
-        self.graph = 0
+        self._graph = 0
         # The inputs seen while the peers themselves pass, or None.
-        self.captured_inputs: list[Tensor] | None = None
+        self._captured_inputs: list[Tensor] | None = None
 
     def build(
         self, inputs_shape: Shape, peers_shape: Shape | None = None
@@ -167,7 +174,13 @@ class PeerRegularization(keras.layers.Layer):
         self._check_num_pixels(shape[1] * shape[2] * shape[3])
         is_new = self.peers is None or tuple(self.peers.shape) != shape
         if is_new:
-            self._make_peers(shape)
+            self._drop_peers()
+            # As Keras's own `enable_lora` does, to add a weight after `build`.
+            self._tracker.unlock()
+            self.peers = self.add_weight(
+                shape=shape, initializer="zeros", trainable=False, name="peers"
+            )
+            self._tracker.lock()
         self.peers.assign(features)
         return is_new
 
@@ -177,15 +190,24 @@ class PeerRegularization(keras.layers.Layer):
         peers: Tensor | None = None,
         training: bool | None = None,
     ) -> Tensor:
+        if in_symbolic_scope():
+            # Keras infers shapes, before there are any peers.
+            return inputs
         keys, is_batch = self._graph_features(inputs, peers, training)
         channels = inputs.shape[-1]
         queries = ops.reshape(inputs, (-1, channels))
         keys = ops.reshape(keys, (-1, channels))
         self._check_num_pixels(keys.shape[0], self.exclude_self and is_batch)
         neighbors = self._choose_neighbors(queries, keys, is_batch, training)
+        num_keys = ops.shape(keys)[0]
+        neighbors = ops.minimum(neighbors, num_keys - 1)
         weights = self._attention_weights(queries, keys, neighbors, training)
         values = ops.take(keys, neighbors, axis=0)
         outputs = ops.sum(ops.expand_dims(weights, -1) * values, axis=1)
+        if keys.shape[0] is None:
+            # How many pixels there are shows only now: too few give NaN.
+            enough = num_keys >= self.num_neighbors
+            outputs = ops.where(enough, outputs, float("nan"))
         return ops.reshape(outputs, ops.shape(inputs))
 
     def compute_output_shape(
@@ -219,6 +241,9 @@ class PeerRegularization(keras.layers.Layer):
             variable.assign(store[name])
         if "peers" in store:
             self.set_peers(store["peers"][...])
+        else:
+            # The stored ones are features of other weights.
+            self._drop_peers()
 
     def _own_variables(self) -> dict[str, keras.Variable]:
         return {
@@ -229,27 +254,30 @@ class PeerRegularization(keras.layers.Layer):
             "seed_generator": self.seed_generator.state,
         }
 
-    def _make_peers(self, shape: tuple[int, ...]) -> None:
-        # As Keras's own `enable_lora` does, to add a weight after `build`.
+    def _drop_peers(self) -> None:
+        if self.peers is None:
+            return
+        # A function compiled with the old variable must not go on with old
+        # peers in silence: it gives NaN.
+        self.peers.assign(ops.full(self.peers.shape, float("nan")))
         self._tracker.unlock()
-        if self.peers is not None:
-            # A function compiled with the old variable must not go on with old
-            # peers in silence: it gives NaN.
-            self.peers.assign(ops.full(self.peers.shape, float("nan")))
-            self._untrack_variable(self.peers)
-        self.peers = self.add_weight(
-            shape=shape, initializer="zeros", trainable=False, name="peers"
-        )
+        self._untrack_variable(self.peers)
         self._tracker.lock()
+        self.peers = None
 
     def _graph_features(
         self, inputs: Tensor, peers: Tensor | None, training: bool | None
     ) -> tuple[Tensor, bool]:
         """Returns the features of the graph and whether they are the inputs."""
         if peers is not None:
+            if len(peers.shape) != 4 or peers.shape[-1] != inputs.shape[-1]:
+                raise ValueError(
+                    "`peers` must have shape (N, H, W, "
+                    f"{inputs.shape[-1]}). Received: peers.shape={peers.shape}"
+                )
             return ops.cast(peers, inputs.dtype), False
-        if self.captured_inputs is not None:
-            self.captured_inputs.append(inputs)
+        if self._captured_inputs is not None:
+            self._captured_inputs.append(inputs)
             return inputs, True
         if training:
             return inputs, True
@@ -259,7 +287,7 @@ class PeerRegularization(keras.layers.Layer):
                 "model, images) with some training images before inference, or "
                 "pass `peers` to the layer."
             )
-        return ops.cast(self.peers[self.graph], inputs.dtype), False
+        return ops.cast(self.peers[self._graph], inputs.dtype), False
 
     def _check_num_pixels(
         self, num_pixels: int | None, exclude_self: bool = False
@@ -310,6 +338,10 @@ class PeerRegularization(keras.layers.Layer):
             )
             dropped = draws < dropout
         rank = rank + size * ops.cast(dropped, "float32")
+        if keys.shape[0] is None:
+            # Places that no key fills, where there are fewer than `size`.
+            is_missing = shortlist >= ops.shape(keys)[0]
+            rank = rank + 3 * size * ops.cast(is_missing, "float32")
         if exclude_self:
             own = ops.arange(ops.shape(shortlist)[0], dtype=shortlist.dtype)
             is_own = ops.cast(shortlist == own[:, None], "float32")

@@ -1,5 +1,6 @@
 """The paper's networks and their baselines, by name."""
 
+import os
 import pathlib
 import zipfile
 from collections.abc import Sequence
@@ -39,8 +40,9 @@ def build(
         num_classes: int, the number of logits.
         mean: float or one float a channel, subtracted from the images.
         variance: float or one float a channel; its root divides the images.
-        l2: float, the weight of half the sum of squares of all kernels in the
-            loss (the gradient is `l2 * kernel`).
+        l2: float, the weight of half the sum of squares of the convolutions'
+            and dense layers' kernels in the loss (the gradient is
+            `l2 * kernel`).
         seed: int, the seed of the dropouts in PeerRegularization layers.
 
     Returns:
@@ -85,6 +87,8 @@ def load(path: str | pathlib.Path) -> keras.Model:
     Raises:
         ValueError: if the file is not a saved model.
     """
+    if not os.path.exists(path):
+        raise ValueError(f"there is no file {path}")
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path} is not a .keras model file")
     try:

@@ -22,6 +22,11 @@ def lenet5(
     PeerRegularization stands after each convolution and its ReLU, before each
     max-pooling. See `peernets_tf.models.build` for the arguments.
     """
+    if min(input_shape[:2]) < 12:
+        raise ValueError(
+            "LeNet-5 takes images of at least 12 x 12 pixels. Received: "
+            f"input_shape={input_shape}"
+        )
 
     def regularizer() -> keras.Regularizer | None:
         return keras.regularizers.L2(l2 / 2) if l2 else None
