@@ -135,7 +135,7 @@ def _search_chunk(queries: Tensor, transposed_keys: Tensor, k: int) -> Tensor:
     similarity = ops.reshape(
         ops.matmul(queries, transposed_keys), (num_queries, -1, _BLOCK_SIZE)
     )
-    _, blocks = ops.top_k(ops.max(similarity, axis=2), k)
+    _, blocks = ops.top_k(ops.max(similarity, axis=2), k, sorted=False)
     # In the order of their indices, so that ties go to the lower index.
     blocks = ops.sort(blocks, axis=1)
     candidates = ops.reshape(

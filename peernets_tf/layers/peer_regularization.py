@@ -16,6 +16,7 @@ Tensor = Any
 Shape = tuple[int | None, ...]
 
 _ATTENTIONS = ("gat", "softplus", "literal")
+_WEIGHTS = ("query_kernel", "key_kernel", "bias")
 # Standard deviations beyond the mean of the sorted shortlist from which
 # neighbour dropout picks: with K = 10 and a rate of 0.2 it holds 24, and 7 in
 # a million pixels find fewer than 10 survivors.
@@ -231,28 +232,19 @@ class PeerRegularization(keras.layers.Layer):
     def save_own_variables(self, store: Any) -> None:
         if not self.built:
             return
-        for name, variable in self._own_variables().items():
-            store[name] = ops.convert_to_numpy(variable)
+        for name in _WEIGHTS:
+            store[name] = ops.convert_to_numpy(getattr(self, name))
         if self.peers is not None:
             store["peers"] = ops.convert_to_numpy(self.peers)
 
     def load_own_variables(self, store: Any) -> None:
-        for name, variable in self._own_variables().items():
-            variable.assign(store[name])
+        for name in _WEIGHTS:
+            getattr(self, name).assign(store[name])
         if "peers" in store:
             self.set_peers(store["peers"][...])
         else:
             # The stored ones are features of other weights.
             self._drop_peers()
-
-    def _own_variables(self) -> dict[str, keras.Variable]:
-        return {
-            "query_kernel": self.query_kernel,
-            "key_kernel": self.key_kernel,
-            "bias": self.bias,
-            # Keras saves no generators; with it a training resumes exactly.
-            "seed_generator": self.seed_generator.state,
-        }
 
     def _drop_peers(self) -> None:
         if self.peers is None:
