@@ -5,10 +5,17 @@ import pathlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import keras
 import numpy as np
 import pytest
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Initial weights that are the same in every run."""
+    keras.utils.set_random_seed(0)
 
 
 @pytest.fixture

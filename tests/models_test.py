@@ -91,7 +91,10 @@ def test_normalizes_in_its_first_layer(rng):
     for layer, source in zip(model.layers[2:], plain.layers[2:], strict=True):
         layer.set_weights(source.get_weights())
     np.testing.assert_allclose(
-        model(images), plain((images - [0.1, 0.2, 0.3]) / 0.5), atol=1e-4
+        model(images),
+        plain((images - [0.1, 0.2, 0.3]) / 0.5),
+        rtol=1e-4,
+        atol=1e-4,
     )
 
 
