@@ -108,7 +108,7 @@ def test_logits_and_gradients_agree(tmp_path, name, shape):
             found["jax"][key],
             found["tensorflow"][key],
             atol=1e-4,
-            rtol=1e-4,
+            rtol=1e-6,
             err_msg=key,
         )
 

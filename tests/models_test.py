@@ -93,7 +93,7 @@ def test_normalizes_in_its_first_layer(rng):
     np.testing.assert_allclose(
         model(images),
         plain((images - [0.1, 0.2, 0.3]) / 0.5),
-        rtol=1e-4,
+        rtol=1e-6,
         atol=1e-4,
     )
 
