@@ -8,16 +8,18 @@ from absl import app, flags, logging
 
 from peernets_tf.checkpoint import TrainingError
 from peernets_tf.data import DataError
+from peernets_tf.evaluation import AttackError
 
-_EXPECTED = (DataError, TrainingError, ValueError, OSError)
+_EXPECTED = (AttackError, DataError, TrainingError, ValueError, OSError)
 
 
 def run(main: Callable[[list[str]], None]) -> None:
     """Runs a command's main function as `absl.app.run` does, no tracebacks.
 
-    What a user can mend (a wrong flag, `DataError`, `TrainingError`,
-    `ValueError`, `OSError`) becomes one line on standard error and exit status
-    1; Ctrl-C becomes 130. `--verbosity=1` shows where it happened.
+    What a user can mend (a wrong flag, `AttackError`, `DataError`,
+    `TrainingError`, `ValueError`, `OSError`) becomes one line on standard error
+    and exit status 1; Ctrl-C becomes 130. `--verbosity=1` shows where it
+    happened.
     """
     app.run(guarded(main), flags_parser=_parse_flags)
 
@@ -30,7 +32,7 @@ def guarded(main: Callable[[list[str]], None]) -> Callable[[list[str]], None]:
             main(argv)
         except KeyboardInterrupt:
             print(
-                "\nInterrupted: the same command resumes a training.",
+                "\nInterrupted: the same command goes on from here.",
                 file=sys.stderr,
             )
             sys.exit(130)

@@ -1,12 +1,12 @@
 """The figures that the paper publishes, transcribed once.
 
 Svoboda, Masci, Monti, Bronstein, Guibas: *PeerNets: Exploiting Peer Wisdom
-Against Adversarial Attacks*, ICLR 2019.
+Against Adversarial Attacks*, ICLR 2019. Rates are in [0, 1].
 """
 
-# Test accuracy in [0, 1] of the unperturbed images, by data set and model:
-# Table 3 (MNIST), Table 4 (CIFAR-10, PeerNets with graphs of 50 and 10 Monte
-# Carlo runs), Table 5 (CIFAR-100, graphs of 500 and 5 runs).
+# Test accuracy of the unperturbed images, by data set and model: Table 3
+# (MNIST), Table 4 (CIFAR-10, PeerNets with graphs of 50 and 10 Monte Carlo
+# runs), Table 5 (CIFAR-100, graphs of 500 and 5 runs).
 ACCURACY = {
     ("mnist", "lenet5"): 0.986,
     ("mnist", "pr_lenet5"): 0.982,
@@ -17,4 +17,87 @@ ACCURACY = {
     ("cifar100", "resnet110"): 0.7163,
     ("cifar100", "pr_resnet110"): 0.6640,
     ("cifar100", "pr_resnet110_v2"): 0.7066,
+}
+
+# Table 2, CIFAR-10, the smallest perturbations that fool: by model and attack,
+# the fooling rate and the mean L2 and L-infinity norms for pixels on 0-255.
+# The printed table lost the L2 norm of FGSM on ResNet-32: 30.06 stands between
+# the rows, and an L-infinity norm of 0.62 bounds the L2 norm by 34.4, of PGD.
+SAMPLE_SPECIFIC = {
+    ("resnet32", "gradient_descent"): (0.7490, 118.39, 15.69),
+    ("resnet32", "fgsm"): (0.9897, None, 3.93),
+    ("resnet32", "pgd"): (1.0, 30.06, 0.62),
+    ("pr_resnet32", "gradient_descent"): (0.2980, 238.72, 39.39),
+    ("pr_resnet32", "fgsm"): (0.9304, 627.41, 11.90),
+    ("pr_resnet32", "pgd"): (1.0, 400.32, 16.25),
+}
+
+# Tables 3 to 5, universal perturbations: by data set, model, graph size N and
+# Monte Carlo runs M (0 without peers), then by rho, accuracy and fooling rate.
+# Table 3 does not name N and M; Section 4.1 says 50 and 10 for MNIST.
+UNIVERSAL = {
+    ("mnist", "lenet5", 0, 0): {
+        0.2: (0.927, 0.071),
+        0.4: (0.339, 0.660),
+        0.6: (0.141, 0.859),
+        0.8: (0.079, 0.922),
+        1.0: (0.082, 0.917),
+    },
+    ("mnist", "pr_lenet5", 50, 10): {
+        0.2: (0.948, 0.046),
+        0.4: (0.933, 0.060),
+        0.6: (0.877, 0.117),
+        0.8: (0.532, 0.464),
+        1.0: (0.501, 0.501),
+    },
+    ("cifar10", "resnet32", 0, 0): {
+        0.04: (0.5527, 0.4442),
+        0.08: (0.2684, 0.7314),
+        0.10: (0.2274, 0.7734),
+    },
+    ("cifar10", "resnet32_v2", 0, 0): {
+        0.04: (0.4451, 0.5532),
+        0.08: (0.1665, 0.8340),
+        0.10: (0.1258, 0.8758),
+    },
+    ("cifar10", "pr_resnet32", 50, 1): {
+        0.04: (0.8727, 0.0798),
+        0.08: (0.8243, 0.1408),
+        0.10: (0.6933, 0.2880),
+    },
+    ("cifar10", "pr_resnet32", 50, 10): {
+        0.04: (0.8727, 0.0713),
+        0.08: (0.8332, 0.1299),
+        0.10: (0.7001, 0.2831),
+    },
+    ("cifar10", "pr_resnet32", 100, 5): {
+        0.04: (0.8733, 0.0743),
+        0.08: (0.8337, 0.1320),
+        0.10: (0.7011, 0.2819),
+    },
+    ("cifar10", "pr_resnet32_v2", 50, 10): {
+        0.04: (0.8526, 0.1105),
+        0.08: (0.7546, 0.2220),
+        0.10: (0.6075, 0.3814),
+    },
+    ("cifar10", "pr_resnet32_v2", 100, 5): {
+        0.04: (0.8535, 0.1125),
+        0.08: (0.7594, 0.2182),
+        0.10: (0.6110, 0.3777),
+    },
+    ("cifar100", "resnet110", 0, 0): {
+        0.02: (0.4549, 0.4978),
+        0.04: (0.2099, 0.7764),
+        0.06: (0.1274, 0.8658),
+    },
+    ("cifar100", "pr_resnet110", 500, 5): {
+        0.02: (0.6147, 0.2365),
+        0.04: (0.5261, 0.3859),
+        0.06: (0.4464, 0.4954),
+    },
+    ("cifar100", "pr_resnet110_v2", 500, 5): {
+        0.02: (0.6371, 0.2284),
+        0.04: (0.5640, 0.3501),
+        0.06: (0.3674, 0.5976),
+    },
 }

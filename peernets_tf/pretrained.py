@@ -31,3 +31,9 @@ def load_pretrained(name: str) -> keras.Model:
             f"Received: name={name}"
         )
     return models.load(path)
+
+
+def path_of(checkpoint: str) -> str:
+    """Returns the file of a trained model's name, and any other path as is."""
+    path = _FOLDER / f"{checkpoint}.keras"
+    return str(path) if path.is_file() else checkpoint

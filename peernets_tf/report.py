@@ -5,7 +5,7 @@ import os
 
 from absl import flags
 
-from peernets_tf import command, paper, results
+from peernets_tf import command, results, tables
 
 _CURVES = flags.DEFINE_bool(
     "curves", False, "Also print the validation accuracy after each epoch."
@@ -13,47 +13,28 @@ _CURVES = flags.DEFINE_bool(
 
 
 def report(argv: list[str]) -> None:
-    """Prints one row for each record named in `argv[1:]`."""
+    """Prints the tables of the records named in `argv[1:]`."""
     paths = argv[1:]
     if not paths:
         raise ValueError(
             "no records: give paths, as in python -m peernets_tf.report "
             "runs/*/record.json"
         )
-    records = [results.read_json(path) for path in paths]
-    print(_accuracies(records))
-    if _CURVES.value:
-        print(f"\n{_curves(records)}")
+    trainings, attacks = [], []
+    for path in paths:
+        try:
+            trainings.append(results.read_json(path))
+        except ValueError:
+            attacks.append(results.read_attack(path))
+    if trainings:
+        rows = list(map(tables.training_row, trainings))
+        print(results.format_table(tables.TRAINING_COLUMNS, rows))
+    if trainings and _CURVES.value:
+        print(f"\n{_curves(trainings)}")
+    if attacks:
+        print(tables.attack_table(attacks))
     for path in paths:
         print(f"Record {path}, model in {os.path.dirname(path) or '.'}")
-
-
-def _accuracies(records: list[results.TrainingResult]) -> str:
-    columns = (
-        "model",
-        "dataset",
-        "epochs",
-        "peers",
-        "test images",
-        "accuracy",
-        "paper",
-    )
-    return results.format_table(columns, list(map(row, records)))
-
-
-def row(record: results.TrainingResult) -> tuple[str, ...]:
-    """Returns the cells of one record in the table of accuracies."""
-    published = paper.ACCURACY.get((record.dataset, record.model))
-    has_peers = record.num_peers > 0
-    return (
-        record.model,
-        record.dataset,
-        record.epochs,
-        f"{record.num_peers} x {record.num_graphs}" if has_peers else "-",
-        str(record.test_size),
-        f"{record.accuracy:.2%}",
-        "-" if published is None else f"{published:.2%}",
-    )
 
 
 def _curves(records: list[results.TrainingResult]) -> str:

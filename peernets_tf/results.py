@@ -10,7 +10,7 @@ import platform
 import subprocess
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
@@ -76,7 +76,60 @@ class TrainingResult:
         return self.correct / self.test_size
 
 
-def write_json(result: TrainingResult, path: str) -> None:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AttackResult:
+    """What one attack on one model's test images did.
+
+    Attributes:
+        model: str, the model's name.
+        checkpoint: str, the file that it was loaded from.
+        weights_sha256: str, the hash of its `weights`, peers included.
+        dataset: str, the data set's name.
+        test_size: int, test images attacked.
+        attack: str, the command's name of the attack.
+        backward: str, the gradient of PeerRegularization layers that the
+            attack followed: exact, identity or soft.
+        peers: dict: `policy`, what the attacker knows of the graphs; `judged`
+            and `attacked`, the graphs that the predictions counted with, and
+            those that the attack followed: their `num_peers`, `num_graphs` and
+            `seed` (None for the graphs of the checkpoint). Empty for a model
+            without peers.
+        cases: list of dicts, one for each strength: `attack`, what it was in
+            full; `epsilon` and `norm`, its radius for images in [0, 1], and
+            `rho`, that over the mean L2 norm of training images, or None;
+            counts, as `evaluation.attack_images` explains them.
+        seed: int, the seed of the command.
+        flags: dict, the command's flags.
+        command: str, what reproduces the run.
+        commit: str, the version of the code.
+        versions: dict of str, of the packages that matter.
+        device: str, what it ran on.
+        seconds: float, the time of this run; batches that an interrupted run
+            had done before are not in it.
+    """
+
+    model: str
+    checkpoint: str
+    weights_sha256: str
+    dataset: str
+    test_size: int
+    attack: str
+    backward: str
+    peers: dict[str, Any]
+    cases: list[dict[str, Any]]
+    seed: int
+    flags: dict[str, Any]
+    command: str
+    commit: str
+    versions: dict[str, str]
+    device: str
+    seconds: float
+
+
+_Result = TypeVar("_Result", TrainingResult, AttackResult)
+
+
+def write_json(result: TrainingResult | AttackResult, path: str) -> None:
     """Writes a record, whole or not at all."""
     with (
         atomic_file(path) as temporary,
@@ -92,12 +145,25 @@ def read_json(path: str) -> TrainingResult:
     Raises:
         ValueError: if the file is not such a record.
     """
+    return _read(path, TrainingResult, "a training")
+
+
+def read_attack(path: str) -> AttackResult:
+    """Reads an `AttackResult`.
+
+    Raises:
+        ValueError: if the file is not such a record.
+    """
+    return _read(path, AttackResult, "an attack")
+
+
+def _read(path: str, kind: type[_Result], name: str) -> _Result:
     with open(path, encoding="utf-8") as file:
         try:
-            return TrainingResult(**json.load(file))
+            return kind(**json.load(file))
         except (TypeError, json.JSONDecodeError) as error:
             raise ValueError(
-                f"{path} is not a record of a training: {error}"
+                f"{path} is not a record of {name}: {error}"
             ) from error
 
 

@@ -3,7 +3,7 @@
 import json
 import pathlib
 
-from peernets_tf import report, results
+from peernets_tf import results, tables
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -19,7 +19,7 @@ def test_accuracies():
     rows = [line for line in README.splitlines() if line.startswith("|")]
     rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in rows]
     for record in records:
-        assert list(report.row(record)) in rows
+        assert list(tables.training_row(record)) in rows
         assert not record.commit.endswith("+")
 
 

@@ -3,9 +3,9 @@ import dataclasses
 import pytest
 from absl import flags
 from absl.testing import flagsaver
-from results_test import make_result
+from results_test import make_attack_result, make_result
 
-from peernets_tf import paper, report, results
+from peernets_tf import report, results
 
 
 @pytest.fixture(autouse=True)
@@ -44,5 +44,18 @@ def test_curves(tmp_path, capsys):
     assert "| 2     | 75.0%    |          |" in output
 
 
-def test_accuracies_are_fractions():
-    assert all(0.6 < value < 1 for value in paper.ACCURACY.values())
+def test_attacks_have_a_table_of_their_own(tmp_path, capsys):
+    paths = [str(tmp_path / name) for name in ("train.json", "attack.json")]
+    results.write_json(make_result(), paths[0])
+    results.write_json(make_attack_result(), paths[1])
+    report.report(["report", *paths])
+    output = capsys.readouterr().out
+    assert "98.20%" in output
+    assert "| 83.3% / 13.0% |" in output
+
+
+def test_a_file_that_is_no_record(tmp_path):
+    path = tmp_path / "other.json"
+    path.write_text("{}")
+    with pytest.raises(ValueError, match="not a record"):
+        report.report(["report", str(path)])

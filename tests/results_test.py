@@ -31,10 +31,49 @@ def make_result(**changes):
     return results.TrainingResult(**{**fields, **changes})
 
 
+def make_attack_result(**changes):
+    graphs = {"num_peers": 50, "num_graphs": 10, "seed": [3, 0]}
+    case = {
+        "attack": "UniversalDeepFool()",
+        "norm": "l2",
+        "epsilon": 2.3,
+        "rho": 0.08,
+        "total": 200,
+        "correct": 160,
+        "adversarial_correct": 100,
+        "changed": 90,
+        "fooled": 64,
+        "zero_gradients": 0,
+        "mean_l2": 30.06,
+        "mean_linf": 0.62,
+    }
+    fields = {
+        "model": "pr_resnet32",
+        "checkpoint": "cifar10_pr_resnet32",
+        "weights_sha256": "0",
+        "dataset": "cifar10",
+        "test_size": 200,
+        "attack": "universal.deepfool",
+        "backward": "identity",
+        "peers": {"policy": "known", "judged": graphs, "attacked": graphs},
+        "cases": [case],
+        "seed": 0,
+        "flags": {"rho": ["0.08"]},
+        "command": "python -m peernets_tf.evaluate",
+        "commit": "abc",
+        "versions": {},
+        "device": "cpu",
+        "seconds": 1.5,
+    }
+    return results.AttackResult(**{**fields, **changes})
+
+
 def test_json_round_trip(tmp_path):
     path = str(tmp_path / "record.json")
     results.write_json(make_result(), path)
     assert results.read_json(path) == make_result()
+    results.write_json(make_attack_result(), path)
+    assert results.read_attack(path) == make_attack_result()
 
 
 def test_accuracy_is_derived_from_counts():
@@ -48,6 +87,8 @@ def test_refuses_what_is_no_record(tmp_path, text):
     path.write_text(text)
     with pytest.raises(ValueError, match="not a record of a training"):
         results.read_json(path)
+    with pytest.raises(ValueError, match="not a record of an attack"):
+        results.read_attack(path)
 
 
 def test_atomic_file_keeps_the_old_one_when_writing_fails(tmp_path):

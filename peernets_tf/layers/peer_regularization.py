@@ -1,5 +1,6 @@
 """The Peer Regularization layer: the one new idea of PeerNets."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -133,6 +134,11 @@ class PeerRegularization(keras.layers.Layer):
         self._graph = 0
         # The inputs seen while the peers themselves pass, or None.
         self._captured_inputs: list[Tensor] | None = None
+        # From (inputs, keys, outputs) to outputs with another gradient, while
+        # `attacks.surrogate` calls the model.
+        self._surrogate: Callable[[Tensor, Tensor, Tensor], Tensor] | None = (
+            None
+        )
 
     def build(
         self, inputs_shape: Shape, peers_shape: Shape | None = None
@@ -209,7 +215,10 @@ class PeerRegularization(keras.layers.Layer):
             # How many pixels there are shows only now: too few give NaN.
             enough = num_keys >= self.num_neighbors
             outputs = ops.where(enough, outputs, float("nan"))
-        return ops.reshape(outputs, ops.shape(inputs))
+        outputs = ops.reshape(outputs, ops.shape(inputs))
+        if self._surrogate is not None:
+            outputs = self._surrogate(inputs, keys, outputs)
+        return outputs
 
     def compute_output_shape(
         self, inputs_shape: Shape, peers_shape: Shape | None = None

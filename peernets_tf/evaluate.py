@@ -1,0 +1,581 @@
+"""Attacks a model and counts: `python -m peernets_tf.evaluate`.
+
+    python -m peernets_tf.evaluate --checkpoint=cifar10_pr_resnet32 --attack=pgd
+
+An evaluation that was stopped goes on from its last whole batch when the same
+command is given again.
+"""
+
+import dataclasses
+import fractions
+import math
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from absl import flags
+from numpy.typing import NDArray
+
+from peernets_tf import (
+    attacks,
+    command,
+    data,
+    evaluation,
+    models,
+    peers,
+    pretrained,
+    results,
+    tables,
+)
+from peernets_tf.attacks import universal
+
+# Those that can also search the smallest epsilon.
+_SEARCHABLE = ("gradient_descent", "fgsm", "pgd")
+_CLEVERHANS = (
+    "cleverhans.fgsm",
+    "cleverhans.pgd",
+    "cleverhans.bim",
+    "cleverhans.mim",
+)
+_ATTACKS = (*_SEARCHABLE, "deepfool", "universal", "noise", *_CLEVERHANS)
+
+_CHECKPOINT = flags.DEFINE_string(
+    "checkpoint",
+    None,
+    "A .keras file, or the name of a trained model in checkpoints/.",
+    required=True,
+)
+_ATTACK = flags.DEFINE_enum(
+    "attack", None, _ATTACKS, "The attack.", required=True
+)
+_DATASET = flags.DEFINE_string(
+    "dataset",
+    None,
+    f"One of {', '.join(data.DATASET_NAMES)}, or the path of an .npz file. "
+    "Default: what the checkpoint's record names.",
+)
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "TensorFlow Datasets directory. Default: TFDS's own."
+)
+_OUTPUT_DIR = flags.DEFINE_string(
+    "output_dir",
+    None,
+    "Where the record goes, and what was done so far. Default: "
+    "runs/attacks/CHECKPOINT_ATTACK_BACKWARD.",
+)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of everything drawn.", 0)
+_TEST_SIZE = flags.DEFINE_integer(
+    "test_size", None, "The first test images only. Default: all.", 1
+)
+_BATCH_SIZE = flags.DEFINE_integer(
+    "batch_size", 100, "Test images attacked at once.", 1
+)
+
+# The strength and the kind of attack.
+_EPSILON = flags.DEFINE_list(
+    "epsilon",
+    None,
+    "Radii of the ball, for images in [0, 1]; fractions as in 8/255 too. "
+    "Default: 8/255 in L-infinity, 0.5 in L2.",
+)
+_RHO = flags.DEFINE_list(
+    "rho",
+    None,
+    "L2 radii as multiples of the mean L2 norm of the training images.",
+)
+_NORM = flags.DEFINE_enum(
+    "norm",
+    None,
+    ["linf", "l2"],
+    "Norm of the ball. Default: linf; l2 for gradient_descent and universal.",
+)
+_SEARCH = flags.DEFINE_bool(
+    "search",
+    False,
+    "Search each image's smallest epsilon that fools, as in Table 2, up to "
+    "--epsilon (default: all of [0, 1]).",
+)
+_STEPS = flags.DEFINE_integer("steps", 40, "Gradient steps.", 1)
+_STEP_SIZE = flags.DEFINE_float(
+    "step_size", None, "Length of a step. Default: 2.5 epsilon / steps.", 0.0
+)
+_LOSS = flags.DEFINE_enum(
+    "loss", "cross_entropy", attacks.LOSSES, "What the attack makes large."
+)
+_RANDOM_START = flags.DEFINE_bool(
+    "random_start", True, "Start PGD at a random point of the ball."
+)
+_RESTARTS = flags.DEFINE_integer("restarts", 1, "Starts of PGD.", 1)
+_TARGETED = flags.DEFINE_bool(
+    "targeted", False, "Lead each image to another class, drawn at random."
+)
+_KEEP_BEST = flags.DEFINE_bool(
+    "keep_best", True, "Keep PGD's best iterate, not its last."
+)
+_BACKWARD = flags.DEFINE_enum(
+    "backward",
+    "exact",
+    attacks.BACKWARDS,
+    "The gradient of PeerRegularization layers that the attack follows: their "
+    "own, the identity, or that of a softmax attention over all peers.",
+)
+_TEMPERATURE = flags.DEFINE_float(
+    "temperature", 0.05, "Of the soft backward's attention.", 1e-6
+)
+
+# The peers of the judged model and the attacker's.
+_PEERS = flags.DEFINE_enum(
+    "peers",
+    "known",
+    ["known", "drawn", "fresh"],
+    "known: the attacker knows the graphs that predictions count with. drawn: "
+    "the attacker knows only that graphs are drawn, and averages over graphs "
+    "of its own. fresh: the attacker knows the model's graphs, but predictions "
+    "count with newly drawn ones.",
+)
+_NUM_PEERS = flags.DEFINE_integer(
+    "num_peers", None, "N, peers in a graph. Default: the checkpoint's.", 1
+)
+_NUM_GRAPHS = flags.DEFINE_integer(
+    "num_graphs", None, "M, graphs averaged. Default: the checkpoint's.", 1
+)
+_ATTACK_GRAPHS = flags.DEFINE_integer(
+    "attack_graphs",
+    None,
+    "Graphs that the attack averages over. Default: M.",
+    1,
+)
+
+# Universal perturbations.
+_MAKER = flags.DEFINE_enum(
+    "maker",
+    "deepfool",
+    ["deepfool", "gradient"],
+    "deepfool: Moosavi-Dezfooli et al.'s algorithm, as in the paper. gradient: "
+    "projected gradient ascent on the mean loss.",
+)
+_TRAIN_SIZE = flags.DEFINE_integer(
+    "train_size", 10000, "Training images that a perturbation is made from.", 1
+)
+_PASSES = flags.DEFINE_integer("passes", 10, "Passes over them, at most.", 1)
+_MAKER_BATCH_SIZE = flags.DEFINE_integer(
+    "maker_batch_size",
+    100,
+    "Training images at once; 1 is the published, sequential algorithm.",
+    1,
+)
+_FOOLING_RATE = flags.DEFINE_float(
+    "fooling_rate",
+    0.8,
+    "Fooling rate on the training images to stop at after a pass.",
+    0.0,
+    1.0,
+)
+_PERTURBATION = flags.DEFINE_string(
+    "perturbation", None, "An .npy file to apply instead of making one."
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Strength:
+    """The ball of one case; epsilon is None if the smallest is sought."""
+
+    norm: str
+    epsilon: float | None = None
+    rho: float | None = None
+
+    @property
+    def name(self) -> str:
+        if self.rho is not None:
+            return f"rho_{self.rho:g}"
+        return f"{self.norm}_{self.epsilon or 0:g}"
+
+
+def evaluate(argv: list[str]) -> None:
+    """Attacks the test images, writes the record, prints its table."""
+    if argv[1:]:
+        raise ValueError(f"not a flag: {' '.join(argv[1:])}")
+    for flag, allowed in (
+        (_SEARCH, _SEARCHABLE),
+        (_TARGETED, (*_SEARCHABLE, *_CLEVERHANS)),
+    ):
+        if flag.value and _ATTACK.value not in allowed:
+            raise ValueError(
+                f"--{flag.name} works with {', '.join(allowed)}, not with "
+                f"{_ATTACK.value}"
+            )
+    start = time.monotonic()
+    environment = results.environment()
+    path = pretrained.path_of(_CHECKPOINT.value)
+    dataset = data.load(_DATASET.value or _dataset_of(path), _DATA_DIR.value)
+    # Two copies of the model, because each holds its own graphs.
+    judge, attacked = models.load(path), models.load(path)
+    _check_fits(judge, dataset)
+    peers_record = _set_graphs(judge, attacked, dataset)
+    hashes = [results.weights_sha256(model) for model in (judge, attacked)]
+    target = evaluation.Target(
+        judge=_logits_function(peers.monte_carlo(judge)),
+        attacked=_logits_function(
+            attacks.surrogate(
+                peers.monte_carlo(attacked),
+                _BACKWARD.value,
+                _TEMPERATURE.value,
+            )
+        ),
+        test=dataset.test.first(_TEST_SIZE.value),
+        num_classes=dataset.num_classes,
+        batch_size=_BATCH_SIZE.value,
+        seed=_SEED.value,
+    )
+    output_dir = _OUTPUT_DIR.value or _default_output_dir()
+    os.makedirs(output_dir, exist_ok=True)
+    own_flags = {
+        flag.name: flag.value
+        for flag in flags.FLAGS.flags_by_module_dict()[sys.argv[0]]
+    }
+    places = ("data_dir", "output_dir", "checkpoint")
+    identity = {
+        **{key: own_flags[key] for key in own_flags if key not in places},
+        "weights_sha256": hashes,
+    }
+    log = evaluation.BatchLog(
+        os.path.join(output_dir, "batches.jsonl"), identity
+    )
+    print(
+        f"Attacking {judge.name} on {dataset.name} with {_ATTACK.value} in "
+        f"{output_dir}",
+        flush=True,
+    )
+    clean = evaluation.clean_predictions(target, log, loss=_LOSS.value)
+    _warn_of_masked_gradients(clean, len(target.test))
+    cases = []
+    for strength in _strengths(dataset):
+        attack = _make_attack(strength, target, dataset, output_dir)
+        counts = evaluation.attack_images(
+            target,
+            attack,
+            clean,
+            log,
+            name=f"{_ATTACK.value}_{strength.name}",
+            targeted=_TARGETED.value,
+            epsilon=strength.epsilon,
+            norm=strength.norm,
+        )
+        cases.append(
+            {"attack": repr(attack), **dataclasses.asdict(strength), **counts}
+        )
+    if hashes != [results.weights_sha256(model) for model in (judge, attacked)]:
+        raise evaluation.AttackError("the attack changed the model's weights")
+    record = results.AttackResult(
+        model=judge.name,
+        checkpoint=_CHECKPOINT.value,
+        weights_sha256=hashes[0],
+        dataset=dataset.name,
+        test_size=len(target.test),
+        attack=_attack_name(),
+        backward=_BACKWARD.value,
+        peers=peers_record,
+        cases=cases,
+        seed=_SEED.value,
+        flags=own_flags,
+        # absl takes the flags out of the argv that it hands on.
+        command=shlex.join(
+            ["python", "-m", "peernets_tf.evaluate", *sys.argv[1:]]
+        ),
+        seconds=round(time.monotonic() - start, 1),
+        **environment,
+    )
+    record_path = os.path.join(output_dir, "record.json")
+    results.write_json(record, record_path)
+    print(tables.attack_table([record]))
+    print(f"Record: {record_path}")
+
+
+def _logits_function(model: keras.Model) -> Callable[[Any], Any]:
+    return lambda images: model(images, training=False)
+
+
+def _dataset_of(path: str) -> str:
+    """Returns the data set that the record beside a checkpoint names."""
+    stem = os.path.splitext(path)[0]
+    beside = os.path.join(os.path.dirname(path), "record.json")
+    for record_path in (f"{stem}.json", beside):
+        if os.path.exists(record_path):
+            return results.read_json(record_path).dataset
+    raise ValueError(
+        f"no record beside {path} names its data set: give --dataset"
+    )
+
+
+def _check_fits(model: keras.Model, dataset: data.Dataset) -> None:
+    shape = dataset.test.images.shape[1:]
+    if tuple(model.input_shape[1:]) != shape:
+        raise ValueError(
+            f"the model takes images of shape {tuple(model.input_shape[1:])}, "
+            f"but those of {dataset.name} have shape {shape}"
+        )
+    if model.output_shape[-1] != dataset.num_classes:
+        raise ValueError(
+            f"the model has {model.output_shape[-1]} logits, but "
+            f"{dataset.name} has {dataset.num_classes} classes"
+        )
+
+
+def _set_graphs(
+    judge: keras.Model, attacked: keras.Model, dataset: data.Dataset
+) -> dict[str, Any]:
+    """Stores both models' graphs, and returns what the record says of them."""
+    layers = peers.peer_layers(judge)
+    if not layers:
+        return {}
+    stored = layers[0].peers
+    if stored is None and _NUM_PEERS.value is None:
+        raise ValueError(
+            "the checkpoint holds no peers: give --num_peers and --num_graphs"
+        )
+    num_graphs, num_peers = (1, 0) if stored is None else stored.shape[:2]
+    num_graphs = _NUM_GRAPHS.value or num_graphs
+    num_peers = _NUM_PEERS.value or num_peers
+    attack_graphs = _ATTACK_GRAPHS.value or num_graphs
+    policy = _PEERS.value
+
+    def draw(model: keras.Model, count: int, stream: int) -> dict[str, Any]:
+        seed = [stream, _SEED.value]
+        graphs = peers.draw_peers(
+            dataset.train.images, num_peers, count, seed=seed
+        )
+        peers.set_peers(model, graphs)
+        return {"num_peers": num_peers, "num_graphs": count, "seed": seed}
+
+    def own(model: keras.Model, count: int) -> dict[str, Any]:
+        """The graphs of the checkpoint, or those drawn for the flags."""
+        if _NUM_PEERS.value is None and _NUM_GRAPHS.value is None:
+            for layer in peers.peer_layers(model):
+                features = keras.ops.convert_to_numpy(layer.peers)
+                layer.set_peers(features[:count])
+            return {"num_peers": num_peers, "num_graphs": count, "seed": None}
+        return draw(model, count, 3)
+
+    if policy != "drawn" and attack_graphs > num_graphs:
+        raise ValueError(
+            f"--attack_graphs={attack_graphs} is more than the model's "
+            f"{num_graphs} graphs; --peers=drawn lets the attacker draw its own"
+        )
+    return {
+        "policy": policy,
+        "judged": (
+            draw(judge, num_graphs, 6)
+            if policy == "fresh"
+            else own(judge, num_graphs)
+        ),
+        "attacked": (
+            draw(attacked, attack_graphs, 5)
+            if policy == "drawn"
+            else own(attacked, attack_graphs)
+        ),
+    }
+
+
+def _strengths(dataset: data.Dataset) -> list[_Strength]:
+    """Returns the balls that the flags name."""
+    is_l2 = _ATTACK.value in ("gradient_descent", "universal")
+    norm = _NORM.value or ("l2" if is_l2 or _RHO.value else "linf")
+    if _SEARCH.value or _ATTACK.value == "deepfool":
+        return [_Strength(norm=norm)]
+    if _RHO.value:
+        if _EPSILON.value or norm != "l2":
+            raise ValueError("--rho takes neither --epsilon nor --norm=linf")
+        return [
+            _Strength(
+                norm="l2",
+                rho=rho,
+                epsilon=universal.strength(dataset.train.images, rho),
+            )
+            for rho in _numbers(_RHO.value)
+        ]
+    epsilons = _EPSILON.value or ["8/255" if norm == "linf" else "0.5"]
+    return [
+        _Strength(norm=norm, epsilon=epsilon) for epsilon in _numbers(epsilons)
+    ]
+
+
+def _make_attack(
+    strength: _Strength,
+    target: evaluation.Target,
+    dataset: data.Dataset,
+    output_dir: str,
+) -> evaluation.Attack:
+    name = _ATTACK.value
+    if name == "universal":
+        return _universal(strength, target, dataset, output_dir)
+    if name == "deepfool":
+        return attacks.DeepFool()
+    options: dict[str, Any] = {"norm": strength.norm}
+    # A search scales the radius, so any that is not zero will do.
+    options["epsilon"] = strength.epsilon or 1.0
+    if strength.epsilon == 0:
+        options["epsilon"] = 0.0
+    if name == "noise":
+        return attacks.RandomNoise(**options)
+    options["targeted"] = _TARGETED.value
+    if name.startswith("cleverhans."):
+        return attacks.CleverHans(
+            method=name.removeprefix("cleverhans."),
+            steps=_STEPS.value,
+            step_size=_STEP_SIZE.value,
+            random_start=_RANDOM_START.value,
+            **options,
+        )
+    options["loss"] = _LOSS.value
+    attack: attacks.FGSM | attacks.GradientDescent | attacks.PGD
+    if name == "fgsm":
+        attack = attacks.FGSM(**options)
+    elif name == "gradient_descent":
+        attack = attacks.GradientDescent(**options)
+    else:
+        attack = attacks.PGD(
+            steps=_STEPS.value,
+            step_size=_STEP_SIZE.value,
+            random_start=_RANDOM_START.value,
+            restarts=_RESTARTS.value,
+            keep_best=_KEEP_BEST.value,
+            **options,
+        )
+    if not _SEARCH.value:
+        return attack
+    largest = 1.0
+    if _EPSILON.value:
+        largest = max(_numbers(_EPSILON.value))
+    elif strength.norm == "l2":
+        largest = math.sqrt(math.prod(target.test.images.shape[1:]))
+    return attacks.SmallestEpsilon(attack=attack, largest_epsilon=largest)
+
+
+def _universal(
+    strength: _Strength,
+    target: evaluation.Target,
+    dataset: data.Dataset,
+    output_dir: str,
+) -> universal.Perturb:
+    """Makes a perturbation, or goes on making it, or reads it."""
+    if _PERTURBATION.value:
+        perturbation = _read_perturbation(
+            _PERTURBATION.value, target.test.images.shape[1:]
+        )
+        return universal.Perturb(
+            perturbation=perturbation, source=_PERTURBATION.value
+        )
+    assert strength.epsilon is not None
+    options: dict[str, Any] = {
+        "epsilon": strength.epsilon,
+        "norm": strength.norm,
+        "passes": _PASSES.value,
+        "batch_size": _MAKER_BATCH_SIZE.value,
+        "fooling_rate": _FOOLING_RATE.value,
+    }
+    maker: universal.UniversalDeepFool | universal.UniversalGradient
+    if _MAKER.value == "deepfool":
+        maker = universal.UniversalDeepFool(**options)
+    else:
+        maker = universal.UniversalGradient(loss=_LOSS.value, **options)
+    images = dataset.train.first(_TRAIN_SIZE.value).images
+    path = os.path.join(output_dir, f"perturbation_{strength.name}")
+    state = None
+    if os.path.exists(f"{path}.npz"):
+        state = universal.Progress.load(f"{path}.npz")
+    per_pass = -(-len(images) // _MAKER_BATCH_SIZE.value)
+    bar = keras.utils.Progbar(
+        per_pass * _PASSES.value,
+        unit_name="batch",
+        stateful_metrics=["fooled in this pass"],
+    )
+    print(f"perturbation, {strength.name}: {maker}", flush=True)
+    if state is None or not state.finished:
+        steps = maker.iterate(
+            target.attacked, images, seed=_SEED.value, start=state
+        )
+        for state in steps:
+            with results.atomic_file(f"{path}.npz") as temporary:
+                state.save(temporary)
+            rate = state.fooled / state.seen
+            bar.update(
+                state.batches,
+                [("fooled in this pass", rate)],
+                finalize=state.finished,
+            )
+    assert state is not None
+    with results.atomic_file(f"{path}.npy") as temporary:
+        np.save(temporary, state.perturbation)
+    largest = max(float(np.abs(state.perturbation).max()), 1e-12)
+    keras.utils.save_img(
+        f"{path}.png",
+        127.5 + state.perturbation * (127.5 / largest),
+        scale=False,
+    )
+    return universal.Perturb(
+        perturbation=state.perturbation,
+        source=f"{maker} on {len(images)} training images, "
+        f"{state.batches} batches",
+    )
+
+
+def _read_perturbation(
+    path: str, shape: tuple[int, ...]
+) -> NDArray[np.float32]:
+    try:
+        perturbation = np.load(path)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"cannot read {path} as .npy: {error}") from error
+    if perturbation.shape != shape:
+        raise ValueError(
+            f"{path} has shape {perturbation.shape}, the images {shape}"
+        )
+    return perturbation.astype(np.float32)
+
+
+def _warn_of_masked_gradients(clean: list[dict[str, Any]], total: int) -> None:
+    zero = sum(row["zero_gradients"] for row in clean)
+    if zero:
+        print(
+            f"warning: at {zero} of {total} images the gradient that the "
+            "attack follows is exactly zero: gradients are masked, and the "
+            "figures below say little of robustness",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def _numbers(texts: list[str]) -> list[float]:
+    try:
+        numbers = [float(fractions.Fraction(text.strip())) for text in texts]
+    except (ValueError, ZeroDivisionError) as error:
+        raise ValueError(
+            f"not numbers: {','.join(texts)}; write 0.03 or 8/255"
+        ) from error
+    if min(numbers) < 0:
+        raise ValueError(f"must not be negative: {','.join(texts)}")
+    return numbers
+
+
+def _attack_name() -> str:
+    if _ATTACK.value == "universal":
+        made = "file" if _PERTURBATION.value else _MAKER.value
+        return f"universal.{made}"
+    return _ATTACK.value
+
+
+def _default_output_dir() -> str:
+    path = _CHECKPOINT.value.removesuffix(".keras")
+    name = path.replace(os.sep, "_").strip("._")
+    return os.path.join(
+        "runs", "attacks", f"{name}_{_attack_name()}_{_BACKWARD.value}"
+    )
+
+
+if __name__ == "__main__":
+    command.run(evaluate)

@@ -1,0 +1,120 @@
+"""FGSM, gradient descent and PGD against numbers worked out by hand."""
+
+import numpy as np
+import pytest
+from keras import ops
+
+from peernets_tf.attacks import FGSM, PGD, GradientDescent
+
+# Two classes, logits x . W: the loss of class 0 grows along W[:, 1] - W[:, 0].
+WEIGHTS = np.array([[1.0, 3.0], [0.5, -1.5], [0.0, 0.0], [0.0, 0.25]], "f4")
+DIRECTION = WEIGHTS[:, 1] - WEIGHTS[:, 0]
+IMAGES = np.full((1, 2, 2, 1), 0.5, "float32")
+LABELS = np.zeros(1, "int32")
+
+
+def linear(images):
+    return ops.matmul(ops.reshape(images, (-1, 4)), WEIGHTS)
+
+
+def change(attack, **options):
+    return (attack(linear, IMAGES, LABELS, **options) - IMAGES).reshape(4)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "margin"])
+def test_fgsm_is_exact_on_a_linear_model(loss):
+    signs = np.array([1, -1, 0, 1])
+    np.testing.assert_allclose(
+        change(FGSM(epsilon=0.1, loss=loss)), 0.1 * signs, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        change(FGSM(epsilon=0.1, loss=loss, targeted=True)),
+        -0.1 * signs,
+        atol=1e-6,
+    )
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "margin"])
+def test_gradient_descent_steps_along_the_gradient(loss):
+    unit = DIRECTION / np.linalg.norm(DIRECTION)
+    np.testing.assert_allclose(
+        change(GradientDescent(epsilon=0.2, loss=loss)), 0.2 * unit, atol=1e-6
+    )
+
+
+def test_pgd_reaches_the_best_point_of_the_ball():
+    # The third value has no gradient and stays where it started.
+    np.testing.assert_allclose(
+        change(PGD(epsilon=0.1, steps=20))[[0, 1, 3]],
+        0.1 * np.array([1, -1, 1]),
+        atol=1e-6,
+    )
+    unit = DIRECTION / np.linalg.norm(DIRECTION)
+    pgd = PGD(epsilon=0.1, steps=50, norm="l2", random_start=False)
+    np.testing.assert_allclose(change(pgd), 0.1 * unit, atol=1e-5)
+
+
+def test_every_image_may_have_its_own_epsilon():
+    images = np.repeat(IMAGES, 3, axis=0)
+    epsilon = np.array([0.0, 0.1, 0.3])
+    for attack in (FGSM(), PGD(steps=3, step_size=8 / 255)):
+        adversarial = attack(
+            linear, images, np.zeros(3, "int32"), epsilon=epsilon
+        )
+        sizes = np.abs(adversarial - images).max(axis=(1, 2, 3))
+        np.testing.assert_allclose(sizes, epsilon, atol=1e-6)
+
+
+def test_the_l2_step_has_its_length_for_a_tiny_gradient():
+    def saturated(images):
+        return 30 + 1e-9 * linear(images)
+
+    adversarial = FGSM(epsilon=0.1, norm="l2", loss="margin")(
+        saturated, IMAGES, LABELS
+    )
+    assert np.linalg.norm(adversarial - IMAGES) == pytest.approx(0.1, rel=1e-4)
+
+
+def bumpy(images):
+    """A loss with many local maxima."""
+    x = ops.reshape(images, (-1, 4))
+    wave = ops.sum(ops.sin(20 * x) * x, axis=1, keepdims=True)
+    return ops.concatenate([ops.zeros_like(wave), wave], axis=1)
+
+
+def test_the_best_iterate_is_kept(rng):
+    images = rng.uniform(0, 1, (20, 2, 2, 1)).astype("float32")
+    labels = np.zeros(20, "int32")
+
+    def losses(**options):
+        attack = PGD(epsilon=0.3, step_size=0.1, loss="margin", **options)
+        adversarial = attack(bumpy, images, labels, seed=1)
+        return ops.convert_to_numpy(bumpy(adversarial))[:, 1]
+
+    last = losses(steps=8, keep_best=False)
+    best = losses(steps=8)
+    assert np.all(best >= last - 1e-6)
+    assert np.any(best > last + 1e-3)
+    assert np.all(losses(steps=16) >= best - 1e-6)
+    more = losses(steps=8, restarts=4)
+    assert np.all(more >= best - 1e-6)
+    assert np.any(more > best + 1e-3)
+
+
+def test_targeted_pgd_reaches_its_class(rng):
+    weights = rng.standard_normal((4, 5)).astype("float32")
+
+    def logits_fn(images):
+        return ops.matmul(ops.reshape(images, (-1, 4)) - 0.5, weights)
+
+    images = rng.uniform(0.3, 0.7, (10, 2, 2, 1)).astype("float32")
+    predictions = np.argmax(logits_fn(images), axis=1)
+    goals = ((predictions + 1) % 5).astype("int32")
+
+    def reached(attack):
+        adversarial = attack(logits_fn, images, goals)
+        return np.sum(np.argmax(logits_fn(adversarial), axis=1) == goals)
+
+    targeted = reached(PGD(epsilon=0.5, targeted=True, loss="margin"))
+    assert targeted > reached(PGD(epsilon=0.5))
+    assert targeted >= 5
