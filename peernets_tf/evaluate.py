@@ -117,6 +117,11 @@ _TARGETED = flags.DEFINE_bool(
 _KEEP_BEST = flags.DEFINE_bool(
     "keep_best", True, "Keep PGD's best iterate, not its last."
 )
+_STOP_WHEN_FOOLED = flags.DEFINE_bool(
+    "stop_when_fooled",
+    False,
+    "Take no more steps of PGD for images that are fooled: as many are, sooner.",
+)
 _BACKWARD = flags.DEFINE_enum(
     "backward",
     "exact",
@@ -444,6 +449,8 @@ def _make_attack(
             random_start=_RANDOM_START.value,
             restarts=_RESTARTS.value,
             keep_best=_KEEP_BEST.value,
+            # A search only asks whether an image is fooled.
+            stop_when_fooled=_STOP_WHEN_FOOLED.value or _SEARCH.value,
             **options,
         )
     if not _SEARCH.value:

@@ -17,6 +17,7 @@ BALLS = [
     attacks.PGD(epsilon=EPSILON, steps=5),
     attacks.PGD(epsilon=EPSILON, steps=5, norm="l2", loss="margin", restarts=2),
     attacks.PGD(epsilon=EPSILON, steps=5, keep_best=False, step_size=0.03),
+    attacks.PGD(epsilon=EPSILON, steps=7, stop_when_fooled=True),
     attacks.RandomNoise(epsilon=EPSILON),
     attacks.RandomNoise(epsilon=EPSILON, norm="l2"),
 ]

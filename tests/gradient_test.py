@@ -118,3 +118,29 @@ def test_targeted_pgd_reaches_its_class(rng):
     targeted = reached(PGD(epsilon=0.5, targeted=True, loss="margin"))
     assert targeted > reached(PGD(epsilon=0.5))
     assert targeted >= 5
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_stopping_fools_as_many_with_smaller_losses(norm, rng):
+    images = rng.uniform(0, 1, (40, 2, 2, 1)).astype("float32")
+    before = images.copy()
+    labels = np.zeros(40, "int32")
+
+    def logits_fn(images):
+        return bumpy(images) + np.array([1.5, 0], "float32")
+
+    def gaps(stop):
+        attack = PGD(
+            epsilon=0.1, norm=norm, steps=17, restarts=2, stop_when_fooled=stop
+        )
+        adversarial = attack(logits_fn, images, labels, seed=1)
+        assert np.abs(adversarial - images).max() <= 0.1 + 1e-6
+        logits = ops.convert_to_numpy(logits_fn(adversarial))
+        return logits[:, 1] - logits[:, 0]
+
+    stopped, whole = gaps(True), gaps(False)
+    np.testing.assert_array_equal(stopped > 0, whole > 0)
+    assert 5 < np.sum(stopped > 0) < 35
+    assert np.all(stopped <= whole + 1e-5)
+    assert np.any(stopped < whole - 0.01)
+    np.testing.assert_array_equal(images, before)

@@ -18,6 +18,9 @@ from peernets_tf.attacks import autodiff, losses, projections
 # A tensor of the Keras backend, or an array that it converts.
 Tensor = Any
 
+# Fewer would call the model more often to see who is fooled.
+_STEPS_BETWEEN_STOPS = 5
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _SingleStep:
@@ -125,6 +128,10 @@ class PGD:
         restarts: int, how often to start; the best of all is kept.
         keep_best: bool, whether to keep the best iterate (one that fools
             before one that does not, then the larger loss), or the last.
+        stop_when_fooled: bool, whether an image that is fooled takes no more
+            steps. As many are fooled as otherwise, in a fraction of the time
+            where most are; but their losses stay smaller, which counts when
+            another model judges them. Keeps the best iterate.
     """
 
     # Its random start is drawn from this and the seed.
@@ -139,6 +146,7 @@ class PGD:
     random_start: bool = True
     restarts: int = 1
     keep_best: bool = True
+    stop_when_fooled: bool = False
 
     def __post_init__(self) -> None:
         _check(self)
@@ -189,31 +197,62 @@ class PGD:
             norm=self.norm,
             loss=self.loss,
             targeted=self.targeted,
-            keep_best=self.keep_best,
+            keep_best=self.keep_best or self.stop_when_fooled,
         )
-        best = None
+        best = _Best(images)
         for restart in range(self.restarts):
-            start = images
+            start = images.copy()
             if self.random_start:
                 rng = np.random.default_rng((self._STREAM, seed, restart))
                 start = images + projections.random_points(
                     images.shape, self.norm, radius, rng
                 )
                 start = np.clip(start, 0, 1)
-            found = ascend(
-                start, images, labels, radius, step_size, np.int32(self.steps)
-            )
-            found = [ops.convert_to_numpy(tensor) for tensor in found]
-            if best is None:
-                best = found
+            if not self.stop_when_fooled:
+                steps = np.int32(self.steps)
+                found = ascend(start, images, labels, radius, step_size, steps)
+                best.update(np.arange(len(images)), *found[1:])
                 continue
-            better = (found[2] > best[2]) | (
-                (found[2] == best[2]) & (found[1] > best[1])
-            )
-            for kept, new in zip(best, found, strict=True):
-                kept[better] = new[better]
-        assert best is not None
-        return best[0]
+            for done in range(0, self.steps, _STEPS_BETWEEN_STOPS):
+                active = np.flatnonzero(best.fooled == 0)
+                if not len(active):
+                    break
+                steps = np.int32(min(_STEPS_BETWEEN_STOPS, self.steps - done))
+                iterates, *found = autodiff.in_buckets(
+                    lambda *batch, steps=steps: ascend(*batch, steps),
+                    start[active],
+                    images[active],
+                    labels[active],
+                    radius[active],
+                    step_size[active],
+                )
+                start[active] = iterates
+                best.update(active, *found)
+        return best.images
+
+
+class _Best:
+    """The best adversarial images so far."""
+
+    def __init__(self, images: NDArray[np.float32]) -> None:
+        self.images = images.copy()
+        self.fooled = np.zeros(len(images), np.float32)
+        self._losses = np.full(len(images), -np.inf, np.float32)
+
+    def update(
+        self, where: NDArray[np.int_], images: Any, losses: Any, fooled: Any
+    ) -> None:
+        """Keeps what is better at the places `where`."""
+        images, losses, fooled = map(
+            ops.convert_to_numpy, (images, losses, fooled)
+        )
+        better = (fooled > self.fooled[where]) | (
+            (fooled == self.fooled[where]) & (losses > self._losses[where])
+        )
+        where = where[better]
+        self.images[where] = images[better]
+        self.fooled[where] = fooled[better]
+        self._losses[where] = losses[better]
 
 
 def ascend(
@@ -229,7 +268,7 @@ def ascend(
     loss: str,
     targeted: bool,
     keep_best: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Projected gradient ascent on the loss, as one expression of tensors.
 
     Args:
@@ -246,8 +285,9 @@ def ascend(
         keep_best: bool, whether to return the best of all iterates.
 
     Returns:
-        The adversarial images, their losses `(B,)` and whether they fool
-        `(B,)`. The last two are zeros unless the best is kept.
+        The last iterates; and the best ones, their losses `(B,)` and whether
+        they fool, 1.0 or 0.0, `(B,)`. Unless the best is kept, those are the
+        last iterates again, and zeros.
     """
 
     def loss_and_logits(iterates: Tensor) -> tuple[Tensor, Tensor]:
@@ -290,9 +330,9 @@ def ascend(
     state = (start, start, worst, ops.zeros_like(epsilon))
     iterates, *best = ops.fori_loop(0, steps, step, state)
     if not keep_best:
-        return iterates, best[1], best[2]
+        return iterates, iterates, best[1], best[2]
     value, logits = loss_and_logits(iterates)
-    return keep(best, iterates, value, logits)
+    return iterates, *keep(best, iterates, value, logits)
 
 
 @functools.lru_cache(maxsize=16)
