@@ -11,7 +11,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 help:
 	@echo "make demo       train LeNet-5 and its PeerNet on 5,000 digits, compare"
 	@echo "make test       check style, imports and types, run the tests"
-	@echo "make benchmark  time the neighbour search and the training steps"
+	@echo "make benchmark  time the neighbour search, training steps and attacks"
 	@echo "make clean      remove .venv and what was built, not runs/"
 
 demo: $(VENV)/installed-cpu
@@ -29,6 +29,7 @@ test: $(VENV)/installed-cpu,jax,cleverhans,test
 benchmark: $(VENV)/installed-cpu,benchmark
 	$(PYTHON) -m benchmarks.nearest_neighbors
 	$(PYTHON) -m benchmarks.training_step
+	$(PYTHON) -m benchmarks.attacks
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .import_linter_cache \

@@ -21,8 +21,6 @@ vectors.
 import multiprocessing
 import os
 import resource
-import shlex
-import sys
 
 # Before anything loads OpenMP. Else faiss's waiting threads spin, and take the
 # cores from all that is timed: on two cores, of which another process used
@@ -79,25 +77,17 @@ def benchmark(argv):
     # Before anything large: a new process inherits the peak of this one.
     memory = {size: _memory(size) for size in sizes}
     cases = [{**_times(size), "memory_mib": memory[size]} for size in sizes]
-    environment = results.environment()
-    if faiss:
-        environment["versions"]["faiss"] = faiss.__version__
-    record = timing.BenchmarkResult(
-        cases=cases,
-        rounds=_ROUNDS.value,
-        warm_up_rounds=timing.WARM_UP_ROUNDS,
-        load_average=load_average,
-        seed=_SEED.value,
-        command=shlex.join(
-            ["python", "-m", "benchmarks.nearest_neighbors", *sys.argv[1:]]
-        ),
-        **environment,
-    )
-    path = os.path.join(_OUTPUT_DIR.value, "benchmark_nearest_neighbors.json")
-    results.write_json(record, path)
     for case in cases:
         _print_table(case)
-    print(f"\nRecord: {path}")
+    timing.write_record(
+        "nearest_neighbors",
+        cases,
+        rounds=_ROUNDS.value,
+        load_average=load_average,
+        seed=_SEED.value,
+        output_dir=_OUTPUT_DIR.value,
+        versions={"faiss": faiss.__version__} if faiss else None,
+    )
 
 
 def _times(size):

@@ -1,8 +1,13 @@
 """Times functions side by side, and the record of such a run."""
 
 import dataclasses
+import os
+import shlex
 import statistics
+import sys
 import time
+
+from peernets_tf import results
 
 # The first calls trace, choose kernels and touch new memory.
 WARM_UP_ROUNDS = 2
@@ -36,6 +41,38 @@ class BenchmarkResult:
     commit: str
     versions: dict
     device: str
+
+
+def write_record(
+    name, cases, *, rounds, load_average, seed, output_dir, versions=None
+):
+    """Writes OUTPUT_DIR/benchmark_NAME.json, and says where it lies.
+
+    Args:
+        name: str, the benchmark's module in this package.
+        cases: list of dicts, see `BenchmarkResult`.
+        rounds: int, how often each function was timed.
+        load_average: float, from before the first was.
+        seed: int, the seed of the made-up data.
+        output_dir: str, an existing folder.
+        versions: dict of str, of packages that only this benchmark uses.
+    """
+    environment = results.environment()
+    environment["versions"].update(versions or {})
+    record = BenchmarkResult(
+        cases=cases,
+        rounds=rounds,
+        warm_up_rounds=WARM_UP_ROUNDS,
+        load_average=load_average,
+        seed=seed,
+        command=shlex.join(
+            ["python", "-m", f"benchmarks.{name}", *sys.argv[1:]]
+        ),
+        **environment,
+    )
+    path = os.path.join(output_dir, f"benchmark_{name}.json")
+    results.write_json(record, path)
+    print(f"\nRecord: {path}")
 
 
 def time_interleaved(functions, rounds, *, label):

@@ -8,8 +8,6 @@ what Peer Regularization costs in training.
 
 import math
 import os
-import shlex
-import sys
 
 import keras
 import numpy as np
@@ -45,19 +43,6 @@ def benchmark(argv):
     keras.utils.set_random_seed(_SEED.value)
     os.makedirs(_OUTPUT_DIR.value, exist_ok=True)
     cases = [_times(baseline) for baseline in _MODELS.value]
-    record = timing.BenchmarkResult(
-        cases=cases,
-        rounds=_ROUNDS.value,
-        warm_up_rounds=timing.WARM_UP_ROUNDS,
-        load_average=load_average,
-        seed=_SEED.value,
-        command=shlex.join(
-            ["python", "-m", "benchmarks.training_step", *sys.argv[1:]]
-        ),
-        **results.environment(),
-    )
-    path = os.path.join(_OUTPUT_DIR.value, "benchmark_training_step.json")
-    results.write_json(record, path)
     rows = [
         (
             name,
@@ -70,7 +55,14 @@ def benchmark(argv):
     ]
     columns = ("", "batch", "median ms", "/ baseline")
     print(f"\n{results.format_table(columns, rows)}")
-    print(f"\nRecord: {path}")
+    timing.write_record(
+        "training_step",
+        cases,
+        rounds=_ROUNDS.value,
+        load_average=load_average,
+        seed=_SEED.value,
+        output_dir=_OUTPUT_DIR.value,
+    )
 
 
 def _times(baseline):

@@ -65,8 +65,8 @@ _DATA_DIR = flags.DEFINE_string(
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir",
     None,
-    "Where the record goes, and what was done so far. Default: "
-    "runs/attacks/CHECKPOINT_ATTACK_BACKWARD.",
+    "Where the record goes, and what was done so far. Default: a folder in "
+    "runs/attacks, named by checkpoint, attack, backward and graphs.",
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of everything drawn.", 0)
 _TEST_SIZE = flags.DEFINE_integer(
@@ -120,7 +120,8 @@ _KEEP_BEST = flags.DEFINE_bool(
 _STOP_WHEN_FOOLED = flags.DEFINE_bool(
     "stop_when_fooled",
     False,
-    "Take no more steps of PGD for images that are fooled: as many are, sooner.",
+    "Take no more steps of PGD for images that are fooled: as many are fooled, "
+    "sooner.",
 )
 _BACKWARD = flags.DEFINE_enum(
     "backward",
@@ -170,7 +171,7 @@ _TRAIN_SIZE = flags.DEFINE_integer(
 _PASSES = flags.DEFINE_integer("passes", 10, "Passes over them, at most.", 1)
 _MAKER_BATCH_SIZE = flags.DEFINE_integer(
     "maker_batch_size",
-    100,
+    32,
     "Training images at once; 1 is the published, sequential algorithm.",
     1,
 )
@@ -578,10 +579,13 @@ def _attack_name() -> str:
 
 def _default_output_dir() -> str:
     path = _CHECKPOINT.value.removesuffix(".keras")
-    name = path.replace(os.sep, "_").strip("._")
-    return os.path.join(
-        "runs", "attacks", f"{name}_{_attack_name()}_{_BACKWARD.value}"
-    )
+    parts = [path.replace(os.sep, "_").strip("._"), _attack_name()]
+    if _SEARCH.value:
+        parts.append("search")
+    parts.append(_BACKWARD.value)
+    if _NUM_PEERS.value or _NUM_GRAPHS.value:
+        parts.append(f"{_NUM_PEERS.value or 'N'}x{_NUM_GRAPHS.value or 'M'}")
+    return os.path.join("runs", "attacks", "_".join(parts))
 
 
 if __name__ == "__main__":

@@ -104,7 +104,7 @@ class _Maker:
     epsilon: float
     norm: str = "l2"
     passes: int = 10
-    batch_size: int = 100
+    batch_size: int = 32
     fooling_rate: float = 1.0
 
     def __post_init__(self) -> None:

@@ -1,0 +1,160 @@
+"""Ours, Foolbox's and ART's attacks fool the same share of images.
+
+Optional: pip install -e ".[benchmark]".
+"""
+
+import keras
+import numpy as np
+import pytest
+
+from peernets_tf import data, load_pretrained
+from peernets_tf.attacks import FGSM, PGD
+
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="needs TensorFlow"
+)
+STEPS = 10
+
+
+@pytest.fixture(scope="module")
+def problem():
+    split = data.load("mnist5k").test
+    return load_pretrained("mnist_lenet5"), split.images, split.labels
+
+
+@pytest.fixture(params=[("linf", 0.1), ("l2", 1.5)], ids=["linf", "l2"])
+def ball(request):
+    return request.param
+
+
+def fooling_rate(model, adversarial, labels):
+    return np.mean(
+        np.argmax(model.predict(adversarial, verbose=0), axis=1) != labels
+    )
+
+
+def ours(problem, ball):
+    """The fooling rates of FGSM and PGD."""
+    model, images, labels = problem
+    norm, epsilon = ball
+    attacks = (
+        FGSM(epsilon=epsilon, norm=norm),
+        PGD(
+            epsilon=epsilon,
+            norm=norm,
+            steps=STEPS,
+            step_size=epsilon / 5,
+            random_start=False,
+            keep_best=False,
+        ),
+    )
+    return [
+        fooling_rate(
+            model,
+            attack(lambda x: model(x, training=False), images, labels),
+            labels,
+        )
+        for attack in attacks
+    ]
+
+
+def check(rates, expected):
+    assert expected[1] > expected[0] > 0.05
+    np.testing.assert_allclose(rates, expected, atol=0.01)
+
+
+def test_foolbox(problem, ball, monkeypatch):
+    pytest.importorskip("foolbox", reason="pip install foolbox")
+    import tensorflow as tf
+
+    if not hasattr(np, "find_common_type"):
+        # Foolbox 3.3 calls it; NumPy 2 removed it.
+        monkeypatch.setattr(
+            np,
+            "find_common_type",
+            lambda arrays, scalars: np.result_type(*arrays, *scalars),
+            raising=False,
+        )
+    import foolbox
+
+    model, images, labels = problem
+    norm, epsilon = ball
+    options = {
+        "steps": STEPS,
+        "abs_stepsize": epsilon / 5,
+        "random_start": False,
+    }
+    attacks = {
+        "linf": (
+            foolbox.attacks.LinfFastGradientAttack(),
+            foolbox.attacks.LinfPGD(**options),
+        ),
+        "l2": (
+            foolbox.attacks.L2FastGradientAttack(),
+            foolbox.attacks.L2PGD(**options),
+        ),
+    }[norm]
+    wrapped = foolbox.TensorFlowModel(
+        lambda x: model(x, training=False), bounds=(0, 1)
+    )
+    expected = [
+        fooling_rate(
+            model,
+            attack(
+                wrapped,
+                tf.constant(images),
+                tf.constant(labels),
+                epsilons=epsilon,
+            )[1].numpy(),
+            labels,
+        )
+        for attack in attacks
+    ]
+    check(ours(problem, ball), expected)
+
+
+@pytest.mark.filterwarnings("ignore:PyTorch not found")
+def test_art(problem, ball):
+    pytest.importorskip(
+        "art.attacks.evasion",
+        reason="pip install adversarial-robustness-toolbox",
+    )
+    import tensorflow as tf
+    from art.attacks.evasion import (
+        FastGradientMethod,
+        ProjectedGradientDescent,
+    )
+    from art.estimators.classification import TensorFlowV2Classifier
+
+    model, images, labels = problem
+    norm, epsilon = ball
+    classifier = TensorFlowV2Classifier(
+        model,
+        nb_classes=10,
+        input_shape=images.shape[1:],
+        loss_object=tf.keras.losses.SparseCategoricalCrossentropy(
+            from_logits=True
+        ),
+        clip_values=(0, 1),
+    )
+    options = {
+        "norm": {"linf": np.inf, "l2": 2}[norm],
+        "eps": epsilon,
+        "batch_size": 100,
+    }
+    attacks = (
+        FastGradientMethod(classifier, **options),
+        ProjectedGradientDescent(
+            classifier,
+            eps_step=epsilon / 5,
+            max_iter=STEPS,
+            num_random_init=0,
+            verbose=False,
+            **options,
+        ),
+    )
+    expected = [
+        fooling_rate(model, attack.generate(images, labels), labels)
+        for attack in attacks
+    ]
+    check(ours(problem, ball), expected)
