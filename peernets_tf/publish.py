@@ -80,8 +80,8 @@ def _model_card(
 model = peernets_tf.load_pretrained("{_NAME.value}")
 ```
 
-Meant for research on robustness. Its robustness has not been measured here yet:
-it is no defence to rely on.
+Meant for research on robustness, and no defence to rely on: README.md has what
+attacks did to it.
 """
 
 

@@ -165,6 +165,23 @@ def test_what_the_attacker_knows(flags, judged, attacked, peernet, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("backward", ["exact", "identity", "soft"])
+def test_jax_counts_the_same(backward, peernet, tmp_path):
+    pytest.importorskip("jax", reason="pip install jax")
+    flags = [*peernet, f"--backward={backward}", "--norandom_start"]
+    cases = []
+    for backend in ("tensorflow", "jax"):
+        process = evaluate(
+            *flags, f"--output_dir={tmp_path / backend}", KERAS_BACKEND=backend
+        )
+        assert process.returncode == 0, process.stderr
+        cases += read(tmp_path / backend).cases
+    counts = ("correct", "adversarial_correct", "changed", "zero_gradients")
+    first, second = ({key: case[key] for key in counts} for case in cases)
+    assert first == second
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
 def test_a_kill_and_the_same_command(lenet5):
     flags = lenet5(
