@@ -115,20 +115,27 @@ def _with_soft_gradient(
     values as there are pairs of pixels, so queries pass in chunks.
     """
     channels = inputs.shape[-1]
-    keys = ops.reshape(keys, (-1, channels))
-    unit_keys = _normalize(keys, epsilon)
 
     @ops.custom_gradient
-    def soft(queries: Tensor) -> Any:
-        def gradient(upstream: Tensor) -> Tensor:
-            return _soft_gradient(
-                queries, upstream, keys, unit_keys, temperature
+    def zeros_with_soft_gradient(queries: Tensor, keys: Tensor) -> Any:
+        def gradient(upstream: Tensor) -> tuple[Tensor, Tensor]:
+            return (
+                _soft_gradient(
+                    queries,
+                    upstream,
+                    keys,
+                    _normalize(keys, epsilon),
+                    temperature,
+                ),
+                ops.zeros_like(keys),
             )
 
         return ops.zeros_like(queries), gradient
 
-    queries = ops.reshape(inputs, (-1, channels))
-    zeros = soft(_normalize(queries, epsilon))
+    zeros = zeros_with_soft_gradient(
+        _normalize(ops.reshape(inputs, (-1, channels)), epsilon),
+        ops.stop_gradient(ops.reshape(keys, (-1, channels))),
+    )
     return ops.stop_gradient(outputs) + ops.reshape(zeros, ops.shape(inputs))
 
 
