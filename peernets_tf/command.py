@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from absl import app, flags, logging
 
+from peernets_tf.attacks.guards import AttackError
 from peernets_tf.checkpoint import TrainingError
 from peernets_tf.data import DataError
-from peernets_tf.evaluation import AttackError
 
 _EXPECTED = (AttackError, DataError, TrainingError, ValueError, OSError)
 

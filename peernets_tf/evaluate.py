@@ -19,7 +19,6 @@ from typing import Any
 import keras
 import numpy as np
 from absl import flags
-from numpy.typing import NDArray
 
 from peernets_tf import (
     attacks,
@@ -28,11 +27,13 @@ from peernets_tf import (
     evaluation,
     models,
     peers,
+    perturbations,
     pretrained,
     results,
     tables,
+    threat_model,
 )
-from peernets_tf.attacks import universal
+from peernets_tf.attacks import guards, universal
 
 # Those that can also search the smallest epsilon.
 _SEARCHABLE = ("gradient_descent", "fgsm", "pgd")
@@ -138,7 +139,7 @@ _TEMPERATURE = flags.DEFINE_float(
 _PEERS = flags.DEFINE_enum(
     "peers",
     "known",
-    ["known", "drawn", "fresh"],
+    threat_model.POLICIES,
     "known: the attacker knows the graphs that predictions count with. drawn: "
     "the attacker knows only that graphs are drawn, and averages over graphs "
     "of its own. fresh: the attacker knows the model's graphs, but predictions "
@@ -209,6 +210,7 @@ def evaluate(argv: list[str]) -> None:
     for flag, allowed in (
         (_SEARCH, _SEARCHABLE),
         (_TARGETED, (*_SEARCHABLE, *_CLEVERHANS)),
+        (_PERTURBATION, ("universal",)),
     ):
         if flag.value and _ATTACK.value not in allowed:
             raise ValueError(
@@ -222,7 +224,16 @@ def evaluate(argv: list[str]) -> None:
     # Two copies of the model, because each holds its own graphs.
     judge, attacked = models.load(path), models.load(path)
     _check_fits(judge, dataset)
-    peers_record = _set_graphs(judge, attacked, dataset)
+    peers_record = threat_model.set_graphs(
+        judge,
+        attacked,
+        dataset.train.images,
+        policy=_PEERS.value,
+        num_peers=_NUM_PEERS.value,
+        num_graphs=_NUM_GRAPHS.value,
+        attack_graphs=_ATTACK_GRAPHS.value,
+        seed=_SEED.value,
+    )
     hashes = [results.weights_sha256(model) for model in (judge, attacked)]
     target = evaluation.Target(
         judge=_logits_function(peers.monte_carlo(judge)),
@@ -276,7 +287,7 @@ def evaluate(argv: list[str]) -> None:
             {"attack": repr(attack), **dataclasses.asdict(strength), **counts}
         )
     if hashes != [results.weights_sha256(model) for model in (judge, attacked)]:
-        raise evaluation.AttackError("the attack changed the model's weights")
+        raise guards.AttackError("the attack changed the model's weights")
     record = results.AttackResult(
         model=judge.name,
         checkpoint=_CHECKPOINT.value,
@@ -332,67 +343,20 @@ def _check_fits(model: keras.Model, dataset: data.Dataset) -> None:
         )
 
 
-def _set_graphs(
-    judge: keras.Model, attacked: keras.Model, dataset: data.Dataset
-) -> dict[str, Any]:
-    """Stores both models' graphs, and returns what the record says of them."""
-    layers = peers.peer_layers(judge)
-    if not layers:
-        return {}
-    stored = layers[0].peers
-    if stored is None and _NUM_PEERS.value is None:
-        raise ValueError(
-            "the checkpoint holds no peers: give --num_peers and --num_graphs"
-        )
-    num_graphs, num_peers = (1, 0) if stored is None else stored.shape[:2]
-    num_graphs = _NUM_GRAPHS.value or num_graphs
-    num_peers = _NUM_PEERS.value or num_peers
-    attack_graphs = _ATTACK_GRAPHS.value or num_graphs
-    policy = _PEERS.value
-
-    def draw(model: keras.Model, count: int, stream: int) -> dict[str, Any]:
-        seed = [stream, _SEED.value]
-        graphs = peers.draw_peers(
-            dataset.train.images, num_peers, count, seed=seed
-        )
-        peers.set_peers(model, graphs)
-        return {"num_peers": num_peers, "num_graphs": count, "seed": seed}
-
-    def own(model: keras.Model, count: int) -> dict[str, Any]:
-        """The graphs of the checkpoint, or those drawn for the flags."""
-        if _NUM_PEERS.value is None and _NUM_GRAPHS.value is None:
-            for layer in peers.peer_layers(model):
-                features = keras.ops.convert_to_numpy(layer.peers)
-                layer.set_peers(features[:count])
-            return {"num_peers": num_peers, "num_graphs": count, "seed": None}
-        return draw(model, count, 3)
-
-    if policy != "drawn" and attack_graphs > num_graphs:
-        raise ValueError(
-            f"--attack_graphs={attack_graphs} is more than the model's "
-            f"{num_graphs} graphs; --peers=drawn lets the attacker draw its own"
-        )
-    return {
-        "policy": policy,
-        "judged": (
-            draw(judge, num_graphs, 6)
-            if policy == "fresh"
-            else own(judge, num_graphs)
-        ),
-        "attacked": (
-            draw(attacked, attack_graphs, 5)
-            if policy == "drawn"
-            else own(attacked, attack_graphs)
-        ),
-    }
-
-
 def _strengths(dataset: data.Dataset) -> list[_Strength]:
     """Returns the balls that the flags name."""
     is_l2 = _ATTACK.value in ("gradient_descent", "universal")
     norm = _NORM.value or ("l2" if is_l2 or _RHO.value else "linf")
     if _SEARCH.value or _ATTACK.value == "deepfool":
         return [_Strength(norm=norm)]
+    if _PERTURBATION.value:
+        if _RHO.value or _EPSILON.value:
+            raise ValueError("--perturbation takes neither --rho nor --epsilon")
+        shape = dataset.test.images.shape[1:]
+        perturbation = perturbations.read(_PERTURBATION.value, shape)
+        order = np.inf if norm == "linf" else 2
+        length = np.linalg.norm(perturbation.perturbation.reshape(-1), order)
+        return [_Strength(norm=norm, epsilon=float(length))]
     if _RHO.value:
         if _EPSILON.value or norm != "l2":
             raise ValueError("--rho takes neither --epsilon nor --norm=linf")
@@ -472,11 +436,8 @@ def _universal(
 ) -> universal.Perturb:
     """Makes a perturbation, or goes on making it, or reads it."""
     if _PERTURBATION.value:
-        perturbation = _read_perturbation(
-            _PERTURBATION.value, target.test.images.shape[1:]
-        )
-        return universal.Perturb(
-            perturbation=perturbation, source=_PERTURBATION.value
+        return perturbations.read(
+            _PERTURBATION.value, dataset.test.images.shape[1:]
         )
     assert strength.epsilon is not None
     options: dict[str, Any] = {
@@ -492,58 +453,13 @@ def _universal(
     else:
         maker = universal.UniversalGradient(loss=_LOSS.value, **options)
     images = dataset.train.first(_TRAIN_SIZE.value).images
-    path = os.path.join(output_dir, f"perturbation_{strength.name}")
-    state = None
-    if os.path.exists(f"{path}.npz"):
-        state = universal.Progress.load(f"{path}.npz")
-    per_pass = -(-len(images) // _MAKER_BATCH_SIZE.value)
-    bar = keras.utils.Progbar(
-        per_pass * _PASSES.value,
-        unit_name="batch",
-        stateful_metrics=["fooled in this pass"],
+    return perturbations.make(
+        maker,
+        target.attacked,
+        images,
+        path=os.path.join(output_dir, f"perturbation_{strength.name}"),
+        seed=_SEED.value,
     )
-    print(f"perturbation, {strength.name}: {maker}", flush=True)
-    if state is None or not state.finished:
-        steps = maker.iterate(
-            target.attacked, images, seed=_SEED.value, start=state
-        )
-        for state in steps:
-            with results.atomic_file(f"{path}.npz") as temporary:
-                state.save(temporary)
-            rate = state.fooled / state.seen
-            bar.update(
-                state.batches,
-                [("fooled in this pass", rate)],
-                finalize=state.finished,
-            )
-    assert state is not None
-    with results.atomic_file(f"{path}.npy") as temporary:
-        np.save(temporary, state.perturbation)
-    largest = max(float(np.abs(state.perturbation).max()), 1e-12)
-    keras.utils.save_img(
-        f"{path}.png",
-        127.5 + state.perturbation * (127.5 / largest),
-        scale=False,
-    )
-    return universal.Perturb(
-        perturbation=state.perturbation,
-        source=f"{maker} on {len(images)} training images, "
-        f"{state.batches} batches",
-    )
-
-
-def _read_perturbation(
-    path: str, shape: tuple[int, ...]
-) -> NDArray[np.float32]:
-    try:
-        perturbation = np.load(path)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"cannot read {path} as .npy: {error}") from error
-    if perturbation.shape != shape:
-        raise ValueError(
-            f"{path} has shape {perturbation.shape}, the images {shape}"
-        )
-    return perturbation.astype(np.float32)
 
 
 def _warn_of_masked_gradients(clean: list[dict[str, Any]], total: int) -> None:

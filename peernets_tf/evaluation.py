@@ -8,18 +8,13 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
 from peernets_tf import data
-from peernets_tf.attacks import autodiff, losses, projections
+from peernets_tf.attacks import autodiff, guards, losses
 
 # A function of the attacks' signature.
 Attack = Callable[..., NDArray[np.float32]]
-
-
-class AttackError(Exception):
-    """An attack, or what it is aimed at, that gives no honest figure."""
 
 
 class BatchLog:
@@ -42,7 +37,7 @@ class BatchLog:
         if os.path.exists(path):
             lines = list(_whole_lines(path))
         if lines and lines[0] != identity:
-            raise AttackError(
+            raise guards.AttackError(
                 f"{path} is of another evaluation: choose another --output_dir "
                 "or remove it"
             )
@@ -123,8 +118,8 @@ def clean_predictions(
         row = log.get(f"clean/{number}")
         if row is None:
             if number == 0:
-                check_images(batch.images)
-                check_logits(target.judge(batch.images[:8]))
+                guards.check_images(batch.images)
+                guards.check_logits(target.judge(batch.images[:8]))
             (predictions,) = autodiff.in_buckets(predict, batch.images)
             (gradients,) = autodiff.in_buckets(
                 gradient, batch.images, batch.labels
@@ -191,8 +186,8 @@ def attack_images(
                 seed=int(np.random.default_rng(seed).integers(2**31)),
             )
             change = (adversarial - batch.images).reshape(len(batch), -1)
-            check_images(adversarial)
-            check_ball(change, epsilon, norm)
+            guards.check_images(adversarial)
+            guards.check_ball(change, epsilon, norm)
             (predictions,) = autodiff.in_buckets(predict, adversarial)
             was_correct = np.array(clean[number]["predictions"]) == batch.labels
             now = predictions == goals if targeted else predictions != goals
@@ -222,42 +217,6 @@ def attack_images(
             mean = round(255 * total / result["fooled"], 3)
         result[f"mean_{norm_name}"] = mean
     return result
-
-
-def check_images(images: NDArray[Any]) -> None:
-    """Raises an `AttackError` unless all values lie in [0, 1]."""
-    if not (np.min(images) >= 0 and np.max(images) <= 1):
-        raise AttackError(
-            "images must lie in [0, 1], not in "
-            f"[{np.min(images)}, {np.max(images)}]"
-        )
-
-
-def check_logits(logits: Any) -> None:
-    """Raises an `AttackError` if a model's outputs are probabilities."""
-    logits = ops.convert_to_numpy(logits)
-    if np.all(logits >= 0) and np.allclose(logits.sum(axis=1), 1, atol=1e-3):
-        raise AttackError(
-            "the model ends in a softmax, whose saturation hides gradients: "
-            "give one that ends in logits"
-        )
-
-
-def check_ball(
-    change: NDArray[Any], epsilon: float | None, norm: str | None
-) -> None:
-    """Raises an `AttackError` if a perturbation leaves its ball."""
-    if epsilon is None or norm is None:
-        return
-    largest = float(
-        np.max(ops.convert_to_numpy(projections.norms(change, norm)))
-    )
-    # Adding and subtracting an image rounds.
-    if not largest <= epsilon * (1 + 1e-5) + 1e-6:
-        raise AttackError(
-            f"a perturbation of {norm} norm {largest} leaves the ball of "
-            f"radius {epsilon}"
-        )
 
 
 def _whole_lines(path: str) -> Iterator[dict[str, Any]]:

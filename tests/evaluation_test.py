@@ -7,6 +7,7 @@ import pytest
 from keras import ops
 
 from peernets_tf import data, evaluation
+from peernets_tf.attacks import guards
 
 # Class 1 is predicted where the first value is above 0.5.
 WEIGHTS = np.array([[0, 10], [0, 0], [0, 0], [0, 0]], "float32")
@@ -104,7 +105,7 @@ def test_goes_on_without_whole_batches(target, log, tmp_path):
 
 def test_refuses_the_log_of_another_evaluation(log, tmp_path):
     log.add("clean/0", {"x": 1})
-    with pytest.raises(evaluation.AttackError, match="output_dir"):
+    with pytest.raises(guards.AttackError, match="output_dir"):
         evaluation.BatchLog(str(tmp_path / "log.jsonl"), {"flag": (1, 3)})
 
 
@@ -134,7 +135,7 @@ def test_counts_masked_gradients(target, log):
 )
 def test_refuses_images_out_of_range_or_ball(change, message, target, log):
     clean = evaluation.clean_predictions(target, log)
-    with pytest.raises(evaluation.AttackError, match=message):
+    with pytest.raises(guards.AttackError, match=message):
         evaluation.attack_images(
             target,
             lambda _, images, labels, seed: change(images),
@@ -150,5 +151,5 @@ def test_refuses_probabilities(target, log):
     changed = evaluation.Target(
         **{**vars(target), "judge": lambda x: ops.softmax(logits_fn(x))}
     )
-    with pytest.raises(evaluation.AttackError, match="softmax"):
+    with pytest.raises(guards.AttackError, match="softmax"):
         evaluation.clean_predictions(changed, log)

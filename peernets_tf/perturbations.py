@@ -1,0 +1,89 @@
+"""Makes universal perturbations that a kill does not lose, and reads them."""
+
+import os
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from peernets_tf import results
+from peernets_tf.attacks import autodiff, universal
+
+
+def make(
+    maker: universal.UniversalDeepFool | universal.UniversalGradient,
+    logits_fn: autodiff.LogitsFunction,
+    images: NDArray[np.float32],
+    *,
+    path: str,
+    seed: int,
+) -> universal.Perturb:
+    """Makes a perturbation, or goes on from its last batch.
+
+    Shows a progress bar with the fooling rate so far. Besides the progress in
+    PATH.npz it writes the perturbation to PATH.npy, and as a picture, grey
+    where it is zero, to PATH.png.
+
+    Args:
+        maker: the frozen dataclass that makes it.
+        logits_fn: function from images to logits.
+        images: float array of shape `(N, H, W, C)` in [0, 1]: training images.
+        path: str, without an ending.
+        seed: int, the seed of the images' order.
+
+    Returns:
+        The perturbation in the form of an attack.
+    """
+    state = None
+    if os.path.exists(f"{path}.npz"):
+        state = universal.Progress.load(f"{path}.npz")
+    print(f"{os.path.basename(path)}: {maker}", flush=True)
+    bar = keras.utils.Progbar(
+        -(-len(images) // maker.batch_size) * maker.passes,
+        unit_name="batch",
+        stateful_metrics=["fooled in this pass"],
+    )
+    if state is None or not state.finished:
+        steps = maker.iterate(logits_fn, images, seed=seed, start=state)
+        for state in steps:
+            with results.atomic_file(f"{path}.npz") as temporary:
+                state.save(temporary)
+            bar.update(
+                state.batches,
+                [("fooled in this pass", state.fooled / state.seen)],
+                finalize=state.finished,
+            )
+    assert state is not None
+    with results.atomic_file(f"{path}.npy") as temporary:
+        np.save(temporary, state.perturbation)
+    largest = max(float(np.abs(state.perturbation).max()), 1e-12)
+    picture = 127.5 + state.perturbation * (127.5 / largest)
+    keras.utils.save_img(f"{path}.png", picture, scale=False)
+    return universal.Perturb(
+        perturbation=state.perturbation,
+        source=f"{maker} on {len(images)} training images, "
+        f"{state.batches} batches",
+    )
+
+
+def read(path: str, shape: tuple[int, ...]) -> universal.Perturb:
+    """Reads a perturbation from an .npy file.
+
+    Args:
+        path: str.
+        shape: tuple, the images' `(H, W, C)`.
+
+    Raises:
+        ValueError: if the file is not an array of that shape.
+    """
+    try:
+        perturbation = np.load(path)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"cannot read {path} as .npy: {error}") from error
+    if perturbation.shape != shape:
+        raise ValueError(
+            f"{path} has shape {perturbation.shape}, the images {shape}"
+        )
+    return universal.Perturb(
+        perturbation=perturbation.astype(np.float32), source=path
+    )
