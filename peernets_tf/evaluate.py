@@ -8,12 +8,12 @@ command is given again.
 
 import dataclasses
 import fractions
+import hashlib
 import math
 import os
 import shlex
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -44,6 +44,8 @@ _CLEVERHANS = (
     "cleverhans.mim",
 )
 _ATTACKS = (*_SEARCHABLE, "deepfool", "universal", "noise", *_CLEVERHANS)
+
+_MAKERS = (attacks.UniversalDeepFool, attacks.UniversalGradient)
 
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint",
@@ -178,13 +180,46 @@ _MAKER_BATCH_SIZE = flags.DEFINE_integer(
 )
 _FOOLING_RATE = flags.DEFINE_float(
     "fooling_rate",
-    0.8,
-    "Fooling rate on the training images to stop at after a pass.",
+    None,
+    "Fooling rate on the training images to stop at after a pass. Default: 0.8 "
+    "for deepfool, as its authors do; gradient makes all passes.",
     0.0,
     1.0,
 )
 _PERTURBATION = flags.DEFINE_string(
     "perturbation", None, "An .npy file to apply instead of making one."
+)
+
+
+# What else takes a flag than all attacks; flags of graphs need a PeerNet.
+_STEPPING = ("pgd", "cleverhans.pgd", "cleverhans.bim", "cleverhans.mim")
+_TAKEN_BY = {
+    _EPSILON: tuple(name for name in _ATTACKS if name != "deepfool"),
+    _RHO: tuple(name for name in _ATTACKS if name != "deepfool"),
+    _NORM: tuple(name for name in _ATTACKS if name != "deepfool"),
+    _SEARCH: _SEARCHABLE,
+    _STEPS: _STEPPING,
+    _STEP_SIZE: _STEPPING,
+    _LOSS: (*_SEARCHABLE, "universal"),
+    _RANDOM_START: ("pgd", "cleverhans.pgd"),
+    _RESTARTS: ("pgd",),
+    _TARGETED: (*_SEARCHABLE, *_CLEVERHANS),
+    _KEEP_BEST: ("pgd",),
+    _STOP_WHEN_FOOLED: ("pgd",),
+    _MAKER: ("universal",),
+    _TRAIN_SIZE: ("universal",),
+    _PASSES: ("universal",),
+    _MAKER_BATCH_SIZE: ("universal",),
+    _FOOLING_RATE: ("universal",),
+    _PERTURBATION: ("universal",),
+}
+_GRAPH_FLAGS = (
+    _BACKWARD,
+    _TEMPERATURE,
+    _PEERS,
+    _NUM_PEERS,
+    _NUM_GRAPHS,
+    _ATTACK_GRAPHS,
 )
 
 
@@ -200,30 +235,28 @@ class _Strength:
     def name(self) -> str:
         if self.rho is not None:
             return f"rho_{self.rho:g}"
-        return f"{self.norm}_{self.epsilon or 0:g}"
+        if self.epsilon is None:
+            return f"{self.norm}_smallest"
+        return f"{self.norm}_{self.epsilon:g}"
 
 
 def evaluate(argv: list[str]) -> None:
     """Attacks the test images, writes the record, prints its table."""
     if argv[1:]:
         raise ValueError(f"not a flag: {' '.join(argv[1:])}")
-    for flag, allowed in (
-        (_SEARCH, _SEARCHABLE),
-        (_TARGETED, (*_SEARCHABLE, *_CLEVERHANS)),
-        (_PERTURBATION, ("universal",)),
-    ):
-        if flag.value and _ATTACK.value not in allowed:
-            raise ValueError(
-                f"--{flag.name} works with {', '.join(allowed)}, not with "
-                f"{_ATTACK.value}"
-            )
+    _check_flags()
     start = time.monotonic()
     environment = results.environment()
     path = pretrained.path_of(_CHECKPOINT.value)
-    dataset = data.load(_DATASET.value or _dataset_of(path), _DATA_DIR.value)
     # Two copies of the model, because each holds its own graphs.
     judge, attacked = models.load(path), models.load(path)
+    weights_sha256 = results.weights_sha256(judge)
+    dataset = data.load(_DATASET.value or _dataset_of(path), _DATA_DIR.value)
     _check_fits(judge, dataset)
+    plans = [
+        (strength, _make_attack(strength, dataset))
+        for strength in _strengths(dataset)
+    ]
     peers_record = threat_model.set_graphs(
         judge,
         attacked,
@@ -236,50 +269,60 @@ def evaluate(argv: list[str]) -> None:
     )
     hashes = [results.weights_sha256(model) for model in (judge, attacked)]
     target = evaluation.Target(
-        judge=_logits_function(peers.monte_carlo(judge)),
-        attacked=_logits_function(
-            attacks.surrogate(
-                peers.monte_carlo(attacked),
-                _BACKWARD.value,
-                _TEMPERATURE.value,
-            )
+        judge=peers.monte_carlo(judge),
+        attacked=attacks.surrogate(
+            peers.monte_carlo(attacked), _BACKWARD.value, _TEMPERATURE.value
         ),
         test=dataset.test.first(_TEST_SIZE.value),
         num_classes=dataset.num_classes,
         batch_size=_BATCH_SIZE.value,
         seed=_SEED.value,
+        targeted=_TARGETED.value,
     )
-    output_dir = _OUTPUT_DIR.value or _default_output_dir()
-    os.makedirs(output_dir, exist_ok=True)
+    output_dir = _make_output_dir()
     own_flags = {
         flag.name: flag.value
         for flag in flags.FLAGS.flags_by_module_dict()[sys.argv[0]]
     }
-    places = ("data_dir", "output_dir", "checkpoint")
+    places = ("data_dir", "output_dir", "checkpoint", "perturbation")
     identity = {
         **{key: own_flags[key] for key in own_flags if key not in places},
+        "dataset": dataset.name,
         "weights_sha256": hashes,
+        # A perturbation's source is its file.
+        "perturbation": [
+            hashlib.sha256(attack.perturbation.tobytes()).hexdigest()
+            for _, attack in plans
+            if isinstance(attack, universal.FixedPerturbation)
+        ],
     }
     log = evaluation.BatchLog(
-        os.path.join(output_dir, "batches.jsonl"), identity
+        os.path.join(output_dir, "batches.jsonl"), identity, environment
     )
     print(
-        f"Attacking {judge.name} on {dataset.name} with {_ATTACK.value} in "
+        f"Attacking {judge.name} on {dataset.name} with {_attack_name()} in "
         f"{output_dir}",
         flush=True,
     )
-    clean = evaluation.clean_predictions(target, log, loss=_LOSS.value)
+    clean = evaluation.clean_predictions(target, log, loss=_loss())
     _warn_of_masked_gradients(clean, len(target.test))
     cases = []
-    for strength in _strengths(dataset):
-        attack = _make_attack(strength, target, dataset, output_dir)
+    for strength, attack in plans:
+        if isinstance(attack, _MAKERS):
+            attack = perturbations.make(
+                attack,
+                target.attacked,
+                dataset.train.first(_TRAIN_SIZE.value).images,
+                path=os.path.join(output_dir, f"perturbation_{strength.name}"),
+                seed=_SEED.value,
+                weights_sha256=hashes[1],
+            )
         counts = evaluation.attack_images(
             target,
             attack,
             clean,
             log,
             name=f"{_ATTACK.value}_{strength.name}",
-            targeted=_TARGETED.value,
             epsilon=strength.epsilon,
             norm=strength.norm,
         )
@@ -291,7 +334,7 @@ def evaluate(argv: list[str]) -> None:
     record = results.AttackResult(
         model=judge.name,
         checkpoint=_CHECKPOINT.value,
-        weights_sha256=hashes[0],
+        weights_sha256=weights_sha256,
         dataset=dataset.name,
         test_size=len(target.test),
         attack=_attack_name(),
@@ -305,7 +348,7 @@ def evaluate(argv: list[str]) -> None:
             ["python", "-m", "peernets_tf.evaluate", *sys.argv[1:]]
         ),
         seconds=round(time.monotonic() - start, 1),
-        **environment,
+        **log.environment,
     )
     record_path = os.path.join(output_dir, "record.json")
     results.write_json(record, record_path)
@@ -313,8 +356,46 @@ def evaluate(argv: list[str]) -> None:
     print(f"Record: {record_path}")
 
 
-def _logits_function(model: keras.Model) -> Callable[[Any], Any]:
-    return lambda images: model(images, training=False)
+def _check_flags() -> None:
+    """Refuses flags that the attack would not look at."""
+    name = _ATTACK.value
+    for flag, allowed in _TAKEN_BY.items():
+        if flag.present and name not in allowed:
+            raise ValueError(
+                f"--{flag.name} is not for {name}, but for {', '.join(allowed)}"
+            )
+    if _LOSS.present and name == "universal" and _MAKER.value == "deepfool":
+        raise ValueError("--loss is not for --maker=deepfool")
+    if _SEARCH.value and (_STEP_SIZE.present or _RHO.present):
+        raise ValueError("--search takes neither --step_size nor --rho")
+    stops = _SEARCH.value or _STOP_WHEN_FOOLED.value
+    if stops and _PEERS.value != "known":
+        raise ValueError(
+            f"--peers={_PEERS.value} takes neither --search nor "
+            "--stop_when_fooled: the graphs that the attack follows would stop "
+            "it before those that count are fooled"
+        )
+
+
+def _loss() -> str | None:
+    """Returns the loss whose gradient the attack follows, if any."""
+    if _ATTACK.value == "noise" or _PERTURBATION.value:
+        return None
+    is_deepfool = _ATTACK.value == "deepfool" or (
+        _ATTACK.value == "universal" and _MAKER.value == "deepfool"
+    )
+    # DeepFool follows the differences of logits.
+    return "margin" if is_deepfool else _LOSS.value
+
+
+def _make_output_dir() -> str:
+    output_dir = _OUTPUT_DIR.value or _default_output_dir()
+    if os.path.exists(os.path.join(output_dir, "run.json")):
+        raise ValueError(
+            f"{output_dir} holds a training: choose another --output_dir"
+        )
+    os.makedirs(output_dir, exist_ok=True)
+    return output_dir
 
 
 def _dataset_of(path: str) -> str:
@@ -341,11 +422,18 @@ def _check_fits(model: keras.Model, dataset: data.Dataset) -> None:
             f"the model has {model.output_shape[-1]} logits, but "
             f"{dataset.name} has {dataset.num_classes} classes"
         )
+    if not peers.peer_layers(model):
+        for flag in _GRAPH_FLAGS:
+            if flag.present:
+                raise ValueError(
+                    f"--{flag.name} is for PeerNets; {model.name} has no "
+                    "PeerRegularization layer"
+                )
 
 
 def _strengths(dataset: data.Dataset) -> list[_Strength]:
     """Returns the balls that the flags name."""
-    is_l2 = _ATTACK.value in ("gradient_descent", "universal")
+    is_l2 = _ATTACK.value in ("gradient_descent", "universal", "deepfool")
     norm = _NORM.value or ("l2" if is_l2 or _RHO.value else "linf")
     if _SEARCH.value or _ATTACK.value == "deepfool":
         return [_Strength(norm=norm)]
@@ -374,22 +462,16 @@ def _strengths(dataset: data.Dataset) -> list[_Strength]:
     ]
 
 
-def _make_attack(
-    strength: _Strength,
-    target: evaluation.Target,
-    dataset: data.Dataset,
-    output_dir: str,
-) -> evaluation.Attack:
+def _make_attack(strength: _Strength, dataset: data.Dataset) -> Any:
+    """Returns the attack, or the maker of a universal perturbation."""
     name = _ATTACK.value
-    if name == "universal":
-        return _universal(strength, target, dataset, output_dir)
     if name == "deepfool":
         return attacks.DeepFool()
-    options: dict[str, Any] = {"norm": strength.norm}
-    # A search scales the radius, so any that is not zero will do.
-    options["epsilon"] = strength.epsilon or 1.0
-    if strength.epsilon == 0:
-        options["epsilon"] = 0.0
+    # A search sets each image's radius.
+    epsilon = 1.0 if strength.epsilon is None else strength.epsilon
+    options: dict[str, Any] = {"norm": strength.norm, "epsilon": epsilon}
+    if name == "universal":
+        return _make_maker(options, dataset)
     if name == "noise":
         return attacks.RandomNoise(**options)
     options["targeted"] = _TARGETED.value
@@ -424,42 +506,24 @@ def _make_attack(
     if _EPSILON.value:
         largest = max(_numbers(_EPSILON.value))
     elif strength.norm == "l2":
-        largest = math.sqrt(math.prod(target.test.images.shape[1:]))
+        largest = math.sqrt(math.prod(dataset.test.images.shape[1:]))
     return attacks.SmallestEpsilon(attack=attack, largest_epsilon=largest)
 
 
-def _universal(
-    strength: _Strength,
-    target: evaluation.Target,
-    dataset: data.Dataset,
-    output_dir: str,
-) -> universal.Perturb:
-    """Makes a perturbation, or goes on making it, or reads it."""
+def _make_maker(options: dict[str, Any], dataset: data.Dataset) -> Any:
     if _PERTURBATION.value:
         return perturbations.read(
             _PERTURBATION.value, dataset.test.images.shape[1:]
         )
-    assert strength.epsilon is not None
-    options: dict[str, Any] = {
-        "epsilon": strength.epsilon,
-        "norm": strength.norm,
+    options |= {
         "passes": _PASSES.value,
         "batch_size": _MAKER_BATCH_SIZE.value,
-        "fooling_rate": _FOOLING_RATE.value,
     }
-    maker: universal.UniversalDeepFool | universal.UniversalGradient
+    if _FOOLING_RATE.value is not None:
+        options["fooling_rate"] = _FOOLING_RATE.value
     if _MAKER.value == "deepfool":
-        maker = universal.UniversalDeepFool(**options)
-    else:
-        maker = universal.UniversalGradient(loss=_LOSS.value, **options)
-    images = dataset.train.first(_TRAIN_SIZE.value).images
-    return perturbations.make(
-        maker,
-        target.attacked,
-        images,
-        path=os.path.join(output_dir, f"perturbation_{strength.name}"),
-        seed=_SEED.value,
-    )
+        return attacks.UniversalDeepFool(**options)
+    return attacks.UniversalGradient(loss=_LOSS.value, **options)
 
 
 def _warn_of_masked_gradients(clean: list[dict[str, Any]], total: int) -> None:
@@ -467,8 +531,8 @@ def _warn_of_masked_gradients(clean: list[dict[str, Any]], total: int) -> None:
     if zero:
         print(
             f"warning: at {zero} of {total} images the gradient that the "
-            "attack follows is exactly zero: gradients are masked, and the "
-            "figures below say little of robustness",
+            "attack follows is exactly zero or no number: gradients are "
+            "masked, and the figures below say little of robustness",
             file=sys.stderr,
             flush=True,
         )

@@ -10,9 +10,11 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from peernets_tf import data
+from peernets_tf import data, results
 from peernets_tf.attacks import autodiff, guards, losses
 
+# Streams of random numbers: classes to reach, and what attacks draw.
+_GOALS, _ATTACKS = 13, 14
 # A function of the attacks' signature.
 Attack = Callable[..., NDArray[np.float32]]
 
@@ -23,30 +25,41 @@ class BatchLog:
     Args:
         path: str, a file of JSON lines, made if it is not there.
         identity: dict, what the figures depend on.
+        environment: dict, the code and machine of this run.
+
+    Attributes:
+        environment: dict, the code and machine of the run that made the file.
 
     Raises:
         AttackError: if the file belongs to an evaluation of another identity.
     """
 
-    def __init__(self, path: str, identity: dict[str, Any]) -> None:
+    def __init__(
+        self, path: str, identity: dict[str, Any], environment: dict[str, Any]
+    ) -> None:
         self._path = path
-        self._rows: dict[str, dict[str, Any]] = {}
         # As JSON gives it back: lists for tuples.
-        identity = json.loads(json.dumps(identity))
-        lines: list[dict[str, Any]] = []
+        head = json.loads(
+            json.dumps({"identity": identity, "environment": environment})
+        )
+        lines: list[dict[str, Any]] = [head]
+        is_whole = False
         if os.path.exists(path):
-            lines = list(_whole_lines(path))
-        if lines and lines[0] != identity:
+            found, is_whole = _whole_lines(path)
+            lines = found or lines
+        if lines[0]["identity"] != head["identity"]:
             raise guards.AttackError(
-                f"{path} is of another evaluation: choose another --output_dir "
-                "or remove it"
+                f"{path} is of another evaluation: choose another --output_dir"
             )
-        for line in lines[1:]:
-            self._rows[line["key"]] = line
-        # A line that a kill cut short must not stay before the next.
-        with open(path, "w", encoding="utf-8") as file:
-            for line in [identity, *lines[1:]]:
-                file.write(json.dumps(line) + "\n")
+        self.environment: dict[str, Any] = lines[0]["environment"]
+        self._rows = {line["key"]: line for line in lines[1:]}
+        if not is_whole:
+            # New, or a kill cut its last line short.
+            with (
+                results.atomic_file(path) as temporary,
+                open(temporary, "w", encoding="utf-8") as file,
+            ):
+                file.writelines(json.dumps(line) + "\n" for line in lines)
 
     def get(self, key: str) -> dict[str, Any] | None:
         """Returns the row of that key, or None."""
@@ -73,6 +86,8 @@ class Target:
         num_classes: int.
         batch_size: int, images attacked at once.
         seed: int.
+        targeted: bool, whether attacks are handed other classes to reach,
+            drawn at random, instead of the labels to leave.
     """
 
     judge: autodiff.LogitsFunction
@@ -81,6 +96,17 @@ class Target:
     num_classes: int
     batch_size: int
     seed: int
+    targeted: bool = False
+
+    def goals(
+        self, number: int, labels: NDArray[np.int32]
+    ) -> NDArray[np.int32]:
+        """Returns what an attack on a batch is handed as labels."""
+        if not self.targeted:
+            return labels
+        rng = np.random.default_rng((_GOALS, self.seed, number))
+        other = rng.integers(1, self.num_classes, len(labels))
+        return ((labels + other) % self.num_classes).astype(np.int32)
 
     def batches(self) -> Iterator[tuple[int, data.Split]]:
         for i in range(0, len(self.test), self.batch_size):
@@ -94,40 +120,49 @@ class Target:
 
 
 def clean_predictions(
-    target: Target, log: BatchLog, *, loss: str = "cross_entropy"
+    target: Target, log: BatchLog, *, loss: str | None = "cross_entropy"
 ) -> list[dict[str, Any]]:
     """Predicts the unperturbed images, and looks for masked gradients.
 
     Args:
         target: the `Target`.
         log: the `BatchLog` that batches are read from and written to.
-        loss: str, the loss whose gradients are looked at.
+        loss: str or None, the loss whose gradient the attack follows.
 
     Returns:
         A list of dicts, one a batch: `predictions`, and `zero_gradients`, the
-        images at which the gradient of the loss is exactly zero.
+        images at which the gradient of the loss is exactly zero or no number;
+        0 without a loss.
 
     Raises:
-        AttackError: if the model ends in a softmax, or images lie outside
-            [0, 1].
+        AttackError: if the model ends in a softmax, gives logits that are no
+            numbers, or images lie outside [0, 1].
     """
     rows = []
     predict = autodiff.predictions_of(target.judge)
-    gradient = autodiff.compiled(_gradient_of(target.attacked, loss))
     for number, batch in _with_progress(target, "unperturbed images"):
         row = log.get(f"clean/{number}")
         if row is None:
+            guards.check_images(batch.images)
             if number == 0:
-                guards.check_images(batch.images)
                 guards.check_logits(target.judge(batch.images[:8]))
             (predictions,) = autodiff.in_buckets(predict, batch.images)
-            (gradients,) = autodiff.in_buckets(
-                gradient, batch.images, batch.labels
-            )
-            is_zero = ~gradients.reshape(len(gradients), -1).any(axis=1)
+            guards.check_predictions(predictions)
+            zero = 0
+            if loss is not None:
+                gradients, _ = autodiff.in_buckets(
+                    losses.gradient_of(
+                        target.attacked, loss, targeted=target.targeted
+                    ),
+                    batch.images,
+                    target.goals(number, batch.labels),
+                )
+                flat = gradients.reshape(len(gradients), -1)
+                has_gradient = flat.any(axis=1) & np.isfinite(flat).all(axis=1)
+                zero = int(np.sum(~has_gradient))
             row = {
                 "predictions": predictions.tolist(),
-                "zero_gradients": int(is_zero.sum()),
+                "zero_gradients": zero,
             }
             log.add(f"clean/{number}", row)
         rows.append(row)
@@ -141,7 +176,6 @@ def attack_images(
     log: BatchLog,
     *,
     name: str,
-    targeted: bool = False,
     epsilon: float | None = None,
     norm: str | None = None,
 ) -> dict[str, Any]:
@@ -153,8 +187,6 @@ def attack_images(
         clean: list of dicts, from `clean_predictions`.
         log: the `BatchLog` that batches are read from and written to.
         name: str, what the rows are stored under.
-        targeted: bool, whether the attack is handed other classes to reach,
-            drawn at random, instead of the labels to leave.
         epsilon: float or None, the radius that every perturbation must keep.
         norm: str or None, the norm of that radius.
 
@@ -166,32 +198,31 @@ def attack_images(
         over fooled images for pixels on 0-255, None if there are none.
 
     Raises:
-        AttackError: if an adversarial image lies outside [0, 1] or the ball.
+        AttackError: if an adversarial image lies outside [0, 1] or the ball,
+            or logits are no numbers.
     """
     rows: list[dict[str, Any]] = []
     predict = autodiff.predictions_of(target.judge)
     for number, batch in _with_progress(target, name, rows):
         row = log.get(f"{name}/{number}")
         if row is None:
-            seed = (target.seed, number)
-            goals = batch.labels
-            if targeted:
-                rng = np.random.default_rng((13, *seed))
-                other = rng.integers(1, target.num_classes, len(goals))
-                goals = ((goals + other) % target.num_classes).astype(np.int32)
+            goals = target.goals(number, batch.labels)
+            rng = np.random.default_rng((_ATTACKS, target.seed, number))
             adversarial = attack(
                 target.attacked,
                 batch.images,
                 goals,
-                seed=int(np.random.default_rng(seed).integers(2**31)),
+                seed=int(rng.integers(2**31)),
             )
             change = (adversarial - batch.images).reshape(len(batch), -1)
             guards.check_images(adversarial)
             guards.check_ball(change, epsilon, norm)
             (predictions,) = autodiff.in_buckets(predict, adversarial)
+            guards.check_predictions(predictions)
             was_correct = np.array(clean[number]["predictions"]) == batch.labels
-            now = predictions == goals if targeted else predictions != goals
-            fooled = was_correct & now
+            fooled = was_correct & losses.is_fooled(
+                predictions, goals, target.targeted
+            )
             row = {
                 "total": len(batch),
                 "correct": int(was_correct.sum()),
@@ -219,26 +250,15 @@ def attack_images(
     return result
 
 
-def _whole_lines(path: str) -> Iterator[dict[str, Any]]:
-    """Yields the lines of a file, but a last one that was cut short."""
+def _whole_lines(path: str) -> tuple[list[dict[str, Any]], bool]:
+    """Returns the lines of a file up to one cut short, and whether none is."""
+    lines: list[dict[str, Any]] = []
     with open(path, encoding="utf-8") as file:
         for line in file:
-            try:
-                yield json.loads(line)
-            except json.JSONDecodeError:
-                return
-
-
-def _gradient_of(
-    logits_fn: autodiff.LogitsFunction, loss: str
-) -> Callable[..., Any]:
-    def gradient(images: Any, labels: Any) -> Any:
-        def value(images: Any) -> Any:
-            return losses.loss(logits_fn(images), labels, loss), images
-
-        return (autodiff.value_and_gradient(value, images)[2],)
-
-    return gradient
+            if not line.endswith("\n"):
+                return lines, False
+            lines.append(json.loads(line))
+    return lines, bool(lines)
 
 
 def _with_progress(

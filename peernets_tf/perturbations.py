@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from peernets_tf import results
-from peernets_tf.attacks import autodiff, universal
+from peernets_tf.attacks import autodiff, guards, universal
 
 
 def make(
@@ -17,7 +17,8 @@ def make(
     *,
     path: str,
     seed: int,
-) -> universal.Perturb:
+    weights_sha256: str,
+) -> universal.FixedPerturbation:
     """Makes a perturbation, or goes on from its last batch.
 
     Shows a progress bar with the fooling rate so far. Besides the progress in
@@ -30,12 +31,23 @@ def make(
         images: float array of shape `(N, H, W, C)` in [0, 1]: training images.
         path: str, without an ending.
         seed: int, the seed of the images' order.
+        weights_sha256: str, the hash of the attacked model.
 
     Returns:
         The perturbation in the form of an attack.
+
+    Raises:
+        AttackError: if the files at `path` are of another perturbation.
     """
+    identity = f"{maker}, {len(images)} images, {seed}, {weights_sha256}"
     state = None
     if os.path.exists(f"{path}.npz"):
+        with np.load(f"{path}.npz") as arrays:
+            if str(arrays["identity"]) != identity:
+                raise guards.AttackError(
+                    f"{path}.npz is of another perturbation: choose another "
+                    "--output_dir"
+                )
         state = universal.Progress.load(f"{path}.npz")
     print(f"{os.path.basename(path)}: {maker}", flush=True)
     bar = keras.utils.Progbar(
@@ -47,7 +59,7 @@ def make(
         steps = maker.iterate(logits_fn, images, seed=seed, start=state)
         for state in steps:
             with results.atomic_file(f"{path}.npz") as temporary:
-                state.save(temporary)
+                state.save(temporary, identity=identity)
             bar.update(
                 state.batches,
                 [("fooled in this pass", state.fooled / state.seen)],
@@ -59,14 +71,14 @@ def make(
     largest = max(float(np.abs(state.perturbation).max()), 1e-12)
     picture = 127.5 + state.perturbation * (127.5 / largest)
     keras.utils.save_img(f"{path}.png", picture, scale=False)
-    return universal.Perturb(
+    return universal.FixedPerturbation(
         perturbation=state.perturbation,
         source=f"{maker} on {len(images)} training images, "
         f"{state.batches} batches",
     )
 
 
-def read(path: str, shape: tuple[int, ...]) -> universal.Perturb:
+def read(path: str, shape: tuple[int, ...]) -> universal.FixedPerturbation:
     """Reads a perturbation from an .npy file.
 
     Args:
@@ -84,6 +96,6 @@ def read(path: str, shape: tuple[int, ...]) -> universal.Perturb:
         raise ValueError(
             f"{path} has shape {perturbation.shape}, the images {shape}"
         )
-    return universal.Perturb(
+    return universal.FixedPerturbation(
         perturbation=perturbation.astype(np.float32), source=path
     )

@@ -83,7 +83,8 @@ class AttackResult:
     Attributes:
         model: str, the model's name.
         checkpoint: str, the file that it was loaded from.
-        weights_sha256: str, the hash of its `weights`, peers included.
+        weights_sha256: str, the hash of that file's `weights`, with the peers
+            that it holds.
         dataset: str, the data set's name.
         test_size: int, test images attacked.
         attack: str, the command's name of the attack.
@@ -101,7 +102,7 @@ class AttackResult:
         seed: int, the seed of the command.
         flags: dict, the command's flags.
         command: str, what reproduces the run.
-        commit: str, the version of the code.
+        commit: str, the version of the code that began it.
         versions: dict of str, of the packages that matter.
         device: str, what it ran on.
         seconds: float, the time of this run; batches that an interrupted run

@@ -48,9 +48,10 @@ def training_row(record: results.TrainingResult) -> tuple[str, ...]:
 def attack_rows(record: results.AttackResult) -> list[tuple[str, ...]]:
     """Returns the cells of an attack's cases, as in `ATTACK_COLUMNS`.
 
-    A universal perturbation's fooling rate is the share of all images whose
-    prediction changed (Section 4.3); that of an attack on single images the
-    share of correctly classified ones that it made wrong. The paper's column
+    The fooling rate of a universal perturbation, and of noise of its strength,
+    is the share of all images whose prediction changed (Section 4.3); that of
+    an attack on single images the share of correctly classified ones that it
+    made wrong. The paper's column
     has accuracy / fooling rate of Tables 3 to 5, or fooling rate / mean L2 /
     mean L-infinity of Table 2.
     """
@@ -75,7 +76,7 @@ def attack_rows(record: results.AttackResult) -> list[tuple[str, ...]]:
 
 def fooling_rate(record: results.AttackResult, case: dict[str, Any]) -> float:
     """Returns the fooling rate in [0, 1] of one case of a record."""
-    if is_universal(record):
+    if is_universal(record) or case["rho"] is not None:
         return case["changed"] / case["total"]
     return case["fooled"] / max(case["correct"], 1)
 

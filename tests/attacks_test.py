@@ -1,4 +1,6 @@
-"""Properties that every attack has, on a small network and a linear model."""
+"""Properties that every attack has, on a small network."""
+
+import dataclasses
 
 import keras
 import numpy as np
@@ -6,7 +8,7 @@ import pytest
 from keras import layers, ops
 
 from peernets_tf import attacks
-from peernets_tf.attacks import projections
+from peernets_tf.attacks import guards, projections
 
 SHAPE = (6, 6, 2)
 EPSILON = 0.1
@@ -75,9 +77,7 @@ def test_perturbations_stay_in_the_ball(attack, logits_fn, batch):
 @pytest.mark.parametrize("attack", BALLS, ids=repr)
 def test_epsilon_zero_returns_the_images(attack, logits_fn, batch):
     images, labels = batch
-    still = type(attack)(**{**vars(attack), "epsilon": 0.0})
-    if isinstance(attack, attacks.PGD):
-        still = attacks.PGD(epsilon=0.0, norm=attack.norm, steps=3)
+    still = dataclasses.replace(attack, epsilon=0.0)
     adversarial = still(logits_fn, images, labels, seed=3)
     np.testing.assert_allclose(adversarial, images, atol=1e-7)
 
@@ -90,8 +90,12 @@ def test_one_seed_one_result(attack, logits_fn, batch):
 
 @pytest.mark.parametrize("attack", ALL, ids=repr)
 def test_images_do_not_depend_on_each_other(attack, logits_fn, batch):
-    if "random_start=True" in repr(attack) or "Random" in repr(attack):
-        pytest.skip("draws a start for each place in the batch")
+    if isinstance(attack, attacks.RandomNoise):
+        pytest.skip("draws noise for each place in the batch")
+    if isinstance(attack, attacks.SmallestEpsilon):
+        attack = attack.attack
+    if isinstance(attack, attacks.PGD):
+        attack = dataclasses.replace(attack, random_start=False)
     images, labels = batch
     whole = attack(logits_fn, images, labels)
     alone = attack(logits_fn, images[2:3], labels[2:3])
@@ -119,6 +123,33 @@ def test_beats_noise_of_the_same_norm(attack, logits_fn, batch):
     assert attacked > mean_loss(images)
 
 
+@pytest.mark.parametrize(
+    "attack",
+    [
+        *ALL,
+        attacks.UniversalDeepFool(epsilon=1.0),
+        attacks.UniversalGradient(epsilon=1.0),
+    ],
+    ids=repr,
+)
+def test_images_out_of_range_are_refused(attack, logits_fn, batch):
+    images, labels = batch
+    arguments = (255 * images, labels)
+    if "Universal" in repr(attack):
+        arguments = (255 * images,)
+    with pytest.raises(guards.AttackError, match=r"\[0, 1\]"):
+        attack(logits_fn, *arguments)
+
+
+def test_seeds_differ(logits_fn, batch):
+    for attack in (
+        attacks.PGD(steps=1, keep_best=False),
+        attacks.RandomNoise(),
+    ):
+        first, second = (attack(logits_fn, *batch, seed=s) for s in (0, 1))
+        assert np.any(first != second)
+
+
 def test_a_large_epsilon_fools_everywhere(logits_fn, batch):
     images, _ = batch
     labels = np.argmax(logits_fn(images), axis=1)
@@ -136,6 +167,12 @@ def test_a_large_epsilon_fools_everywhere(logits_fn, batch):
         lambda: attacks.PGD(steps=0),
         lambda: attacks.PGD(restarts=0),
         lambda: attacks.PGD(step_size=-0.1),
+        lambda: attacks.PGD(restarts=2, keep_best=False),
+        lambda: attacks.RandomNoise(epsilon=-1),
+        lambda: attacks.DeepFool(max_steps=0),
+        lambda: attacks.DeepFool(num_classes=1),
+        lambda: attacks.UniversalGradient(epsilon=1, loss="hinge"),
+        lambda: attacks.UniversalDeepFool(epsilon=-1),
         lambda: attacks.RandomNoise(norm="l1"),
         lambda: attacks.CleverHans(method="spsa"),
         lambda: attacks.UniversalGradient(epsilon=1, passes=0),
@@ -145,6 +182,6 @@ def test_a_large_epsilon_fools_everywhere(logits_fn, batch):
 def test_bad_arguments_are_refused(make):
     with pytest.raises(
         ValueError,
-        match="norm|loss|epsilon|steps|restarts|step_size|method|passes",
+        match="norm|loss|epsilon|steps|restarts|classes|step_size|method|passes",
     ):
         make()

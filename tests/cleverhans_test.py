@@ -18,8 +18,8 @@ pytestmark = pytest.mark.skipif(
 def problem():
     model = load_pretrained("mnist_lenet5")
     split = data.load("mnist5k").test
-    # Blurred, because cleverhans shortens L2 steps where the network is so
-    # sure that the gradient is below 1e-6.
+    # With less contrast, because cleverhans shortens L2 steps where the
+    # network is so sure that the gradient is below 1e-6.
     images = 0.3 * split.images[::20] + 0.35
     return lambda x: model(x, training=False), images, split.labels[::20]
 

@@ -15,7 +15,8 @@ def test_one_step_is_exact_on_a_linear_model(rng):
 
     images = rng.uniform(0.45, 0.55, (20, 2, 2, 1)).astype("float32")
     logits = np.asarray(logits_fn(images))
-    change = DeepFool(overshoot=0.0).perturbations(logits_fn, images)
+    change, fools = DeepFool(overshoot=0.0).perturbations(logits_fn, images)
+    assert fools.all()
     for image_logits, vector in zip(logits, change, strict=True):
         left = np.argmax(image_logits)
         others = [c for c in range(3) if c != left]
@@ -56,8 +57,9 @@ def test_stays_where_there_is_no_gradient(rng):
         return ops.stack([scores + 1, scores], axis=1)
 
     images = rng.uniform(0, 1, (3, 2, 2, 1)).astype("float32")
-    change = DeepFool(max_steps=3).perturbations(constant, images)
+    change, fools = DeepFool(max_steps=3).perturbations(constant, images)
     np.testing.assert_array_equal(change, np.zeros_like(images))
+    assert not fools.any()
 
 
 @pytest.mark.parametrize("num_classes", [2, 10])
@@ -70,7 +72,7 @@ def test_looks_at_the_likeliest_classes(num_classes):
         return ops.matmul(flat, weights) + np.array([1, 0.99, 0.9], "f4")
 
     images = np.full((1, 1, 1, 1), 0.5, "float32")
-    change = DeepFool(num_classes=num_classes, max_steps=1).perturbations(
+    change, _ = DeepFool(num_classes=num_classes, max_steps=1).perturbations(
         logits_fn, images
     )
     assert (change[0, 0, 0, 0] > 0) == (num_classes == 2)

@@ -229,6 +229,11 @@ def test_a_kill_and_the_same_command(lenet5):
         (["--attack=noise", "--search"], "--search"),
         (["--attack=noise", "--targeted"], "--targeted"),
         (["--attack=fgsm", "--perturbation=a.npy"], "--perturbation"),
+        (["--attack=fgsm", "--steps=3"], "--steps"),
+        (["--attack=deepfool", "--norm=linf"], "--norm"),
+        (["--attack=pgd", "--search", "--step_size=0.1"], "--step_size"),
+        (["--attack=pgd", "--backward=identity"], "--backward"),
+        (["--attack=pgd", "--restarts=2", "--nokeep_best"], "restarts"),
         (
             ["--attack=universal", "--perturbation=README.md"],
             "cannot read README.md",

@@ -1,5 +1,6 @@
 """Counting, resuming and refusing, on models whose answers are known."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -37,7 +38,9 @@ def target():
 
 @pytest.fixture
 def log(tmp_path):
-    return evaluation.BatchLog(str(tmp_path / "log.jsonl"), {"flag": (1, 2)})
+    return evaluation.BatchLog(
+        str(tmp_path / "log.jsonl"), {"flag": (1, 2)}, {"commit": "a"}
+    )
 
 
 def brighten(logits_fn, images, labels, *, seed):
@@ -74,10 +77,9 @@ def test_targeted_counts_images_that_reach_their_class(target, log):
         goals.extend(labels)
         return brighten(logits_fn, images, labels, seed=seed)
 
+    target = dataclasses.replace(target, targeted=True)
     clean = evaluation.clean_predictions(target, log)
-    found = evaluation.attack_images(
-        target, note, clean, log, name="t", targeted=True
-    )
+    found = evaluation.attack_images(target, note, clean, log, name="t")
     # With two classes the other one is the goal.
     np.testing.assert_array_equal(goals, 1 - target.test.labels)
     assert found["fooled"] == 2
@@ -94,7 +96,9 @@ def test_goes_on_without_whole_batches(target, log, tmp_path):
     lines = path.read_text().splitlines(keepends=True)
     # Killed within the last line: only its batch is attacked again.
     path.write_text("".join(lines[:-1]) + lines[-1][:20])
-    again = evaluation.BatchLog(str(path), {"flag": (1, 2)})
+    again = evaluation.BatchLog(str(path), {"flag": (1, 2)}, {"commit": "b"})
+    # The figures are of the code that began.
+    assert again.environment == {"commit": "a"}
     CALLS.clear()
     clean = evaluation.clean_predictions(target, again)
     found = evaluation.attack_images(target, brighten, clean, again, name="a")
@@ -106,7 +110,7 @@ def test_goes_on_without_whole_batches(target, log, tmp_path):
 def test_refuses_the_log_of_another_evaluation(log, tmp_path):
     log.add("clean/0", {"x": 1})
     with pytest.raises(guards.AttackError, match="output_dir"):
-        evaluation.BatchLog(str(tmp_path / "log.jsonl"), {"flag": (1, 3)})
+        evaluation.BatchLog(str(tmp_path / "log.jsonl"), {"flag": (1, 3)}, {})
 
 
 def test_counts_masked_gradients(target, log):
@@ -118,8 +122,8 @@ def test_counts_masked_gradients(target, log):
         return logits_fn(ops.minimum(images, 0.5))
 
     for attacked, expected in ((masked, 10), (no_gradient_above, 5)):
-        changed = evaluation.Target(**{**vars(target), "attacked": attacked})
-        empty = evaluation.BatchLog(str(log._path) + str(expected), {})
+        changed = dataclasses.replace(target, attacked=attacked)
+        empty = evaluation.BatchLog(str(log._path) + str(expected), {}, {})
         rows = evaluation.clean_predictions(changed, empty)
         assert sum(row["zero_gradients"] for row in rows) == expected
 
@@ -148,8 +152,14 @@ def test_refuses_images_out_of_range_or_ball(change, message, target, log):
 
 
 def test_refuses_probabilities(target, log):
-    changed = evaluation.Target(
-        **{**vars(target), "judge": lambda x: ops.softmax(logits_fn(x))}
+    changed = dataclasses.replace(
+        target, judge=lambda x: ops.softmax(logits_fn(x))
     )
     with pytest.raises(guards.AttackError, match="softmax"):
+        evaluation.clean_predictions(changed, log)
+
+
+def test_refuses_logits_that_are_no_numbers(target, log):
+    changed = dataclasses.replace(target, judge=lambda x: logits_fn(x) / 0.0)
+    with pytest.raises(guards.AttackError, match="finite"):
         evaluation.clean_predictions(changed, log)

@@ -74,5 +74,5 @@ def test_the_papers_rates_are_consistent():
 
 def test_a_fooling_rate_of_no_images_is_zero():
     record = make_attack_result(attack="fgsm")
-    case = {**record.cases[0], "correct": 0, "fooled": 0}
+    case = {**record.cases[0], "correct": 0, "fooled": 0, "rho": None}
     assert tables.fooling_rate(record, case) == 0

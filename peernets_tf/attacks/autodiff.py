@@ -24,12 +24,11 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         import tensorflow as tf
 
         # No XLA: it makes convolutions slower on a CPU. A GPU wants it.
-        on_gpu = bool(tf.config.list_physical_devices("GPU"))
         return tf.function(
             function,
             autograph=False,
-            jit_compile=on_gpu or None,
-            reduce_retracing=not on_gpu,
+            jit_compile=_on_gpu() or None,
+            reduce_retracing=not _on_gpu(),
         )
     if keras.backend.backend() == "jax":
         import jax
@@ -111,10 +110,11 @@ def value_and_jacobian(
 def in_buckets(
     function: Callable[..., Any], *arrays: NDArray[Any]
 ) -> tuple[NDArray[Any], ...]:
-    """Calls a compiled function on batches padded to a power of two.
+    """Calls a compiled function on arrays, and returns arrays.
 
-    An attack that drops the images it is done with would else be compiled anew
-    for each number of images that are left.
+    An attack drops the images that it is done with. Where XLA compiles, the
+    batch is padded to a power of two, or each number of images that are left
+    would be compiled anew.
 
     Args:
         function: of arrays whose first axis is the batch, to a tuple of such.
@@ -124,7 +124,9 @@ def in_buckets(
         The results for the given images, as NumPy arrays.
     """
     count = len(arrays[0])
-    padding = (1 << (count - 1).bit_length()) - count
+    padding = 0
+    if keras.backend.backend() == "jax" or _on_gpu():
+        padding = (1 << (count - 1).bit_length()) - count
     padded = [
         np.concatenate([array, np.repeat(array[:1], padding, axis=0)])
         for array in arrays
@@ -136,12 +138,26 @@ def in_buckets(
 
 @functools.lru_cache(maxsize=16)
 def predictions_of(logits_fn: LogitsFunction) -> Callable[..., Any]:
-    """Returns the compiled function from images to a tuple of predictions."""
+    """Returns the compiled function from images to a tuple of predictions.
 
-    def predictions(images: Tensor) -> tuple[Tensor]:
-        return (ops.cast(ops.argmax(logits_fn(images), axis=1), "int32"),)
+    It is compiled once for a `logits_fn`: make a new one after changing what
+    it calls.
+    """
+    return compiled(lambda images: (predictions(logits_fn(images)),))
 
-    return compiled(predictions)
+
+def predictions(logits: Tensor) -> Tensor:
+    """Returns the likeliest classes, int32 `(B,)`; -1 if logits are no numbers.
+
+    Else NaN would pass as a prediction, and as one that changed.
+    """
+    classes = ops.cast(ops.argmax(logits, axis=1), "int32")
+    return ops.where(ops.all(ops.isfinite(logits), axis=1), classes, -1)
+
+
+@functools.cache
+def _on_gpu() -> bool:
+    return any("gpu" in name for name in keras.distribution.list_devices())
 
 
 def _unknown_backend() -> ValueError:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from peernets_tf.attacks import autodiff, projections
+from peernets_tf.attacks import autodiff, guards, projections
 
 METHODS = ("fgsm", "pgd", "bim", "mim")
 
@@ -27,6 +27,10 @@ class CleverHans:
         norm: `"linf"` or `"l2"`.
         random_start: bool, for PGD.
         targeted: bool, whether the labels are classes to reach.
+
+    Raises:
+        ValueError: if an argument is out of range, cleverhans is not
+            installed, or Keras runs on another backend.
     """
 
     method: str = "pgd"
@@ -43,6 +47,19 @@ class CleverHans:
             raise ValueError(
                 f"`method` must be one of {METHODS}. Received: {self.method}"
             )
+        if self.step_size is not None and self.step_size > self.epsilon:
+            raise ValueError(
+                "cleverhans takes no `step_size` above `epsilon`. Received: "
+                f"step_size={self.step_size}, epsilon={self.epsilon}"
+            )
+        if keras.backend.backend() != "tensorflow":
+            raise ValueError("cleverhans needs KERAS_BACKEND=tensorflow")
+        try:
+            _import(self.method)
+        except ImportError as error:
+            raise ValueError(
+                f"{error}: pip install 'peernets-tf[cleverhans]'"
+            ) from error
 
     def __call__(
         self,
@@ -52,20 +69,9 @@ class CleverHans:
         *,
         seed: int = 0,
     ) -> NDArray[np.float32]:
-        """Attacks images, as the other attacks do.
-
-        Raises:
-            ValueError: if cleverhans is not installed, or Keras runs on
-                another backend.
-        """
-        if keras.backend.backend() != "tensorflow":
-            raise ValueError("cleverhans needs KERAS_BACKEND=tensorflow")
-        try:
-            attack = _import(self.method)
-        except ImportError as error:
-            raise ValueError(
-                f"{error}: pip install 'peernets-tf[cleverhans]'"
-            ) from error
+        """Attacks images, as the other attacks do."""
+        images = np.asarray(images, np.float32)
+        guards.check_images(images)
         # It draws from the global generator only.
         keras.utils.set_random_seed(seed)
         options: dict[str, Any] = {}
@@ -76,9 +82,9 @@ class CleverHans:
             options = {"eps_iter": step_size, "nb_iter": self.steps}
         if self.method == "pgd":
             options["rand_init"] = self.random_start
-        adversarial = attack(
+        adversarial = _import(self.method)(
             logits_fn,
-            np.asarray(images, np.float32),
+            images,
             eps=self.epsilon,
             norm=np.inf if self.norm == "linf" else 2,
             clip_min=0.0,

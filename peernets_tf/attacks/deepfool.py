@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from peernets_tf.attacks import autodiff
+from peernets_tf.attacks import autodiff, guards
 
 # A tensor of the Keras backend, or an array that it converts.
 Tensor = Any
@@ -37,6 +37,14 @@ class DeepFool:
     overshoot: float = 0.02
     num_classes: int = 10
 
+    def __post_init__(self) -> None:
+        if self.max_steps < 1 or self.num_classes < 2:
+            raise ValueError(
+                "`max_steps` must be at least 1 and `num_classes` at least 2. "
+                f"Received: max_steps={self.max_steps}, "
+                f"num_classes={self.num_classes}"
+            )
+
     def __call__(
         self,
         logits_fn: autodiff.LogitsFunction,
@@ -58,12 +66,18 @@ class DeepFool:
         """
         del labels, seed
         images = np.asarray(images, np.float32)
-        return np.clip(images + self.perturbations(logits_fn, images), 0, 1)
+        guards.check_images(images)
+        changes, _ = self.perturbations(logits_fn, images)
+        return images + changes
 
     def perturbations(
         self, logits_fn: autodiff.LogitsFunction, images: NDArray[Any]
-    ) -> NDArray[np.float32]:
-        """Returns perturbations that fool once images are clipped to [0, 1]."""
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Returns the perturbations, and which of them are known to fool.
+
+        Like its authors' code it does not look whether the last of `max_steps`
+        steps fools. Images with their perturbations lie in [0, 1].
+        """
         step = _compiled_step(logits_fn, self.num_classes)
         total = np.zeros(images.shape, np.float32)
         active = np.arange(len(images))
@@ -81,7 +95,10 @@ class DeepFool:
             if not len(active):
                 break
             total[active] += change[still]
-        return (1 + self.overshoot) * total
+        changed = np.clip(images + (1 + self.overshoot) * total, 0, 1)
+        fools = np.ones(len(images), bool)
+        fools[active] = False
+        return changed - images, fools
 
 
 @functools.lru_cache(maxsize=16)

@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from peernets_tf.attacks import autodiff, losses, projections
+from peernets_tf.attacks import autodiff, guards, losses, projections
 
 # A tensor of the Keras backend, or an array that it converts.
 Tensor = Any
@@ -156,6 +156,8 @@ class PGD:
                     f"`{name}` must be at least 1. Received: "
                     f"{getattr(self, name)}"
                 )
+        if self.restarts > 1 and not (self.keep_best or self.stop_when_fooled):
+            raise ValueError("`restarts` need `keep_best`: which else to take?")
         if self.step_size is not None and not self.step_size >= 0:
             raise ValueError(
                 f"`step_size` must not be negative. Received: {self.step_size}"
@@ -296,9 +298,9 @@ def ascend(
 
     def keep(best: Any, iterates: Tensor, value: Tensor, logits: Tensor) -> Any:
         kept, kept_value, kept_fooled = best
-        predictions = ops.cast(ops.argmax(logits, axis=1), labels.dtype)
         fooled = ops.cast(
-            losses.is_fooled(predictions, labels, targeted), value.dtype
+            losses.is_fooled(autodiff.predictions(logits), labels, targeted),
+            value.dtype,
         )
         better = (fooled > kept_fooled) | (
             (fooled == kept_fooled) & (value > kept_value)
@@ -350,6 +352,7 @@ def _arguments(
 ) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.float32]]:
     images = np.asarray(images, np.float32)
     labels = np.asarray(labels, np.int32)
+    guards.check_images(images)
     if epsilon is None:
         epsilon = np.full(len(images), attack.epsilon)
     return images, labels, np.asarray(epsilon, np.float32)
@@ -357,10 +360,7 @@ def _arguments(
 
 def _check(attack: Any) -> None:
     projections.check_norm(attack.norm)
-    if attack.loss not in losses.LOSSES:
-        raise ValueError(
-            f"`loss` must be one of {losses.LOSSES}. Received: {attack.loss}"
-        )
+    losses.check_loss(attack.loss)
     if not attack.epsilon >= 0:
         raise ValueError(
             f"`epsilon` must not be negative. Received: {attack.epsilon}"

@@ -32,6 +32,12 @@ def check_logits(logits: Any) -> None:
         )
 
 
+def check_predictions(predictions: NDArray[Any]) -> None:
+    """Raises an `AttackError` if a prediction is -1, of logits not finite."""
+    if np.any(predictions < 0):
+        raise AttackError("the model's logits are not finite numbers")
+
+
 def check_ball(
     change: NDArray[Any], epsilon: float | None, norm: str | None
 ) -> None:

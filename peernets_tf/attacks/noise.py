@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from peernets_tf.attacks import autodiff, projections
+from peernets_tf.attacks import autodiff, guards, projections
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,6 +25,10 @@ class RandomNoise:
 
     def __post_init__(self) -> None:
         projections.check_norm(self.norm)
+        if not self.epsilon >= 0:
+            raise ValueError(
+                f"`epsilon` must not be negative. Received: {self.epsilon}"
+            )
 
     def __call__(
         self,
@@ -37,6 +41,7 @@ class RandomNoise:
         """Returns the images with noise; only `images` and `seed` are used."""
         del logits_fn, labels
         images = np.asarray(images, np.float32)
+        guards.check_images(images)
         noise = projections.random_points(
             images.shape,
             self.norm,

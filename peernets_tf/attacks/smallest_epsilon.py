@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from peernets_tf.attacks import autodiff, losses
+from peernets_tf.attacks import autodiff, guards, losses
 from peernets_tf.attacks.gradient import FGSM, PGD, GradientDescent
 
 
@@ -61,6 +61,8 @@ class SmallestEpsilon:
             or if it is classified wrongly anyway.
         """
         images = np.asarray(images, np.float32)
+        labels = np.asarray(labels, np.int32)
+        guards.check_images(images)
         found = images.copy()
         is_done = self._fooled(logits_fn, images, labels)
         lower = np.zeros(len(images))

@@ -170,5 +170,7 @@ def _soft_gradient(
 
 def _normalize(vectors: Tensor, epsilon: float) -> Tensor:
     squares = ops.sum(ops.square(vectors), axis=-1, keepdims=True)
-    # Below the root, so that an all-zero pixel has a gradient, too.
-    return vectors / ops.sqrt(ops.maximum(squares, epsilon**2))
+    # An all-zero pixel has no direction: its gradient is zero, not 1 / epsilon.
+    has_direction = squares > epsilon**2
+    lengths = ops.sqrt(ops.where(has_direction, squares, 1.0))
+    return ops.where(has_direction, vectors, 0.0) / lengths

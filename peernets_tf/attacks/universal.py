@@ -6,15 +6,14 @@ result to images.
 """
 
 import dataclasses
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from peernets_tf.attacks import autodiff, losses, projections
+from peernets_tf.attacks import autodiff, guards, losses, projections
 from peernets_tf.attacks.deepfool import DeepFool
 
 # A tensor of the Keras backend, or an array that it converts.
@@ -53,9 +52,9 @@ class Progress:
     fooled: int = 0
     finished: bool = False
 
-    def save(self, path: str) -> None:
-        """Writes an .npz file, which `load` reads."""
-        np.savez(path, **dataclasses.asdict(self))
+    def save(self, path: str, *, identity: str = "") -> None:
+        """Writes an .npz file, which `load` reads, and what it is of."""
+        np.savez(path, identity=identity, **dataclasses.asdict(self))
 
     @classmethod
     def load(cls, path: str) -> Self:
@@ -71,7 +70,7 @@ class Progress:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Perturb:
+class FixedPerturbation:
     """A perturbation in the form of an attack.
 
     Attributes:
@@ -109,6 +108,10 @@ class _Maker:
 
     def __post_init__(self) -> None:
         projections.check_norm(self.norm)
+        if not self.epsilon >= 0:
+            raise ValueError(
+                f"`epsilon` must not be negative. Received: {self.epsilon}"
+            )
         if self.passes < 1 or self.batch_size < 1:
             raise ValueError(
                 "`passes` and `batch_size` must be at least 1. Received: "
@@ -148,6 +151,7 @@ class _Maker:
         images = np.asarray(images, np.float32)
         if len(images) == 0:
             raise ValueError("a universal perturbation needs training images")
+        guards.check_images(images)
         classes = _predictions(logits_fn, images, self.batch_size)
         progress = start or Progress(
             perturbation=np.zeros(images.shape[1:], np.float32)
@@ -198,8 +202,9 @@ class UniversalDeepFool(_Maker):
     """Universal adversarial perturbations, Moosavi-Dezfooli et al. (2017).
 
     Each image whose class the perturbation does not change yet is led over the
-    nearest boundary by DeepFool, and what that took is added; then the sum is
-    projected to the ball. A batch size of 1 is the published algorithm; a
+    nearest boundary by DeepFool, and what that took is added, if it succeeded;
+    then the sum is projected to the ball. Unlike its authors' code it keeps
+    images in [0, 1]. A batch size of 1 is the published algorithm; a
     larger batch adds the sum of what all its images took at once.
 
     Attributes:
@@ -229,8 +234,10 @@ class UniversalDeepFool(_Maker):
         fooled = int(np.sum(~is_left))
         if not is_left.any():
             return np.zeros(perturbed.shape[1:], np.float32), fooled
-        changes = self.deepfool.perturbations(logits_fn, perturbed[is_left])
-        return changes.sum(axis=0), fooled
+        changes, fools = self.deepfool.perturbations(
+            logits_fn, perturbed[is_left]
+        )
+        return changes[fools].sum(axis=0), fooled
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -253,6 +260,10 @@ class UniversalGradient(_Maker):
     loss: str = "cross_entropy"
     step_size: float = 0.1
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        losses.check_loss(self.loss)
+
     def _change(
         self,
         logits_fn: autodiff.LogitsFunction,
@@ -260,7 +271,7 @@ class UniversalGradient(_Maker):
         classes: NDArray[np.int32],
     ) -> tuple[NDArray[np.float32], int]:
         gradients, predictions = autodiff.in_buckets(
-            _compiled_gradient(logits_fn, self.loss), perturbed, classes
+            losses.gradient_of(logits_fn, self.loss), perturbed, classes
         )
         direction = projections.steepest(
             gradients.mean(axis=0, keepdims=True), self.norm
@@ -285,20 +296,3 @@ def _predictions(
             for i in range(0, len(images), batch_size)
         ]
     )
-
-
-@functools.lru_cache(maxsize=16)
-def _compiled_gradient(
-    logits_fn: autodiff.LogitsFunction, loss: str
-) -> Callable[..., Any]:
-    def gradient(images: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
-        def loss_and_logits(images: Tensor) -> tuple[Tensor, Tensor]:
-            logits = logits_fn(images)
-            return losses.loss(logits, classes, loss), logits
-
-        _, logits, gradients = autodiff.value_and_gradient(
-            loss_and_logits, images
-        )
-        return gradients, ops.cast(ops.argmax(logits, axis=1), "int32")
-
-    return autodiff.compiled(gradient)
