@@ -143,9 +143,9 @@ _PEERS = flags.DEFINE_enum(
     "known",
     threat_model.POLICIES,
     "known: the attacker knows the graphs that predictions count with. drawn: "
-    "the attacker knows only that graphs are drawn, and averages over graphs "
-    "of its own. fresh: the attacker knows the model's graphs, but predictions "
-    "count with newly drawn ones.",
+    "the attacker knows only that graphs are drawn, and averages logits over "
+    "graphs of its own. fresh: the attacker knows the model's graphs, but "
+    "predictions count with newly drawn ones.",
 )
 _NUM_PEERS = flags.DEFINE_integer(
     "num_peers", None, "N, peers in a graph. Default: the checkpoint's.", 1
@@ -156,7 +156,7 @@ _NUM_GRAPHS = flags.DEFINE_integer(
 _ATTACK_GRAPHS = flags.DEFINE_integer(
     "attack_graphs",
     None,
-    "Graphs that the attack averages over. Default: M.",
+    "Graphs whose logits the attack averages. Default: M.",
     1,
 )
 
@@ -193,26 +193,26 @@ _PERTURBATION = flags.DEFINE_string(
 
 # What else takes a flag than all attacks; flags of graphs need a PeerNet.
 _STEPPING = ("pgd", "cleverhans.pgd", "cleverhans.bim", "cleverhans.mim")
-_TAKEN_BY = {
-    _EPSILON: tuple(name for name in _ATTACKS if name != "deepfool"),
-    _RHO: tuple(name for name in _ATTACKS if name != "deepfool"),
-    _NORM: tuple(name for name in _ATTACKS if name != "deepfool"),
-    _SEARCH: _SEARCHABLE,
-    _STEPS: _STEPPING,
-    _STEP_SIZE: _STEPPING,
-    _LOSS: (*_SEARCHABLE, "universal"),
-    _RANDOM_START: ("pgd", "cleverhans.pgd"),
-    _RESTARTS: ("pgd",),
-    _TARGETED: (*_SEARCHABLE, *_CLEVERHANS),
-    _KEEP_BEST: ("pgd",),
-    _STOP_WHEN_FOOLED: ("pgd",),
-    _MAKER: ("universal",),
-    _TRAIN_SIZE: ("universal",),
-    _PASSES: ("universal",),
-    _MAKER_BATCH_SIZE: ("universal",),
-    _FOOLING_RATE: ("universal",),
-    _PERTURBATION: ("universal",),
-}
+_TAKEN_BY = (
+    (_EPSILON, tuple(name for name in _ATTACKS if name != "deepfool")),
+    (_RHO, tuple(name for name in _ATTACKS if name != "deepfool")),
+    (_NORM, tuple(name for name in _ATTACKS if name != "deepfool")),
+    (_SEARCH, _SEARCHABLE),
+    (_STEPS, _STEPPING),
+    (_STEP_SIZE, _STEPPING),
+    (_LOSS, (*_SEARCHABLE, "universal")),
+    (_RANDOM_START, ("pgd", "cleverhans.pgd")),
+    (_RESTARTS, ("pgd",)),
+    (_TARGETED, (*_SEARCHABLE, *_CLEVERHANS)),
+    (_KEEP_BEST, ("pgd",)),
+    (_STOP_WHEN_FOOLED, ("pgd",)),
+    (_MAKER, ("universal",)),
+    (_TRAIN_SIZE, ("universal",)),
+    (_PASSES, ("universal",)),
+    (_MAKER_BATCH_SIZE, ("universal",)),
+    (_FOOLING_RATE, ("universal",)),
+    (_PERTURBATION, ("universal",)),
+)
 _GRAPH_FLAGS = (
     _BACKWARD,
     _TEMPERATURE,
@@ -359,7 +359,7 @@ def evaluate(argv: list[str]) -> None:
 def _check_flags() -> None:
     """Refuses flags that the attack would not look at."""
     name = _ATTACK.value
-    for flag, allowed in _TAKEN_BY.items():
+    for flag, allowed in _TAKEN_BY:
         if flag.present and name not in allowed:
             raise ValueError(
                 f"--{flag.name} is not for {name}, but for {', '.join(allowed)}"

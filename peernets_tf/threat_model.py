@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from peernets_tf import peers
 
 # known: the attacker knows the graphs that predictions count with. drawn: the
-# attacker knows only that graphs are drawn, and averages over graphs of its
-# own. fresh: the attacker knows the model's graphs, but predictions count with
-# newly drawn ones.
+# attacker knows only that graphs are drawn, and averages logits over graphs of
+# its own. fresh: the attacker knows the model's graphs, but predictions count
+# with newly drawn ones.
 POLICIES = ("known", "drawn", "fresh")
 # Seeds differ from each other by these; training tests with the first.
 _OWN, _ATTACKERS, _FRESH = 3, 5, 6
