@@ -20,12 +20,9 @@ def report(argv: list[str]) -> None:
             "no records: give paths, as in python -m peernets_tf.report "
             "runs/*/record.json"
         )
-    trainings, attacks = [], []
-    for path in paths:
-        try:
-            trainings.append(results.read_json(path))
-        except ValueError:
-            attacks.append(results.read_attack(path))
+    records = list(map(results.read_record, paths))
+    trainings = [r for r in records if isinstance(r, results.TrainingResult)]
+    attacks = [r for r in records if isinstance(r, results.AttackResult)]
     if trainings:
         rows = list(map(tables.training_row, trainings))
         print(results.format_table(tables.TRAINING_COLUMNS, rows))

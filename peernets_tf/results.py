@@ -10,7 +10,7 @@ import platform
 import subprocess
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 import keras
 import numpy as np
@@ -127,9 +127,6 @@ class AttackResult:
     seconds: float
 
 
-_Result = TypeVar("_Result", TrainingResult, AttackResult)
-
-
 def write_json(result: TrainingResult | AttackResult, path: str) -> None:
     """Writes a record, whole or not at all."""
     with (
@@ -146,25 +143,27 @@ def read_json(path: str) -> TrainingResult:
     Raises:
         ValueError: if the file is not such a record.
     """
-    return _read(path, TrainingResult, "a training")
+    result = read_record(path)
+    if not isinstance(result, TrainingResult):
+        raise ValueError(f"{path} is the record of an attack, not a training")
+    return result
 
 
-def read_attack(path: str) -> AttackResult:
-    """Reads an `AttackResult`.
+def read_record(path: str) -> TrainingResult | AttackResult:
+    """Reads a record of either kind.
 
     Raises:
-        ValueError: if the file is not such a record.
+        ValueError: if the file is not a record.
     """
-    return _read(path, AttackResult, "an attack")
-
-
-def _read(path: str, kind: type[_Result], name: str) -> _Result:
     with open(path, encoding="utf-8") as file:
         try:
-            return kind(**json.load(file))
+            fields = json.load(file)
+            if "attack" in fields:
+                return AttackResult(**fields)
+            return TrainingResult(**fields)
         except (TypeError, json.JSONDecodeError) as error:
             raise ValueError(
-                f"{path} is not a record of {name}: {error}"
+                f"{path} is not a record of a training or an attack: {error}"
             ) from error
 
 

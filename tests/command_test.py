@@ -26,7 +26,7 @@ def test_ctrl_c(capsys):
     with pytest.raises(SystemExit) as stop:
         fail(KeyboardInterrupt())([])
     assert stop.value.code == 130
-    assert "the same command resumes a training" in capsys.readouterr().err
+    assert "the same command goes on" in capsys.readouterr().err
 
 
 def test_a_bug_keeps_its_traceback():

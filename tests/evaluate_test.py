@@ -43,7 +43,7 @@ def lenet5(tmp_path_factory):
 
 
 def read(folder):
-    return results.read_attack(str(folder / "record.json"))
+    return results.read_record(str(folder / "record.json"))
 
 
 def accuracies(folder):

@@ -73,7 +73,7 @@ def test_json_round_trip(tmp_path):
     results.write_json(make_result(), path)
     assert results.read_json(path) == make_result()
     results.write_json(make_attack_result(), path)
-    assert results.read_attack(path) == make_attack_result()
+    assert results.read_record(path) == make_attack_result()
 
 
 def test_accuracy_is_derived_from_counts():
@@ -86,9 +86,14 @@ def test_refuses_what_is_no_record(tmp_path, text):
     path = tmp_path / "record.json"
     path.write_text(text)
     with pytest.raises(ValueError, match="not a record of a training"):
+        results.read_record(path)
+
+
+def test_read_json_refuses_the_record_of_an_attack(tmp_path):
+    path = str(tmp_path / "record.json")
+    results.write_json(make_attack_result(), path)
+    with pytest.raises(ValueError, match="an attack, not a training"):
         results.read_json(path)
-    with pytest.raises(ValueError, match="not a record of an attack"):
-        results.read_attack(path)
 
 
 def test_atomic_file_keeps_the_old_one_when_writing_fails(tmp_path):

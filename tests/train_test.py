@@ -102,7 +102,7 @@ def test_ctrl_c_and_resume(npz_path, tmp_path):
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "the same command resumes a training" in output
+    assert "the same command goes on" in output
     assert "Traceback" not in output
     (path,) = tmp_path.glob("checkpoint-*")
     reached = int(path.name[11:15])
