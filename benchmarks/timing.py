@@ -75,7 +75,9 @@ def write_record(
     print(f"\nRecord: {path}")
 
 
-def time_interleaved(functions, rounds, *, label):
+def time_interleaved(
+    functions, rounds, *, label, warm_up_rounds=WARM_UP_ROUNDS
+):
     """Times functions in turns, A B C A B C, so that noise hits all alike.
 
     Prints one line a round.
@@ -85,12 +87,13 @@ def time_interleaved(functions, rounds, *, label):
             when its work is done.
         rounds: int, how often each one is timed.
         label: str, what the printed lines start with.
+        warm_up_rounds: int, how often each one runs before.
 
     Returns:
         A dict of lists of `rounds` seconds, by name.
     """
-    for i in range(WARM_UP_ROUNDS):
-        print(f"{label}: warm-up {i + 1}/{WARM_UP_ROUNDS}", flush=True)
+    for i in range(warm_up_rounds):
+        print(f"{label}: warm-up {i + 1}/{warm_up_rounds}", flush=True)
         for function in functions.values():
             function()
     seconds = {name: [] for name in functions}

@@ -21,7 +21,7 @@ def run(main: Callable[[list[str]], None]) -> None:
     and exit status 1; Ctrl-C becomes 130. `--verbosity=1` shows where it
     happened.
     """
-    app.run(guarded(main), flags_parser=_parse_flags)
+    app.run(guarded(main), flags_parser=parse_flags)
 
 
 def guarded(main: Callable[[list[str]], None]) -> Callable[[list[str]], None]:
@@ -43,7 +43,8 @@ def guarded(main: Callable[[list[str]], None]) -> Callable[[list[str]], None]:
     return guarded_main
 
 
-def _parse_flags(argv: list[str]) -> list[str]:
+def parse_flags(argv: list[str]) -> list[str]:
+    """Parses flags and returns the rest; a wrong one is one line, status 1."""
     try:
         return flags.FLAGS(argv)
     except flags.Error as error:

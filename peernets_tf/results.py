@@ -241,20 +241,29 @@ def environment() -> dict[str, Any]:
 
 
 def _commit() -> str:
-    """Returns the commit of the source tree, `+` marking local changes."""
+    """Returns the commit of the source tree, `+` marking local changes.
+
+    Changes in results/ do not count: a run may follow one that wrote there.
+    """
     root = pathlib.Path(__file__).resolve().parent.parent
     if not (root / ".git").exists():
         return "unknown"
-    try:
+
+    def git(*arguments: str) -> str:
         return subprocess.run(
-            ["git", "describe", "--always", "--dirty=+", "--abbrev=12"],
+            ["git", *arguments],
             cwd=root,
             capture_output=True,
             text=True,
             check=True,
         ).stdout.strip()
+
+    try:
+        commit = git("describe", "--always", "--abbrev=12")
+        changed = git("diff", "--name-only", "HEAD", "--", ".", ":!results")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+    return f"{commit}+" if changed else commit
 
 
 def _processor() -> str:

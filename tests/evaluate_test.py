@@ -1,7 +1,6 @@
 """The evaluation command, as a user runs it."""
 
 import os
-import pathlib
 import signal
 import subprocess
 import sys
@@ -10,11 +9,9 @@ import time
 import keras
 import numpy as np
 import pytest
-from train_test import error_line, run
+from processes import ROOT, check_errors, error_line, run
 
 from peernets_tf import draw_peers, models, results, set_peers
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 def evaluate(*flags, **environment):
@@ -216,9 +213,8 @@ def test_a_kill_and_the_same_command(lenet5):
     assert read(folder).cases == read(lenet5.folder / "whole").cases
 
 
-@pytest.mark.parametrize(
-    ("flags", "message"),
-    [
+def test_bad_flags_are_one_line(tmp_path):
+    cases = [
         (["--attack=fgsm", "--epsilon=a"], "not numbers"),
         (["--attack=fgsm", "--epsilon=-1"], "negative"),
         (["--attack=sgd"], "attack"),
@@ -238,18 +234,17 @@ def test_a_kill_and_the_same_command(lenet5):
             ["--attack=universal", "--perturbation=README.md"],
             "cannot read README.md",
         ),
-    ],
-)
-def test_bad_flags_are_one_line(flags, message, tmp_path):
-    process = evaluate(
+    ]
+    usual = [
         "--checkpoint=mnist_lenet5",
         "--dataset=mnist5k",
         "--test_size=10",
         f"--output_dir={tmp_path}",
-        *flags,
+    ]
+    check_errors(
+        "peernets_tf.evaluate:evaluate",
+        [([*usual, *flags], message) for flags, message in cases],
     )
-    assert process.returncode == 1
-    assert message in error_line(process)
 
 
 def test_a_softmax_model_is_refused(tmp_path):
