@@ -9,7 +9,6 @@ command is given again.
 import dataclasses
 import fractions
 import hashlib
-import math
 import os
 import shlex
 import sys
@@ -33,18 +32,21 @@ from peernets_tf import (
     tables,
     threat_model,
 )
-from peernets_tf.attacks import guards, universal
+from peernets_tf.attacks import catalogue, guards, universal
 
-# Those that can also search the smallest epsilon.
-_SEARCHABLE = ("gradient_descent", "fgsm", "pgd")
-_CLEVERHANS = (
+# A universal perturbation is made in two ways: --maker.
+_ATTACKS = (
+    "gradient_descent",
+    "fgsm",
+    "pgd",
+    "deepfool",
+    "universal",
+    "noise",
     "cleverhans.fgsm",
     "cleverhans.pgd",
     "cleverhans.bim",
     "cleverhans.mim",
 )
-_ATTACKS = (*_SEARCHABLE, "deepfool", "universal", "noise", *_CLEVERHANS)
-
 _MAKERS = (attacks.UniversalDeepFool, attacks.UniversalGradient)
 
 _CHECKPOINT = flags.DEFINE_string(
@@ -91,41 +93,80 @@ _RHO = flags.DEFINE_list(
     None,
     "L2 radii as multiples of the mean L2 norm of the training images.",
 )
-_NORM = flags.DEFINE_enum(
-    "norm",
-    None,
-    ["linf", "l2"],
-    "Norm of the ball. Default: linf; l2 for gradient_descent and universal.",
-)
 _SEARCH = flags.DEFINE_bool(
     "search",
     False,
     "Search each image's smallest epsilon that fools, as in Table 2, up to "
     "--epsilon (default: all of [0, 1]).",
 )
-_STEPS = flags.DEFINE_integer("steps", 40, "Gradient steps.", 1)
-_STEP_SIZE = flags.DEFINE_float(
-    "step_size", None, "Length of a step. Default: 2.5 epsilon / steps.", 0.0
+_NORM = flags.DEFINE_enum(
+    "norm",
+    None,
+    ["linf", "l2"],
+    "Norm of the ball. Default: linf; l2 for gradient_descent and universal.",
 )
 _LOSS = flags.DEFINE_enum(
-    "loss", "cross_entropy", attacks.LOSSES, "What the attack makes large."
+    "loss",
+    None,
+    attacks.LOSSES,
+    "What the attack makes large. Default: cross_entropy.",
 )
-_RANDOM_START = flags.DEFINE_bool(
-    "random_start", True, "Start PGD at a random point of the ball."
-)
-_RESTARTS = flags.DEFINE_integer("restarts", 1, "Starts of PGD.", 1)
-_TARGETED = flags.DEFINE_bool(
-    "targeted", False, "Lead each image to another class, drawn at random."
-)
-_KEEP_BEST = flags.DEFINE_bool(
-    "keep_best", True, "Keep PGD's best iterate, not its last."
-)
-_STOP_WHEN_FOOLED = flags.DEFINE_bool(
-    "stop_when_fooled",
-    False,
-    "Take no more steps of PGD for images that are fooled: as many are fooled, "
-    "sooner.",
-)
+# One flag for each argument of an attack; None is the attack's own default.
+_OPTIONS = {
+    "norm": _NORM,
+    "steps": flags.DEFINE_integer("steps", None, "Steps. Default: 40.", 1),
+    "step_size": flags.DEFINE_float(
+        "step_size",
+        None,
+        "Length of a step. Default: 2.5 epsilon / steps.",
+        0.0,
+    ),
+    "loss": _LOSS,
+    "random_start": flags.DEFINE_bool(
+        "random_start",
+        None,
+        "Start PGD at a random point of the ball. Default: true.",
+    ),
+    "restarts": flags.DEFINE_integer(
+        "restarts", None, "Starts of PGD. Default: 1.", 1
+    ),
+    "targeted": flags.DEFINE_bool(
+        "targeted", None, "Lead each image to another class, drawn at random."
+    ),
+    "keep_best": flags.DEFINE_bool(
+        "keep_best",
+        None,
+        "Keep PGD's best iterate, not its last. Default: true.",
+    ),
+    "stop_when_fooled": flags.DEFINE_bool(
+        "stop_when_fooled",
+        None,
+        "Take no more steps of PGD for images that are fooled: as many are "
+        "fooled, sooner.",
+    ),
+    "passes": flags.DEFINE_integer(
+        "passes",
+        None,
+        "Passes over the training images, at most. Default: 10.",
+        1,
+    ),
+    "batch_size": flags.DEFINE_integer(
+        "maker_batch_size",
+        None,
+        "Training images at once; 1 is the published, sequential algorithm. "
+        "Default: 32.",
+        1,
+    ),
+    "fooling_rate": flags.DEFINE_float(
+        "fooling_rate",
+        None,
+        "Fooling rate on the training images to stop at after a pass. Default: "
+        "0.8 for deepfool, as its authors do; gradient makes all passes.",
+        0.0,
+        1.0,
+    ),
+}
+
 _BACKWARD = flags.DEFINE_enum(
     "backward",
     "exact",
@@ -171,48 +212,11 @@ _MAKER = flags.DEFINE_enum(
 _TRAIN_SIZE = flags.DEFINE_integer(
     "train_size", 10000, "Training images that a perturbation is made from.", 1
 )
-_PASSES = flags.DEFINE_integer("passes", 10, "Passes over them, at most.", 1)
-_MAKER_BATCH_SIZE = flags.DEFINE_integer(
-    "maker_batch_size",
-    32,
-    "Training images at once; 1 is the published, sequential algorithm.",
-    1,
-)
-_FOOLING_RATE = flags.DEFINE_float(
-    "fooling_rate",
-    None,
-    "Fooling rate on the training images to stop at after a pass. Default: 0.8 "
-    "for deepfool, as its authors do; gradient makes all passes.",
-    0.0,
-    1.0,
-)
 _PERTURBATION = flags.DEFINE_string(
     "perturbation", None, "An .npy file to apply instead of making one."
 )
 
 
-# What else takes a flag than all attacks; flags of graphs need a PeerNet.
-_STEPPING = ("pgd", "cleverhans.pgd", "cleverhans.bim", "cleverhans.mim")
-_TAKEN_BY = (
-    (_EPSILON, tuple(name for name in _ATTACKS if name != "deepfool")),
-    (_RHO, tuple(name for name in _ATTACKS if name != "deepfool")),
-    (_NORM, tuple(name for name in _ATTACKS if name != "deepfool")),
-    (_SEARCH, _SEARCHABLE),
-    (_STEPS, _STEPPING),
-    (_STEP_SIZE, _STEPPING),
-    (_LOSS, (*_SEARCHABLE, "universal")),
-    (_RANDOM_START, ("pgd", "cleverhans.pgd")),
-    (_RESTARTS, ("pgd",)),
-    (_TARGETED, (*_SEARCHABLE, *_CLEVERHANS)),
-    (_KEEP_BEST, ("pgd",)),
-    (_STOP_WHEN_FOOLED, ("pgd",)),
-    (_MAKER, ("universal",)),
-    (_TRAIN_SIZE, ("universal",)),
-    (_PASSES, ("universal",)),
-    (_MAKER_BATCH_SIZE, ("universal",)),
-    (_FOOLING_RATE, ("universal",)),
-    (_PERTURBATION, ("universal",)),
-)
 _GRAPH_FLAGS = (
     _BACKWARD,
     _TEMPERATURE,
@@ -277,7 +281,7 @@ def evaluate(argv: list[str]) -> None:
         num_classes=dataset.num_classes,
         batch_size=_BATCH_SIZE.value,
         seed=_SEED.value,
-        targeted=_TARGETED.value,
+        targeted=bool(_OPTIONS["targeted"].value),
     )
     output_dir = _make_output_dir()
     own_flags = {
@@ -358,17 +362,26 @@ def evaluate(argv: list[str]) -> None:
 
 def _check_flags() -> None:
     """Refuses flags that the attack would not look at."""
-    name = _ATTACK.value
-    for flag, allowed in _TAKEN_BY:
-        if flag.present and name not in allowed:
-            raise ValueError(
-                f"--{flag.name} is not for {name}, but for {', '.join(allowed)}"
-            )
-    if _LOSS.present and name == "universal" and _MAKER.value == "deepfool":
-        raise ValueError("--loss is not for --maker=deepfool")
-    if _SEARCH.value and (_STEP_SIZE.present or _RHO.present):
+    name = _attack_name()
+    taken = {"norm"} if _PERTURBATION.value else catalogue.options(name)
+    for option, flag in _OPTIONS.items():
+        if flag.present and option not in taken:
+            raise ValueError(f"--{flag.name} is not for {name}")
+    if _SEARCH.value and name not in catalogue.SEARCHABLE:
+        raise ValueError(
+            f"--search is for {', '.join(catalogue.SEARCHABLE)}, not for {name}"
+        )
+    others = (
+        ((_MAKER, _TRAIN_SIZE, _PERTURBATION), _ATTACK.value == "universal"),
+        ((_EPSILON, _RHO), "epsilon" in taken),
+    )
+    for holders, is_taken in others:
+        for holder in holders:
+            if holder.present and not is_taken:
+                raise ValueError(f"--{holder.name} is not for {name}")
+    if _SEARCH.value and (_OPTIONS["step_size"].present or _RHO.present):
         raise ValueError("--search takes neither --step_size nor --rho")
-    stops = _SEARCH.value or _STOP_WHEN_FOOLED.value
+    stops = _SEARCH.value or _OPTIONS["stop_when_fooled"].value
     if stops and _PEERS.value != "known":
         raise ValueError(
             f"--peers={_PEERS.value} takes neither --search nor "
@@ -379,13 +392,13 @@ def _check_flags() -> None:
 
 def _loss() -> str | None:
     """Returns the loss whose gradient the attack follows, if any."""
-    if _ATTACK.value == "noise" or _PERTURBATION.value:
+    name = _attack_name()
+    if name in ("noise", "universal.file"):
         return None
-    is_deepfool = _ATTACK.value == "deepfool" or (
-        _ATTACK.value == "universal" and _MAKER.value == "deepfool"
-    )
-    # DeepFool follows the differences of logits.
-    return "margin" if is_deepfool else _LOSS.value
+    if name in ("deepfool", "universal.deepfool"):
+        # They follow the differences of logits.
+        return "margin"
+    return _LOSS.value or "cross_entropy"
 
 
 def _make_output_dir() -> str:
@@ -438,12 +451,9 @@ def _strengths(dataset: data.Dataset) -> list[_Strength]:
     if _SEARCH.value or _ATTACK.value == "deepfool":
         return [_Strength(norm=norm)]
     if _PERTURBATION.value:
-        if _RHO.value or _EPSILON.value:
-            raise ValueError("--perturbation takes neither --rho nor --epsilon")
-        shape = dataset.test.images.shape[1:]
-        perturbation = perturbations.read(_PERTURBATION.value, shape)
+        perturbation = _read_perturbation(dataset).perturbation
         order = np.inf if norm == "linf" else 2
-        length = np.linalg.norm(perturbation.perturbation.reshape(-1), order)
+        length = np.linalg.norm(perturbation.reshape(-1), order)
         return [_Strength(norm=norm, epsilon=float(length))]
     if _RHO.value:
         if _EPSILON.value or norm != "l2":
@@ -464,66 +474,32 @@ def _strengths(dataset: data.Dataset) -> list[_Strength]:
 
 def _make_attack(strength: _Strength, dataset: data.Dataset) -> Any:
     """Returns the attack, or the maker of a universal perturbation."""
-    name = _ATTACK.value
-    if name == "deepfool":
-        return attacks.DeepFool()
-    # A search sets each image's radius.
-    epsilon = 1.0 if strength.epsilon is None else strength.epsilon
-    options: dict[str, Any] = {"norm": strength.norm, "epsilon": epsilon}
-    if name == "universal":
-        return _make_maker(options, dataset)
-    if name == "noise":
-        return attacks.RandomNoise(**options)
-    options["targeted"] = _TARGETED.value
-    if name.startswith("cleverhans."):
-        return attacks.CleverHans(
-            method=name.removeprefix("cleverhans."),
-            steps=_STEPS.value,
-            step_size=_STEP_SIZE.value,
-            random_start=_RANDOM_START.value,
-            **options,
-        )
-    options["loss"] = _LOSS.value
-    attack: attacks.FGSM | attacks.GradientDescent | attacks.PGD
-    if name == "fgsm":
-        attack = attacks.FGSM(**options)
-    elif name == "gradient_descent":
-        attack = attacks.GradientDescent(**options)
-    else:
-        attack = attacks.PGD(
-            steps=_STEPS.value,
-            step_size=_STEP_SIZE.value,
-            random_start=_RANDOM_START.value,
-            restarts=_RESTARTS.value,
-            keep_best=_KEEP_BEST.value,
-            # A search only asks whether an image is fooled.
-            stop_when_fooled=_STOP_WHEN_FOOLED.value or _SEARCH.value,
-            **options,
-        )
-    if not _SEARCH.value:
-        return attack
-    largest = 1.0
-    if _EPSILON.value:
-        largest = max(_numbers(_EPSILON.value))
-    elif strength.norm == "l2":
-        largest = math.sqrt(math.prod(dataset.test.images.shape[1:]))
-    return attacks.SmallestEpsilon(attack=attack, largest_epsilon=largest)
-
-
-def _make_maker(options: dict[str, Any], dataset: data.Dataset) -> Any:
-    if _PERTURBATION.value:
-        return perturbations.read(
-            _PERTURBATION.value, dataset.test.images.shape[1:]
-        )
-    options |= {
-        "passes": _PASSES.value,
-        "batch_size": _MAKER_BATCH_SIZE.value,
+    name = _attack_name()
+    if name == "universal.file":
+        return _read_perturbation(dataset)
+    options = {
+        name: flag.value
+        for name, flag in _OPTIONS.items()
+        if flag.value is not None
     }
-    if _FOOLING_RATE.value is not None:
-        options["fooling_rate"] = _FOOLING_RATE.value
-    if _MAKER.value == "deepfool":
-        return attacks.UniversalDeepFool(**options)
-    return attacks.UniversalGradient(loss=_LOSS.value, **options)
+    if "norm" in catalogue.options(name):
+        options["norm"] = strength.norm
+    if _SEARCH.value:
+        largest = max(_numbers(_EPSILON.value)) if _EPSILON.value else None
+        return catalogue.make_search(
+            name,
+            largest_epsilon=largest,
+            image_shape=dataset.test.images.shape[1:],
+            **options,
+        )
+    if strength.epsilon is not None:
+        options["epsilon"] = strength.epsilon
+    return catalogue.make(name, **options)
+
+
+def _read_perturbation(dataset: data.Dataset) -> universal.FixedPerturbation:
+    shape = dataset.test.images.shape[1:]
+    return perturbations.read(str(_PERTURBATION.value), shape)
 
 
 def _warn_of_masked_gradients(clean: list[dict[str, Any]], total: int) -> None:

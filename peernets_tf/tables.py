@@ -118,7 +118,9 @@ def _published(record: results.AttackResult, case: dict[str, Any]) -> str:
     if is_universal(record) and case["rho"] is not None:
         judged = record.peers.get("judged", {})
         size = (judged.get("num_peers", 0), judged.get("num_graphs", 0))
-        row = paper.UNIVERSAL.get((record.dataset, record.model, *size), {})
+        name = (record.dataset, record.model)
+        any_size = paper.UNIVERSAL.get((*name, None, None), {})
+        row = paper.UNIVERSAL.get((*name, *size), any_size)
         if case["rho"] in row:
             accuracy, rate = row[case["rho"]]
             return f"{accuracy:.1%} / {rate:.1%}"
