@@ -64,6 +64,8 @@ class Checkpoint(keras.callbacks.Callback):
                 f"cannot read {path} ({type(error).__name__}): remove it to "
                 "start again"
             ) from error
+        # A kill may have come between the checkpoint and its history.
+        self._write_csv()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._start = time.perf_counter()
@@ -73,7 +75,17 @@ class Checkpoint(keras.callbacks.Callback):
         row.update({name: float(value) for name, value in logs.items()})
         row["seconds"] = round(time.perf_counter() - self._start, 1)
         self.history.append(row)
-        new = self._path(f"checkpoint-{epoch + 1:04d}.npz")
+        try:
+            self._save(epoch + 1)
+            self._write_csv()
+        except OSError as error:
+            raise TrainingError(
+                f"cannot save in {self.output_dir} ({error}): make room, and "
+                "the same command goes on from the last whole checkpoint"
+            ) from error
+
+    def _save(self, epoch: int) -> None:
+        new = self._path(f"checkpoint-{epoch:04d}.npz")
         arrays = {
             str(i): keras.ops.convert_to_numpy(variable)
             for i, variable in enumerate(_state(self.model))
@@ -83,6 +95,8 @@ class Checkpoint(keras.callbacks.Callback):
         for path in self._checkpoints().values():
             if path != new:
                 os.remove(path)
+
+    def _write_csv(self) -> None:
         with (
             results.atomic_file(self._path("training.csv")) as path,
             open(path, "w", newline="", encoding="utf-8") as file,
@@ -101,10 +115,16 @@ class Checkpoint(keras.callbacks.Callback):
             ):
                 json.dump(run, file, indent=2)
             return
-        with open(path, encoding="utf-8") as file:
-            run = json.load(file)
-        self.environment = run["environment"]
-        found, wanted = run["run"], json.loads(json.dumps(self.run_id))
+        try:
+            with open(path, encoding="utf-8") as file:
+                run = json.load(file)
+            found, self.environment = run["run"], run["environment"]
+        except (KeyError, TypeError, json.JSONDecodeError) as error:
+            raise TrainingError(
+                f"{path} is not of a training ({type(error).__name__}): choose "
+                "another --output_dir"
+            ) from error
+        wanted = json.loads(json.dumps(self.run_id))
         for name in {**found, **wanted}:
             if found.get(name) != wanted.get(name):
                 raise TrainingError(

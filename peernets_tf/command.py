@@ -56,5 +56,8 @@ def _exit_with(error: Exception | str) -> None:
     # Keras colours its messages and appends the arguments of the call.
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
     text = text.split("Arguments received by")[0]
+    if sys.stdout.isatty():
+        # A progress bar may not have ended its line.
+        print(flush=True)
     print(f"error: {' '.join(text.split())}", file=sys.stderr)
     sys.exit(1)

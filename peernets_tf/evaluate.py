@@ -255,7 +255,8 @@ def evaluate(argv: list[str]) -> None:
     # Two copies of the model, because each holds its own graphs.
     judge, attacked = models.load(path), models.load(path)
     weights_sha256 = results.weights_sha256(judge)
-    dataset = data.load(_DATASET.value or _dataset_of(path), _DATA_DIR.value)
+    dataset_name = _DATASET.value or _dataset_of(path)
+    dataset = data.load(dataset_name, _DATA_DIR.value)
     _check_fits(judge, dataset)
     plans = [
         (strength, _make_attack(strength, dataset))
@@ -292,6 +293,7 @@ def evaluate(argv: list[str]) -> None:
     identity = {
         **{key: own_flags[key] for key in own_flags if key not in places},
         "dataset": dataset.name,
+        "dataset_sha256": data.fingerprint(dataset_name),
         "weights_sha256": hashes,
         # A perturbation's source is its file.
         "perturbation": [

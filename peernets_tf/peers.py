@@ -63,7 +63,8 @@ def set_peers(model: keras.Model, images: NDArray[Any]) -> None:
     features are this project's choice.
 
     Args:
-        model: a built Keras model that holds PeerRegularization layers.
+        model: a built Keras model that holds PeerRegularization layers, or
+            what `monte_carlo` made of it.
         images: float array of shape `(N, H, W, C)`, one graph, or
             `(M, N, H, W, C)`, M graphs, with the range that the model takes.
 
@@ -71,6 +72,8 @@ def set_peers(model: keras.Model, images: NDArray[Any]) -> None:
         ValueError: if the model holds no PeerRegularization layer, calls one
             more than once, or `images` has another rank.
     """
+    if isinstance(model, MonteCarlo):
+        model = model.model
     layers = peer_layers(model)
     if not layers:
         raise ValueError(

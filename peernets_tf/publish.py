@@ -64,7 +64,10 @@ def _model_card(
         graphs = f", mean over {run.num_graphs} graphs of {run.num_peers} peers"
     start = ""
     if run.initial_model:
-        start = f", the first ones as {run.initial_model['model']}"
+        start = (
+            f", the first ones as the {run.initial_model['model']} in "
+            f"{run.initial_model['path']}"
+        )
     return f"""# {_NAME.value}
 
 {run.model}, trained on {run.dataset} for {run.epochs} epochs{start}.
@@ -73,7 +76,7 @@ def _model_card(
 - This file{" with its one graph" if run.num_peers else ""}: \
 {small.accuracy:.2%} of the first {small.test_size} test images.
 - Trained by `{run.command}` at commit {run.commit}, seed {run.seed}, on \
-{run.device}, {run.seconds / 60:.0f} minutes.
+{run.device}, {_duration(run.seconds)}.
 - Takes float32 images `(B, H, W, C)` in [0, 1], gives logits.
 
 ```python
@@ -83,6 +86,12 @@ model = peernets_tf.load_pretrained("{_NAME.value}")
 Meant for research on robustness, and no defence to rely on: README.md has what
 attacks did to it.
 """
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Prints records side by side: `python -m peernets_tf.report RECORD ...`."""
 
-import itertools
 import os
 
 from absl import flags
@@ -27,21 +26,31 @@ def report(argv: list[str]) -> None:
         rows = list(map(tables.training_row, trainings))
         print(results.format_table(tables.TRAINING_COLUMNS, rows))
     if trainings and _CURVES.value:
-        print(f"\n{_curves(trainings)}")
+        print(f"\n{curves(trainings)}")
     if attacks:
         print(tables.attack_table(attacks))
     for path in paths:
-        print(f"Record {path}, model in {os.path.dirname(path) or '.'}")
+        model = os.path.join(os.path.dirname(path), "model.keras")
+        where = f", model {model}" if os.path.exists(model) else ""
+        print(f"Record {path}{where}")
 
 
-def _curves(records: list[results.TrainingResult]) -> str:
-    """Returns a table with one row an epoch and one column a record."""
-    columns = ("epoch", *(f"{r.model}, {r.dataset}" for r in records))
-    accuracies = itertools.zip_longest(
-        *([f"{row['val_accuracy']:.1%}" for row in r.history] for r in records),
-        fillvalue="",
-    )
-    rows = [(str(i), *row) for i, row in enumerate(accuracies, start=1)]
+def curves(records: list[results.TrainingResult]) -> str:
+    """Returns a table with one row an epoch and one column a record.
+
+    Epochs of an initial model count first.
+    """
+    columns = ["epoch"]
+    cells: dict[int, dict[int, str]] = {}
+    for i, record in enumerate(records):
+        columns.append(f"{record.model}, {record.dataset}")
+        before = record.initial_model.get("epochs") or 0
+        for epoch, row in enumerate(record.history, start=before + 1):
+            cells.setdefault(epoch, {})[i] = f"{row['val_accuracy']:.1%}"
+    rows = [
+        [str(epoch), *(cells[epoch].get(i, "") for i in range(len(records)))]
+        for epoch in sorted(cells)
+    ]
     return results.format_table(columns, rows)
 
 

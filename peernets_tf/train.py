@@ -125,6 +125,7 @@ def train(argv: list[str]) -> None:
     model = _build_model(name, dataset, recipe)
     run_id = {
         "dataset": _DATASET.value,
+        "dataset_sha256": data.fingerprint(_DATASET.value),
         "model": name,
         "initial_model": _start_from_initial_model(model),
         "validation_size": _VALIDATION_SIZE.value,

@@ -98,10 +98,11 @@ def imported_files(tree):
 
 def module_file(module):
     base = ROOT.joinpath(*module.split("."))
-    for path in (base.with_suffix(".py"), base / "__init__.py"):
-        if module.split(".")[0] in PACKAGES and path.is_file():
-            return path
-    return None
+    paths = [base.with_suffix(".py"), base / "__init__.py"]
+    if module.split(".")[0] not in PACKAGES:
+        # Tests import each other by bare names.
+        paths = [ROOT / "tests" / f"{module}.py"]
+    return next(filter(pathlib.Path.is_file, paths), None)
 
 
 def as_text(target):

@@ -26,13 +26,14 @@ def rng():
 @pytest.fixture(scope="session")
 def data_dir():
     """The TFDS directory with MNIST and CIFAR-10; skips where there is none."""
-    path = pathlib.Path(
-        os.environ.get("PEERNETS_DATA_DIR", _ROOT.parent / "shared" / "data")
-    )
-    if not path.is_dir():
-        pytest.skip(
-            f"no real data in {path}: set PEERNETS_DATA_DIR to a TFDS directory"
-        )
+    named = os.environ.get("PEERNETS_DATA_DIR")
+    path = pathlib.Path(named or _ROOT.parent / "shared" / "data")
+    for name in ("mnist", "cifar10"):
+        if not (path / name).is_dir():
+            pytest.skip(
+                f"no {name} in {path}: set PEERNETS_DATA_DIR to a TFDS "
+                "directory with both"
+            )
     return str(path)
 
 

@@ -1,3 +1,5 @@
+import zipfile
+
 import keras
 import numpy as np
 import pytest
@@ -114,6 +116,19 @@ def test_predicts_with_peers(rng, name):
     logits = model.predict(images, verbose=0)
     assert logits.shape == (4, 10)
     assert np.isfinite(logits).all()
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    path = tmp_path / "model.keras"
+    models.build("lenet5", (28, 28, 1), 10).save(path)
+    with zipfile.ZipFile(path) as archive:
+        (entry,) = (i for i in archive.infolist() if "weights" in i.filename)
+    content = bytearray(path.read_bytes())
+    middle = entry.header_offset + entry.compress_size // 2
+    content[middle : middle + 40] = bytes(40)
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"model\.keras is not a model"):
+        models.load(path)
 
 
 def test_refuses_unknown_names():

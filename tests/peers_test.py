@@ -382,6 +382,17 @@ def test_refuses(graphs):
         set_peers(twice, graphs)
 
 
+def test_set_peers_through_monte_carlo(graphs, images):
+    model = make_model()
+    set_peers(model, graphs)
+    average = monte_carlo(model)
+    expected = average(images)
+    set_peers(average, graphs[:1])
+    np.testing.assert_allclose(average(images), model(images), atol=1e-6)
+    set_peers(average, graphs)
+    np.testing.assert_allclose(average(images), expected, atol=1e-6)
+
+
 def test_monte_carlo_of_a_model_without_peers(images):
     plain = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()])
     np.testing.assert_allclose(monte_carlo(plain)(images), plain(images))

@@ -44,6 +44,18 @@ def test_curves(tmp_path, capsys):
     assert "| 2     | 75.0%    |          |" in output
 
 
+def test_curves_go_on_from_the_initial_model(tmp_path):
+    history = [{"epoch": 1, "val_accuracy": 0.5}]
+    start = make_result(model="a", history=history)
+    second = make_result(
+        model="b", history=history, initial_model={"epochs": 1}
+    )
+    lines = report.curves([start, second]).splitlines()
+    cells = [[cell.strip() for cell in line.split("|")] for line in lines]
+    assert cells[2][1:4] == ["1", "50.0%", ""]
+    assert cells[3][1:4] == ["2", "", "50.0%"]
+
+
 def test_attacks_have_a_table_of_their_own(tmp_path, capsys):
     paths = [str(tmp_path / name) for name in ("train.json", "attack.json")]
     results.write_json(make_result(), paths[0])

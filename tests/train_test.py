@@ -7,6 +7,7 @@ import sys
 import time
 
 import keras
+import numpy as np
 import pytest
 from processes import ROOT, check_errors, error_line, run
 
@@ -114,6 +115,17 @@ def test_bad_input_is_one_clear_line(npz_path, tmp_path):
         "peernets_tf.train:train",
         [([*usual, *flags], message) for flags, message in cases],
     )
+
+
+def test_other_images_in_the_same_file(npz_path, tmp_path):
+    flags = quick(npz_path, tmp_path, model="lenet5", epochs=1, batch_size=8)
+    assert run(*flags).returncode == 0
+    arrays = dict(np.load(npz_path))
+    arrays["y_train"] = arrays["y_train"][::-1]
+    np.savez(npz_path, **arrays)
+    process = run(*flags)
+    assert process.returncode == 1
+    assert "dataset_sha256" in error_line(process)
 
 
 def test_data_dir_without_the_dataset(tmp_path):

@@ -121,7 +121,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(dataset, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(np, "savez", full)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(TrainingError, match="No space left.*make room"):
             fit(make_model("lenet5"), dataset, tmp_path)
     names = [n for n in os.listdir(tmp_path) if n.endswith(".npz")]
     assert names == ["checkpoint-0001.npz"]
@@ -157,6 +157,22 @@ def test_another_run_is_refused(dataset, tmp_path):
         fit(make_model("lenet5"), dataset, tmp_path, other)
 
 
+def test_a_kill_before_the_history_was_written(dataset, tmp_path):
+    fit(make_model("lenet5"), dataset, tmp_path)
+    path = tmp_path / "training.csv"
+    whole = path.read_text()
+    path.unlink()
+    fit(make_model("lenet5"), dataset, tmp_path)
+    assert path.read_text() == whole
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "{"])
+def test_a_folder_of_something_else(dataset, tmp_path, text):
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(TrainingError, match="run.json is not of a training"):
+        fit(make_model("lenet5"), dataset, tmp_path)
+
+
 @pytest.mark.parametrize("name", ["lenet5", "pr_lenet5"])
 def test_nan_loss_names_the_step(dataset, tmp_path, name):
     recipe = dataclasses.replace(
@@ -165,7 +181,7 @@ def test_nan_loss_names_the_step(dataset, tmp_path, name):
     with pytest.raises(
         TrainingError, match=r"at step [12345]: .*learning_rate"
     ):
-        fit(make_model("lenet5"), dataset, tmp_path, recipe)
+        fit(make_model(name), dataset, tmp_path, recipe)
 
 
 def test_same_seed_same_weights(dataset, tmp_path):

@@ -93,8 +93,11 @@ def load(path: str | pathlib.Path) -> keras.Model:
         raise ValueError(f"{path} is not a .keras model file")
     try:
         return keras.saving.load_model(path, compile=False)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is not a model to load: {error}") from error
+    except Exception as error:
+        # A damaged file fails in as many ways as there are parsers in it.
+        raise ValueError(
+            f"{path} is not a model to load ({type(error).__name__}): {error}"
+        ) from error
 
 
 def copy_weights(source: keras.Model, target: keras.Model) -> None:
