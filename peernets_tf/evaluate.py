@@ -8,7 +8,6 @@ command is given again.
 
 import dataclasses
 import fractions
-import hashlib
 import os
 import shlex
 import sys
@@ -197,7 +196,7 @@ _NUM_GRAPHS = flags.DEFINE_integer(
 _ATTACK_GRAPHS = flags.DEFINE_integer(
     "attack_graphs",
     None,
-    "Graphs whose logits the attack averages. Default: M.",
+    "Graphs whose logits the attack averages. Default: M; 10 for drawn.",
     1,
 )
 
@@ -272,6 +271,7 @@ def evaluate(argv: list[str]) -> None:
         attack_graphs=_ATTACK_GRAPHS.value,
         seed=_SEED.value,
     )
+    _check_stopping(peers_record)
     hashes = [results.weights_sha256(model) for model in (judge, attacked)]
     target = evaluation.Target(
         judge=peers.monte_carlo(judge),
@@ -295,12 +295,8 @@ def evaluate(argv: list[str]) -> None:
         "dataset": dataset.name,
         "dataset_sha256": data.fingerprint(dataset_name),
         "weights_sha256": hashes,
-        # A perturbation's source is its file.
-        "perturbation": [
-            hashlib.sha256(attack.perturbation.tobytes()).hexdigest()
-            for _, attack in plans
-            if isinstance(attack, universal.FixedPerturbation)
-        ],
+        # With the defaults of this version, and the hash of a file.
+        "attacks": [repr(attack) for _, attack in plans],
     }
     log = evaluation.BatchLog(
         os.path.join(output_dir, "batches.jsonl"), identity, environment
@@ -321,7 +317,8 @@ def evaluate(argv: list[str]) -> None:
                 dataset.train.first(_TRAIN_SIZE.value).images,
                 path=os.path.join(output_dir, f"perturbation_{strength.name}"),
                 seed=_SEED.value,
-                weights_sha256=hashes[1],
+                identity=f"{_BACKWARD.value}, {_TEMPERATURE.value}, "
+                f"{dataset_name}, {hashes[1]}",
             )
         counts = evaluation.attack_images(
             target,
@@ -365,30 +362,44 @@ def evaluate(argv: list[str]) -> None:
 def _check_flags() -> None:
     """Refuses flags that the attack would not look at."""
     name = _attack_name()
-    taken = {"norm"} if _PERTURBATION.value else catalogue.options(name)
-    for option, flag in _OPTIONS.items():
-        if flag.present and option not in taken:
-            raise ValueError(f"--{flag.name} is not for {name}")
-    if _SEARCH.value and name not in catalogue.SEARCHABLE:
-        raise ValueError(
-            f"--search is for {', '.join(catalogue.SEARCHABLE)}, not for {name}"
-        )
-    others = (
-        ((_MAKER, _TRAIN_SIZE, _PERTURBATION), _ATTACK.value == "universal"),
-        ((_EPSILON, _RHO), "epsilon" in taken),
-    )
-    for holders, is_taken in others:
-        for holder in holders:
-            if holder.present and not is_taken:
-                raise ValueError(f"--{holder.name} is not for {name}")
-    if _SEARCH.value and (_OPTIONS["step_size"].present or _RHO.present):
-        raise ValueError("--search takes neither --step_size nor --rho")
+    is_file = name == "universal.file"
+    taken = {"norm"} if is_file else catalogue.options(name)
+    if _SEARCH.value:
+        # It needs the best iterate, stops, and sets step sizes itself.
+        taken = taken - {"keep_best", "stop_when_fooled", "step_size"}
+    unread = [
+        flag.name
+        for option, flag in _OPTIONS.items()
+        if flag.present and option not in taken
+    ]
+    rules: list[tuple[tuple[flags.FlagHolder[Any], ...], bool]] = [
+        ((_PERTURBATION,), _ATTACK.value == "universal"),
+        (
+            (_MAKER, _TRAIN_SIZE),
+            name in ("universal.deepfool", "universal.gradient"),
+        ),
+        ((_EPSILON,), "epsilon" in taken),
+        ((_RHO,), "epsilon" in taken and not _SEARCH.value),
+        ((_SEARCH,), name in catalogue.SEARCHABLE),
+        ((_TEMPERATURE,), _BACKWARD.value == "soft"),
+        # Those that choose a gradient, where one is followed.
+        ((_BACKWARD, _TEMPERATURE, _ATTACK_GRAPHS), _loss() is not None),
+    ]
+    for holders, is_read in rules:
+        unread += [h.name for h in holders if h.present and not is_read]
+    if unread:
+        with_search = " with --search" if _SEARCH.value else ""
+        raise ValueError(f"--{unread[0]} is not for {name}{with_search}")
+    if _SEARCH.value and len(_EPSILON.value or []) > 1:
+        raise ValueError("--search takes one --epsilon, the largest")
+
+
+def _check_stopping(peers_record: dict[str, Any]) -> None:
     stops = _SEARCH.value or _OPTIONS["stop_when_fooled"].value
-    if stops and _PEERS.value != "known":
+    if stops and peers_record.get("judged") != peers_record.get("attacked"):
         raise ValueError(
-            f"--peers={_PEERS.value} takes neither --search nor "
-            "--stop_when_fooled: the graphs that the attack follows would stop "
-            "it before those that count are fooled"
+            "--search and --stop_when_fooled need the graphs that count in the "
+            "attack: others would stop it before those are fooled"
         )
 
 
@@ -505,7 +516,7 @@ def _read_perturbation(dataset: data.Dataset) -> universal.FixedPerturbation:
 
 
 def _warn_of_masked_gradients(clean: list[dict[str, Any]], total: int) -> None:
-    zero = sum(row["zero_gradients"] for row in clean)
+    zero = sum(row["zero_gradients"] or 0 for row in clean)
     if zero:
         print(
             f"warning: at {zero} of {total} images the gradient that the "

@@ -148,7 +148,7 @@ def clean_predictions(
                 guards.check_logits(target.judge(batch.images[:8]))
             (predictions,) = autodiff.in_buckets(predict, batch.images)
             guards.check_predictions(predictions)
-            zero = 0
+            zero = None
             if loss is not None:
                 gradients, _ = autodiff.in_buckets(
                     losses.gradient_of(
@@ -240,7 +240,8 @@ def attack_images(
     result: dict[str, Any] = {
         count: sum(row[count] for row in rows) for count in counts
     }
-    result["zero_gradients"] = sum(row["zero_gradients"] for row in clean)
+    zeros = [row["zero_gradients"] for row in clean]
+    result["zero_gradients"] = None if None in zeros else sum(zeros)
     for norm_name in ("l2", "linf"):
         mean = None
         if result["fooled"]:

@@ -1,5 +1,6 @@
 """Makes universal perturbations that a kill does not lose, and reads them."""
 
+import hashlib
 import os
 
 import keras
@@ -17,7 +18,7 @@ def make(
     *,
     path: str,
     seed: int,
-    weights_sha256: str,
+    identity: str,
 ) -> universal.FixedPerturbation:
     """Makes a perturbation, or goes on from its last batch.
 
@@ -31,7 +32,7 @@ def make(
         images: float array of shape `(N, H, W, C)` in [0, 1]: training images.
         path: str, without an ending.
         seed: int, the seed of the images' order.
-        weights_sha256: str, the hash of the attacked model.
+        identity: str, of all else that the perturbation depends on.
 
     Returns:
         The perturbation in the form of an attack.
@@ -39,7 +40,7 @@ def make(
     Raises:
         AttackError: if the files at `path` are of another perturbation.
     """
-    identity = f"{maker}, {len(images)} images, {seed}, {weights_sha256}"
+    identity = f"{maker}, {len(images)} images, {seed}, {identity}"
     state = None
     if os.path.exists(f"{path}.npz"):
         with np.load(f"{path}.npz") as arrays:
@@ -90,12 +91,16 @@ def read(path: str, shape: tuple[int, ...]) -> universal.FixedPerturbation:
     """
     try:
         perturbation = np.load(path)
-    except (OSError, ValueError) as error:
+    except (EOFError, OSError, ValueError) as error:
         raise ValueError(f"cannot read {path} as .npy: {error}") from error
+    if not isinstance(perturbation, np.ndarray):
+        raise ValueError(f"{path} is not an .npy array")
     if perturbation.shape != shape:
         raise ValueError(
             f"{path} has shape {perturbation.shape}, the images {shape}"
         )
+    digest = hashlib.sha256(perturbation.tobytes()).hexdigest()
     return universal.FixedPerturbation(
-        perturbation=perturbation.astype(np.float32), source=path
+        perturbation=perturbation.astype(np.float32),
+        source=f"{path}, SHA-256 {digest}",
     )

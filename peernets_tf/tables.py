@@ -76,7 +76,8 @@ def attack_rows(record: results.AttackResult) -> list[tuple[str, ...]]:
 
 def fooling_rate(record: results.AttackResult, case: dict[str, Any]) -> float:
     """Returns the fooling rate in [0, 1] of one case of a record."""
-    if is_universal(record) or case["rho"] is not None:
+    is_control = record.attack == "noise" and case["rho"] is not None
+    if is_universal(record) or is_control:
         return case["changed"] / case["total"]
     return case["fooled"] / max(case["correct"], 1)
 
@@ -102,7 +103,7 @@ def _peers(peers: dict[str, Any]) -> str:
 
 def _strength(case: dict[str, Any]) -> str:
     if case["rho"] is not None:
-        return f"rho {case['rho']:.2f}"
+        return "rho " + max(f"{case['rho']:.2f}", f"{case['rho']:g}", key=len)
     if case["epsilon"] is None:
         return "smallest"
     if case["norm"] == "linf":

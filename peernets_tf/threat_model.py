@@ -15,6 +15,8 @@ from peernets_tf import peers
 POLICIES = ("known", "drawn", "fresh")
 # Seeds differ from each other by these; training tests with the first.
 _OWN, _ATTACKERS, _FRESH = 3, 5, 6
+# Graphs that an attacker draws by default.
+_NUM_DRAWN = 10
 
 
 def set_graphs(
@@ -39,7 +41,7 @@ def set_graphs(
         num_graphs: int or None, M. If N and M are None the stored graphs are
             the model's own; else new ones are drawn.
         attack_graphs: int or None, the graphs that the attack averages over;
-            None for M.
+            None for M, or 10 for a policy of `"drawn"`.
         seed: int, the seed of what is drawn.
 
     Returns:
@@ -63,7 +65,8 @@ def set_graphs(
     stored_graphs, stored_peers = (1, 0) if stored is None else stored.shape[:2]
     num_peers = num_peers or stored_peers
     num_graphs = num_graphs or stored_graphs
-    attack_graphs = attack_graphs or num_graphs
+    if attack_graphs is None:
+        attack_graphs = _NUM_DRAWN if policy == "drawn" else num_graphs
     if policy != "drawn" and attack_graphs > num_graphs:
         raise ValueError(
             f"--attack_graphs={attack_graphs} is more than the model's "

@@ -159,6 +159,17 @@ def test_what_the_attacker_knows(flags, judged, attacked, peernet, tmp_path):
         assert record.peers[role] == dict(zip(keys, graphs, strict=True))
 
 
+def test_stopping_needs_the_graphs_that_count(peernet, tmp_path):
+    process = evaluate(
+        *peernet,
+        "--stop_when_fooled",
+        "--attack_graphs=1",
+        f"--output_dir={tmp_path}",
+    )
+    assert process.returncode == 1
+    assert "the graphs that count" in error_line(process)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("backward", ["exact", "identity", "soft"])
 def test_jax_counts_the_same(backward, peernet, tmp_path):
@@ -224,6 +235,16 @@ def test_bad_flags_are_one_line(tmp_path):
         (["--attack=gradient_descent", "--norm=linf"], "norm l2"),
         (["--attack=noise", "--search"], "--search"),
         (["--attack=noise", "--targeted"], "--targeted"),
+        (["--attack=noise", "--backward=soft"], "--backward"),
+        (["--attack=pgd", "--temperature=0.1"], "--temperature"),
+        (["--attack=pgd", "--search", "--nokeep_best"], "--keep_best"),
+        (["--attack=pgd", "--stop_when_fooled", "--nokeep_best"], "keep_best"),
+        (["--attack=fgsm", "--search", "--epsilon=1,2"], "one --epsilon"),
+        (["--attack=fgsm", "--search", "--rho=0.1"], "--rho"),
+        (
+            ["--attack=universal", "--perturbation=a.npy", "--train_size=3"],
+            "--train_size",
+        ),
         (["--attack=fgsm", "--perturbation=a.npy"], "--perturbation"),
         (["--attack=fgsm", "--steps=3"], "--steps"),
         (["--attack=deepfool", "--norm=linf"], "--norm"),

@@ -23,7 +23,7 @@ def images(rng):
 
 
 def make(path, images, maker=MAKER, **changes):
-    options = {"seed": 0, "weights_sha256": "a", **changes}
+    options = {"seed": 0, "identity": "a", **changes}
     return perturbations.make(maker, logits_fn, images, path=path, **options)
 
 
@@ -37,7 +37,7 @@ def test_is_made_once(images, tmp_path):
         raise AssertionError
 
     again = perturbations.make(
-        MAKER, fails, images, path=path, seed=0, weights_sha256="a"
+        MAKER, fails, images, path=path, seed=0, identity="a"
     )
     np.testing.assert_array_equal(again.perturbation, first.perturbation)
     read = perturbations.read(f"{path}.npy", (2, 2, 1))
@@ -49,7 +49,7 @@ def test_is_made_once(images, tmp_path):
     [
         {"maker": dataclasses.replace(MAKER, epsilon=0.4)},
         {"seed": 1},
-        {"weights_sha256": "b"},
+        {"identity": "b"},
     ],
 )
 def test_refuses_the_progress_of_another(changes, images, tmp_path):
@@ -63,6 +63,13 @@ def test_reading_what_is_none(tmp_path):
     path = tmp_path / "v.npy"
     path.write_text("not an array")
     with pytest.raises(ValueError, match="cannot read"):
+        perturbations.read(str(path), (2, 2, 1))
+    path.write_bytes(b"")
+    with pytest.raises(ValueError, match="cannot read"):
+        perturbations.read(str(path), (2, 2, 1))
+    with open(path, "wb") as file:
+        np.savez(file, np.zeros(3))
+    with pytest.raises(ValueError, match="not an .npy array"):
         perturbations.read(str(path), (2, 2, 1))
     np.save(path, np.zeros((3, 2, 1)))
     with pytest.raises(ValueError, match="shape"):

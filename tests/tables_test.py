@@ -41,15 +41,26 @@ def test_other_rates_count_images_that_were_correct():
     assert row["paper"] == "100.0% / 30.1 / 0.62"
 
 
+def test_only_noise_at_a_rho_counts_as_universal_ones():
+    record = dataclasses.replace(make_attack_result(), attack="noise")
+    assert cells(record)[0]["fooled"] == "45.0%"
+    record = dataclasses.replace(record, attack="pgd")
+    assert cells(record)[0]["fooled"] == "40.0%"
+
+
 def test_strengths_are_named():
     record = make_attack_result()
     cases = [
         {**record.cases[0], "rho": None, "epsilon": 8 / 255, "norm": "linf"},
         {**record.cases[0], "rho": None, "epsilon": 0.5, "norm": "l2"},
+        {**record.cases[0], "rho": 0.1},
+        {**record.cases[0], "rho": 0.125},
     ]
     rows = cells(dataclasses.replace(record, cases=cases))
-    assert [row["strength"] for row in rows] == ["linf 8/255", "l2 0.5"]
-    assert [row["paper"] for row in rows] == ["-", "-"]
+    assert [row["strength"] for row in rows] == [
+        *("linf 8/255", "l2 0.5", "rho 0.10", "rho 0.125")
+    ]
+    assert [row["paper"] for row in rows[:2]] == ["-", "-"]
 
 
 def test_a_table_has_a_row_for_each_case():

@@ -81,6 +81,11 @@ def test_drawn(pair, images):
     assert not any(np.array_equal(a, b) for a in attacked for b in before)
 
 
+def test_ten_graphs_are_drawn_by_default(pair, images):
+    record = threat_model.set_graphs(*pair, images, policy="drawn")
+    assert record["attacked"]["num_graphs"] == 10
+
+
 def test_fresh(pair, images):
     before = graphs(pair[0])
     threat_model.set_graphs(*pair, images, policy="fresh")

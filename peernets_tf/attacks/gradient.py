@@ -156,8 +156,11 @@ class PGD:
                     f"`{name}` must be at least 1. Received: "
                     f"{getattr(self, name)}"
                 )
-        if self.restarts > 1 and not (self.keep_best or self.stop_when_fooled):
-            raise ValueError("`restarts` need `keep_best`: which else to take?")
+        if not self.keep_best and (self.restarts > 1 or self.stop_when_fooled):
+            raise ValueError(
+                "`restarts` and `stop_when_fooled` need `keep_best`: which "
+                "iterate else to take?"
+            )
         if self.step_size is not None and not self.step_size >= 0:
             raise ValueError(
                 f"`step_size` must not be negative. Received: {self.step_size}"
@@ -199,7 +202,7 @@ class PGD:
             norm=self.norm,
             loss=self.loss,
             targeted=self.targeted,
-            keep_best=self.keep_best or self.stop_when_fooled,
+            keep_best=self.keep_best,
         )
         best = _Best(images)
         for restart in range(self.restarts):
