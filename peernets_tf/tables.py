@@ -60,7 +60,7 @@ def attack_rows(record: results.AttackResult) -> list[tuple[str, ...]]:
             record.model,
             _peers(record.peers),
             record.attack,
-            record.backward if record.peers else "-",
+            record.backward if _follows_gradient(record) else "-",
             _strength(case),
             str(case["total"]),
             f"{case['correct'] / case['total']:.1%}",
@@ -91,6 +91,12 @@ def attack_table(records: Sequence[results.AttackResult]) -> str:
     """Returns the Markdown table of attacks."""
     rows = [row for record in records for row in attack_rows(record)]
     return results.format_table(ATTACK_COLUMNS, rows)
+
+
+def _follows_gradient(record: results.AttackResult) -> bool:
+    """Whether the attack passed through PeerRegularization layers."""
+    blind = ("noise", "universal.file")
+    return bool(record.peers) and record.attack not in blind
 
 
 def _peers(peers: dict[str, Any]) -> str:

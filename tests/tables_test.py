@@ -44,6 +44,7 @@ def test_other_rates_count_images_that_were_correct():
 def test_only_noise_at_a_rho_counts_as_universal_ones():
     record = dataclasses.replace(make_attack_result(), attack="noise")
     assert cells(record)[0]["fooled"] == "45.0%"
+    assert cells(record)[0]["backward"] == "-"
     record = dataclasses.replace(record, attack="pgd")
     assert cells(record)[0]["fooled"] == "40.0%"
 
