@@ -95,6 +95,9 @@ class Batches(keras.utils.PyDataset):
         batch_size: int, images a batch.
         seed: int, the seed of order and augmentation.
         augment: bool, whether to shift by up to 4 pixels and mirror.
+
+    Attributes:
+        epoch: int, the epoch whose order is drawn, counted from 0.
     """
 
     def __init__(
@@ -114,7 +117,7 @@ class Batches(keras.utils.PyDataset):
 
     def set_epoch(self, epoch: int) -> None:
         """Draws the order of one epoch, counted from 0."""
-        self._epoch = epoch
+        self.epoch = epoch
         rng = np.random.default_rng((0, self._seed, epoch))
         self._order = rng.permutation(len(self._split))
 
@@ -128,7 +131,7 @@ class Batches(keras.utils.PyDataset):
         chosen = self._order[start : start + self._batch_size]
         images = self._split.images[chosen]
         if self._augment:
-            rng = np.random.default_rng((1, self._seed, self._epoch, index))
+            rng = np.random.default_rng((1, self._seed, self.epoch, index))
             images = augment(images, rng)
         return images, self._split.labels[chosen]
 

@@ -3,6 +3,7 @@
 import importlib.util
 import math
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -54,26 +55,69 @@ def fit(
         dataset.train, recipe.batch_size, seed=seed, augment=recipe.augment
     )
     compile_model(model, recipe, steps_per_epoch=len(batches))
-    callbacks = [_EpochOfBatches(batches)]
+    return fit_batches(
+        model,
+        batches,
+        dataset,
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        num_peers=recipe.num_peers,
+        checkpoint=checkpoint,
+        seed=seed,
+        validation_size=validation_size,
+        verbose=verbose,
+    )
+
+
+def fit_batches(
+    model: keras.Model,
+    batches: data.Batches,
+    dataset: data.Dataset,
+    *,
+    epochs: int,
+    batch_size: int,
+    num_peers: int,
+    checkpoint: Checkpoint,
+    seed: int,
+    validation_size: int = 1000,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    verbose: int | str = "auto",
+) -> list[dict[str, Any]]:
+    """Trains a compiled model on batches; `fit` explains the rest.
+
+    Args:
+        model: a compiled Keras model.
+        batches: a `keras.utils.PyDataset` with `set_epoch`.
+        dataset: the `Dataset` of validation images and peers.
+        epochs: int, how often the batches are passed.
+        batch_size: int, images a batch.
+        num_peers: int, N, the images of a PeerNet's validation graph.
+        checkpoint: see `fit`.
+        seed: see `fit`.
+        validation_size: see `fit`.
+        callbacks: more Keras callbacks, called before the checkpoint's.
+        verbose: see `fit`.
+    """
+    callbacks = [_EpochOfBatches(batches), *callbacks]
     if peers.peer_layers(model):
-        _check_batch_graph(model, recipe.batch_size)
+        _check_batch_graph(model, batch_size)
         validation_peers = _ValidationPeers(
-            dataset.train.images, recipe.num_peers, seed
+            dataset.train.images, num_peers, seed
         )
         validation_peers.store(model, epoch=0)
         callbacks.append(validation_peers)
     checkpoint.restore(model)
     history = checkpoint.history
-    callbacks += [_StopOnNaN(recipe.learning_rate), checkpoint]
+    callbacks += [_StopOnNaN(), checkpoint]
     if all(map(importlib.util.find_spec, ("tensorflow", "tensorboard"))):
         # Keras writes TensorBoard's files with TensorFlow, on every backend.
         logs = os.path.join(checkpoint.output_dir, "tensorboard")
         callbacks.append(keras.callbacks.TensorBoard(logs, write_graph=False))
-    if len(history) < recipe.epochs:
+    if len(history) < epochs:
         validation = dataset.test.first(validation_size)
         model.fit(
             batches,
-            epochs=recipe.epochs,
+            epochs=epochs,
             initial_epoch=len(history),
             validation_data=(validation.images, validation.labels),
             validation_batch_size=100,
@@ -98,6 +142,13 @@ def compile_model(
             f"`optimizer` must be one of {OPTIMIZERS}. Received: "
             f"optimizer={recipe.optimizer}"
         )
+    compile_with(model, optimizer)
+
+
+def compile_with(
+    model: keras.Model, optimizer: keras.optimizers.Optimizer
+) -> None:
+    """Compiles a model from images to logits, and builds the optimizer."""
     model.compile(
         optimizer=optimizer,
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -210,15 +261,11 @@ class _ValidationPeers(keras.callbacks.Callback):
 class _StopOnNaN(keras.callbacks.Callback):
     """Stops at the first step whose loss is not a finite number."""
 
-    def __init__(self, learning_rate: float) -> None:
-        super().__init__()
-        self._learning_rate = learning_rate
-
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if not math.isfinite(float(logs["loss"])):
             step = int(self.model.optimizer.iterations)
             raise TrainingError(
                 f"the loss is {float(logs['loss'])} at step {step}: run again "
-                "in another --output_dir with a --learning_rate below "
-                f"{self._learning_rate}"
+                "in another --output_dir with a smaller --learning_rate than "
+                f"{float(self.model.optimizer.learning_rate):g}"
             )

@@ -66,12 +66,12 @@ class _Surrogate(keras.Model):
         # It has no weights of its own to build.
         self.built = True
 
-    def call(self, inputs: Tensor) -> Tensor:
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         layers = peer_layers(self.model)
         for layer in layers:
             layer._surrogate = self._surrogate_of(layer)
         try:
-            return self.model(inputs, training=False)
+            return self.model(inputs, training=training)
         finally:
             for layer in layers:
                 layer._surrogate = None
