@@ -1,0 +1,1 @@
+"""Adversarial training and its comparison with PeerNets (Appendix D)."""

@@ -1,0 +1,124 @@
+"""The challenge's configuration: what its config.json holds."""
+
+import dataclasses
+import json
+from typing import Any
+
+LOSSES = {"xent": "cross_entropy", "cw": "margin"}
+# Keys of the original's files that name what ours has flags for, or lacks.
+_OTHER_KEYS = {
+    "_comment",
+    "data_path",
+    "eval_on_cpu",
+    "np_random_seed",
+    "num_output_steps",
+    "num_summary_steps",
+    "random_seed",
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """Names and defaults of the challenge's config.json; pixels are 0-255.
+
+    Attributes:
+        model_dir: str, the folder of checkpoints.
+        tf_random_seed: int, the seed of everything drawn.
+        max_num_training_steps: int.
+        num_checkpoint_steps: int, steps between checkpoints.
+        training_batch_size: int.
+        step_size_schedule: pairs of the first step and its learning rate.
+        weight_decay: float, the gradient of the loss has
+            `weight_decay * kernel` added.
+        momentum: float.
+        num_eval_examples: int, the first test images, in CIFAR-10's order.
+        eval_batch_size: int.
+        epsilon: float, the L-infinity radius, of 255.
+        num_steps: int, steps of PGD.
+        step_size: float, the length of a step, of 255.
+        random_start: bool, whether PGD starts at a random point of the ball.
+        loss_func: `"xent"`, or `"cw"`: the best wrong logit minus the right
+            one.
+        store_adv_path: str, the file that `run_attack` reads.
+
+    Raises:
+        ValueError: if a number is out of range.
+    """
+
+    model_dir: str = "models/adv_trained"
+    tf_random_seed: int = 0
+    max_num_training_steps: int = 80_000
+    num_checkpoint_steps: int = 300
+    training_batch_size: int = 128
+    step_size_schedule: tuple[tuple[int, float], ...] = (
+        (0, 0.1),
+        (40_000, 0.01),
+        (60_000, 0.001),
+    )
+    weight_decay: float = 0.0002
+    momentum: float = 0.9
+    num_eval_examples: int = 10_000
+    eval_batch_size: int = 128
+    epsilon: float = 8.0
+    num_steps: int = 10
+    step_size: float = 2.0
+    random_start: bool = True
+    loss_func: str = "xent"
+    store_adv_path: str = "attack.npy"
+
+    def __post_init__(self) -> None:
+        positive = (
+            "max_num_training_steps",
+            "num_checkpoint_steps",
+            "training_batch_size",
+            "num_eval_examples",
+            "eval_batch_size",
+        )
+        for name in positive:
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"{name} must be at least 1. Received: "
+                    f"{getattr(self, name)}"
+                )
+        for name in ("epsilon", "num_steps", "step_size", "weight_decay"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(
+                    f"{name} must not be negative. Received: "
+                    f"{getattr(self, name)}"
+                )
+        if self.loss_func not in LOSSES:
+            raise ValueError(
+                f"loss_func must be one of {', '.join(LOSSES)}. Received: "
+                f"{self.loss_func}"
+            )
+        steps = [step for step, _ in self.step_size_schedule]
+        if not steps or steps[0] != 0 or steps != sorted(set(steps)):
+            raise ValueError(
+                "step_size_schedule must have ascending steps from 0. "
+                f"Received: {self.step_size_schedule}"
+            )
+
+
+def read(path: str) -> Config:
+    """Reads a config.json of the challenge, the original's or ours.
+
+    Keys that are missing have their defaults.
+
+    Raises:
+        ValueError: if the file is no such configuration.
+    """
+    with open(path, encoding="utf-8") as file:
+        try:
+            # The original repeats the key `_comment`.
+            values: dict[str, Any] = json.load(file)
+            values = {k: v for k, v in values.items() if k not in _OTHER_KEYS}
+            if "step_size_schedule" in values:
+                values["step_size_schedule"] = tuple(
+                    (int(step), float(rate))
+                    for step, rate in values["step_size_schedule"]
+                )
+            return Config(**values)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path} is not a configuration of the challenge: {error}"
+            ) from error

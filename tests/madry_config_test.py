@@ -1,0 +1,76 @@
+"""The challenge's config.json, and ours."""
+
+import json
+
+import pytest
+
+from madry_challenge import config
+
+# What the original's file holds, values as it publishes them.
+ORIGINAL = """{
+  "_comment": "===== MODEL CONFIGURATION =====",
+  "model_dir": "models/adv_trained",
+
+  "_comment": "===== DATA CONFIGURATION =====",
+  "data_path": "cifar10_data",
+
+  "_comment": "===== TRAINING CONFIGURATION =====",
+  "tf_random_seed": 451760341,
+  "np_random_seed": 216105420,
+  "random_seed": 4557077,
+  "max_num_training_steps": 80000,
+  "num_output_steps": 100,
+  "num_summary_steps": 100,
+  "num_checkpoint_steps": 300,
+  "training_batch_size": 128,
+  "step_size_schedule": [[0, 0.1], [40000, 0.01], [60000, 0.001]],
+  "weight_decay": 0.0002,
+  "momentum": 0.9,
+
+  "_comment": "===== EVAL CONFIGURATION =====",
+  "num_eval_examples": 10000,
+  "eval_batch_size": 128,
+  "eval_on_cpu": false,
+
+  "_comment": "=====ADVERSARIAL EXAMPLES CONFIGURATION=====",
+  "epsilon": 8.0,
+  "num_steps": 10,
+  "step_size": 2.0,
+  "random_start": true,
+  "loss_func": "xent",
+  "store_adv_path": "attack.npy"
+}"""
+
+
+def test_the_originals_file_is_the_default(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(ORIGINAL)
+    assert config.read(str(path)) == config.Config(tf_random_seed=451760341)
+
+
+def test_missing_keys_have_defaults(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text('{"num_steps": 20, "step_size": 1.0}')
+    expected = config.Config(num_steps=20, step_size=1.0)
+    assert config.read(str(path)) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"epsilom": 8}, "epsilom"),
+        ({"epsilon": -1}, "epsilon must not be negative"),
+        ({"training_batch_size": 0}, "training_batch_size"),
+        ({"loss_func": "mse"}, "loss_func must be one of xent, cw"),
+        ({"step_size_schedule": [[10, 0.1]]}, "ascending steps from 0"),
+        ({"step_size_schedule": []}, "ascending steps from 0"),
+        ({"step_size_schedule": [0.1]}, "not a configuration"),
+        ({"num_steps": "ten"}, "not a configuration"),
+        ([], "not a configuration"),
+    ],
+)
+def test_refuses_what_is_none(values, message, tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(values))
+    with pytest.raises(ValueError, match=message):
+        config.read(str(path))
