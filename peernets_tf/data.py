@@ -75,6 +75,21 @@ def load(name: str, data_dir: str | None = None) -> Dataset:
     )
 
 
+def read_array(path: str) -> NDArray[Any]:
+    """Reads an .npy file.
+
+    Raises:
+        ValueError: if the file is none.
+    """
+    try:
+        array = np.load(path)
+    except (EOFError, OSError, ValueError) as error:
+        raise ValueError(f"cannot read {path} as .npy: {error}") from error
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"{path} is not an .npy array, but an .npz file")
+    return array
+
+
 def fingerprint(name: str) -> str | None:
     """Returns the SHA-256 of a data set's file, None for a published set."""
     if not name.endswith(".npz"):

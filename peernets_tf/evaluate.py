@@ -33,19 +33,17 @@ from peernets_tf import (
 )
 from peernets_tf.attacks import catalogue, guards, universal
 
-# A universal perturbation is made in two ways: --maker.
+# A universal perturbation is made in several ways: --maker.
+_UNIVERSAL = "universal."
 _ATTACKS = (
-    "gradient_descent",
-    "fgsm",
-    "pgd",
-    "deepfool",
     "universal",
-    "noise",
-    "cleverhans.fgsm",
-    "cleverhans.pgd",
-    "cleverhans.bim",
-    "cleverhans.mim",
+    *(name for name in catalogue.NAMES if not name.startswith(_UNIVERSAL)),
 )
+_MAKER_NAMES = [
+    name.removeprefix(_UNIVERSAL)
+    for name in catalogue.NAMES
+    if name.startswith(_UNIVERSAL)
+]
 _MAKERS = (attacks.UniversalDeepFool, attacks.UniversalGradient)
 
 _CHECKPOINT = flags.DEFINE_string(
@@ -204,7 +202,7 @@ _ATTACK_GRAPHS = flags.DEFINE_integer(
 _MAKER = flags.DEFINE_enum(
     "maker",
     "deepfool",
-    ["deepfool", "gradient"],
+    _MAKER_NAMES,
     "deepfool: Moosavi-Dezfooli et al.'s algorithm, as in the paper. gradient: "
     "projected gradient ascent on the mean loss.",
 )
@@ -491,14 +489,14 @@ def _make_attack(strength: _Strength, dataset: data.Dataset) -> Any:
     if name == "universal.file":
         return _read_perturbation(dataset)
     options = {
-        name: flag.value
-        for name, flag in _OPTIONS.items()
+        option: flag.value
+        for option, flag in _OPTIONS.items()
         if flag.value is not None
     }
     if "norm" in catalogue.options(name):
         options["norm"] = strength.norm
     if _SEARCH.value:
-        largest = max(_numbers(_EPSILON.value)) if _EPSILON.value else None
+        largest = _numbers(_EPSILON.value)[0] if _EPSILON.value else None
         return catalogue.make_search(
             name,
             largest_epsilon=largest,

@@ -132,7 +132,7 @@ def clean_predictions(
     Returns:
         A list of dicts, one a batch: `predictions`, and `zero_gradients`, the
         images at which the gradient of the loss is exactly zero or no number;
-        0 without a loss.
+        None without a loss.
 
     Raises:
         AttackError: if the model ends in a softmax, gives logits that are no

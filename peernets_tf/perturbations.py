@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from peernets_tf import results
+from peernets_tf import data, results
 from peernets_tf.attacks import autodiff, guards, universal
 
 
@@ -89,12 +89,7 @@ def read(path: str, shape: tuple[int, ...]) -> universal.FixedPerturbation:
     Raises:
         ValueError: if the file is not an array of that shape.
     """
-    try:
-        perturbation = np.load(path)
-    except (EOFError, OSError, ValueError) as error:
-        raise ValueError(f"cannot read {path} as .npy: {error}") from error
-    if not isinstance(perturbation, np.ndarray):
-        raise ValueError(f"{path} is not an .npy array")
+    perturbation = data.read_array(path)
     if perturbation.shape != shape:
         raise ValueError(
             f"{path} has shape {perturbation.shape}, the images {shape}"

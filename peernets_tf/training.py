@@ -71,7 +71,7 @@ def fit(
 
 def fit_batches(
     model: keras.Model,
-    batches: data.Batches,
+    batches: keras.utils.PyDataset,
     dataset: data.Dataset,
     *,
     epochs: int,
@@ -97,6 +97,13 @@ def fit_batches(
         validation_size: see `fit`.
         callbacks: more Keras callbacks, called before the checkpoint's.
         verbose: see `fit`.
+
+    Returns:
+        The history, see `fit`.
+
+    Raises:
+        TrainingError: see `fit`.
+        ValueError: if the batch is too small a graph for a layer.
     """
     callbacks = [_EpochOfBatches(batches), *callbacks]
     if peers.peer_layers(model):
@@ -148,7 +155,12 @@ def compile_model(
 def compile_with(
     model: keras.Model, optimizer: keras.optimizers.Optimizer
 ) -> None:
-    """Compiles a model from images to logits, and builds the optimizer."""
+    """Compiles a model with the loss and metric of all trainings here.
+
+    Args:
+        model: a Keras model from images to logits.
+        optimizer: a Keras optimizer; its slots are built.
+    """
     model.compile(
         optimizer=optimizer,
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -225,7 +237,7 @@ def _check_batch_graph(model: keras.Model, batch_size: int) -> None:
 class _EpochOfBatches(keras.callbacks.Callback):
     """Tells the batches which epoch begins."""
 
-    def __init__(self, batches: data.Batches) -> None:
+    def __init__(self, batches: keras.utils.PyDataset) -> None:
         super().__init__()
         self._batches = batches
 
@@ -263,9 +275,10 @@ class _StopOnNaN(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if not math.isfinite(float(logs["loss"])):
-            step = int(self.model.optimizer.iterations)
+            optimizer = self.model.optimizer
             raise TrainingError(
-                f"the loss is {float(logs['loss'])} at step {step}: run again "
-                "in another --output_dir with a smaller --learning_rate than "
-                f"{float(self.model.optimizer.learning_rate):g}"
+                f"the loss is {float(logs['loss'])} at step "
+                f"{int(optimizer.iterations)}: run again in another "
+                "--output_dir with a smaller learning rate (it was "
+                f"{float(optimizer.learning_rate):g})"
             )

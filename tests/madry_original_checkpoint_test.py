@@ -1,9 +1,12 @@
 """An original checkpoint, written here, gives the logits worked out here."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
-from processes import error_line, run
+from processes import ROOT, error_line, run
 
 from madry_challenge import original_checkpoint
 
@@ -119,6 +122,14 @@ def test_the_command(rng, tmp_path):
     process = run(f"--checkpoint={prefix}", f"--output={output}", module=module)
     assert process.returncode == 0, process.stderr
     assert f"Model: {output} (thin)" in process.stdout
+    # A process that has not built the network loads it, too.
+    code = "from madry_challenge import submission; from peernets_tf import "
+    code += f"models; print(models.load({str(output)!r}).name)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
+    )
+    assert loaded.returncode == 0, loaded.stderr
+    assert loaded.stdout.strip() == "thin"
     process = run(
         f"--checkpoint={tmp_path / 'none'}", f"--output={output}", module=module
     )

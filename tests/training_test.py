@@ -179,7 +179,7 @@ def test_nan_loss_names_the_step(dataset, tmp_path, name):
         RECIPE, optimizer="momentum", learning_rate=1e30
     )
     with pytest.raises(
-        TrainingError, match=r"at step [12345]: .*learning_rate"
+        TrainingError, match=r"at step [12345]: .*smaller learning rate"
     ):
         fit(make_model(name), dataset, tmp_path, recipe)
 

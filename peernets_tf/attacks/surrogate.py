@@ -39,7 +39,8 @@ def surrogate(
         temperature: float, above 0, for `"soft"`.
 
     Returns:
-        A `keras.Model` from images to the logits of `model`.
+        A `keras.Model` from images to the logits of `model`, in inference mode
+        unless it is called with `training=True`.
 
     Raises:
         ValueError: if an argument is out of range.
