@@ -30,6 +30,7 @@ benchmark: $(VENV)/installed-cpu,benchmark
 	$(PYTHON) -m benchmarks.nearest_neighbors
 	$(PYTHON) -m benchmarks.training_step
 	$(PYTHON) -m benchmarks.attacks
+	$(PYTHON) -m benchmarks.adversarial_training
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .import_linter_cache \

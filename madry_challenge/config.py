@@ -98,6 +98,24 @@ class Config:
                 f"Received: {self.step_size_schedule}"
             )
 
+    def scaled(self, steps: int) -> "Config":
+        """Returns a training of that many steps, its schedule as much shorter.
+
+        Args:
+            steps: int, at least 1.
+        """
+        scale = steps / self.max_num_training_steps
+        schedule: list[tuple[int, float]] = []
+        for step, rate in self.step_size_schedule:
+            # Each rate has a step at least, as long as steps last.
+            first = schedule[-1][0] + 1 if schedule else 0
+            schedule.append((max(first, round(scale * step)), rate))
+        return dataclasses.replace(
+            self,
+            max_num_training_steps=steps,
+            step_size_schedule=tuple(schedule),
+        )
+
 
 def read(path: str) -> Config:
     """Reads a config.json of the challenge, the original's or ours.
@@ -122,3 +140,10 @@ def read(path: str) -> Config:
             raise ValueError(
                 f"{path} is not a configuration of the challenge: {error}"
             ) from error
+
+
+def write(settings: Config, path: str) -> None:
+    """Writes a config.json that `read` reads."""
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(dataclasses.asdict(settings), file, indent=2)
+        file.write("\n")

@@ -7,19 +7,22 @@ import numpy as np
 from peernets_tf import data
 
 
-def load(data_dir: str | None = None) -> data.Dataset:
-    """Reads CIFAR-10, the test images in the order of the original files.
+def load(name: str = "cifar10", data_dir: str | None = None) -> data.Dataset:
+    """Reads a data set; CIFAR-10's test images in the original files' order.
 
     TensorFlow Datasets shuffles them once and for all; adversarial images of
     others, an `attack.npy`, come in the original's order.
 
     Args:
+        name: str, see `peernets_tf.data.load`.
         data_dir: str, the TensorFlow Datasets directory; None for its default.
 
     Raises:
         DataError: if it can be neither read nor downloaded.
     """
-    dataset = data.load("cifar10", data_dir)
+    dataset = data.load(name, data_dir)
+    if name != "cifar10":
+        return dataset
     import tensorflow_datasets as tfds
 
     examples = tfds.load(

@@ -5,13 +5,12 @@ order, prints the accuracy of a model on them, and writes its predictions to
 `pred.npy`.
 """
 
-import os
-
 import numpy as np
 from absl import flags
 
-from madry_challenge import config, data, submission
+from madry_challenge import config_flags, data, submission
 from peernets_tf import command, models, pretrained, results
+from peernets_tf.data import read_array
 
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint",
@@ -19,13 +18,7 @@ _CHECKPOINT = flags.DEFINE_string(
     "A .keras file, or the name of a trained model in checkpoints/.",
     required=True,
 )
-_CONFIG = flags.DEFINE_string("config", None, "A config.json.")
-_ATTACK = flags.DEFINE_string(
-    "attack", None, "The .npy file. Default: the configuration's."
-)
-_EPSILON = flags.DEFINE_float(
-    "epsilon", None, "L-infinity radius, of 255. Default: the configuration's."
-)
+_config = config_flags.define("attack", "epsilon")
 _PREDICTIONS = flags.DEFINE_string(
     "predictions", "pred.npy", "Where the predictions go."
 )
@@ -38,18 +31,11 @@ def run_attack(argv: list[str]) -> None:
     """Checks the images, prints the accuracy, writes the predictions."""
     if argv[1:]:
         raise ValueError(f"not a flag: {' '.join(argv[1:])}")
-    settings = config.read(_CONFIG.value) if _CONFIG.value else config.Config()
-    path = _ATTACK.value or settings.store_adv_path
-    epsilon = settings.epsilon if _EPSILON.value is None else _EPSILON.value
-    if not os.path.exists(path):
-        raise ValueError(f"there is no file {path}")
-    try:
-        adversarial = np.load(path)
-    except ValueError as error:
-        raise ValueError(f"cannot read {path} as .npy: {error}") from error
+    settings = _config()
+    adversarial = read_array(settings.store_adv_path)
     model = models.load(pretrained.path_of(_CHECKPOINT.value))
-    test = data.load(_DATA_DIR.value).test
-    submission.check(adversarial, 255 * test.images, epsilon)
+    test = data.load("cifar10", _DATA_DIR.value).test
+    submission.check(adversarial, 255 * test.images, settings.epsilon)
     logits = model.predict(adversarial.astype(np.float32) / 255, batch_size=100)
     predictions = np.argmax(logits, axis=1)
     with results.atomic_file(_PREDICTIONS.value) as temporary:

@@ -35,7 +35,8 @@ class AdversarialTrainer(keras.Model):
         seed: int, the seed of the random starts.
 
     Raises:
-        ValueError: if there is no such mode or backward.
+        ValueError: if there is no such mode or backward, or Keras has another
+            backend than TensorFlow.
     """
 
     def __init__(
@@ -48,6 +49,10 @@ class AdversarialTrainer(keras.Model):
         seed: int = 0,
     ) -> None:
         super().__init__(name=f"adversarial_{model.name}")
+        if keras.backend.backend() != "tensorflow":
+            raise ValueError(
+                "adversarial training needs KERAS_BACKEND=tensorflow"
+            )
         if attack_mode not in MODES:
             raise ValueError(
                 f"`attack_mode` must be one of {', '.join(MODES)}. Received: "

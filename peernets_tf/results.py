@@ -127,8 +127,8 @@ class AttackResult:
     seconds: float
 
 
-def write_json(result: TrainingResult | AttackResult, path: str) -> None:
-    """Writes a record, whole or not at all."""
+def write_json(result: Any, path: str) -> None:
+    """Writes a record, which is a dataclass, whole or not at all."""
     with (
         atomic_file(path) as temporary,
         open(temporary, "w", encoding="utf-8") as file,

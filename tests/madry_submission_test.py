@@ -43,13 +43,13 @@ def test_refuses(images, change, message):
 
 def test_the_order_is_cifar10s(data_dir):
     """The labels with which the original's test_batch begins."""
-    labels = data.load(data_dir).test.labels
+    labels = data.load("cifar10", data_dir).test.labels
     np.testing.assert_array_equal(labels[:10], [3, 8, 8, 0, 6, 6, 1, 6, 3, 1])
 
 
 @pytest.mark.slow
 def test_the_command(data_dir, tmp_path, rng):
-    images = 255 * data.load(data_dir).test.images
+    images = 255 * data.load("cifar10", data_dir).test.images
     noise = rng.choice([-8, 8], images.shape)
     attack, predictions = tmp_path / "attack.npy", tmp_path / "pred.npy"
     np.save(attack, np.clip(images + noise, 0, 255).astype("float32"))
@@ -67,7 +67,7 @@ def test_the_command(data_dir, tmp_path, rng):
         np.load(attack)[:200] / 255, verbose=0
     )
     assert np.mean(found[:200] == expected.argmax(axis=1)) > 0.99
-    labels = data.load(data_dir).test.labels
+    labels = data.load("cifar10", data_dir).test.labels
     assert f"Accuracy: {np.mean(found == labels):.2%}" in process.stdout
     process = run(*flags, "--epsilon=4", module=MODULE)
     assert process.returncode == 1

@@ -1,0 +1,236 @@
+"""Table 6 in one command: `python -m madry_challenge.compare`.
+
+Trains ResNet-32 on adversarial images, with the challenge's hyper-parameters
+(A) and with the paper's (B), PR-ResNet-32 on images, and, which the paper does
+not, ResNet-32 on images and PR-ResNet-32 on adversarial ones; then attacks all
+with the same PGD on the same images, PeerNets a second time with the surrogate
+gradient. What was stopped goes on when the same command is given again.
+"""
+
+import dataclasses
+import os
+import shlex
+import sys
+import time
+from typing import Any
+
+import keras
+from absl import flags
+
+from madry_challenge import (
+    comparison,
+    config,
+    config_flags,
+    data,
+    evaluation,
+    runs,
+    training,
+)
+from peernets_tf import (
+    command,
+    models,
+    pretrained,
+    results,
+    threat_model,
+)
+from peernets_tf.data import Dataset
+
+_BUDGET = flags.DEFINE_enum(
+    "budget",
+    "full",
+    list(comparison.BUDGETS),
+    "full: the published schedules, for a GPU. hour: an hour of two CPU "
+    "cores. smoke: some steps, to see that it runs.",
+)
+_BACKWARD = flags.DEFINE_enum(
+    "backward",
+    "identity",
+    ["identity", "soft"],
+    "The surrogate gradient of PeerRegularization layers.",
+)
+_CHECKPOINT = flags.DEFINE_multi_string(
+    "checkpoint",
+    [],
+    "ROW=PATH: a .keras file, or the name of a trained model in checkpoints/, "
+    "instead of a training. Rows: resnet32, resnet32_a, resnet32_b, "
+    "pr_resnet32, pr_resnet32_exact, pr_resnet32_surrogate. May be repeated.",
+)
+_config = config_flags.define("seed", "eval_batch_size", *config_flags.ATTACK)
+_ATTACK_MODE = flags.DEFINE_enum(
+    "attack_mode",
+    "train",
+    training.MODES,
+    "How batches are attacked in training, see madry_challenge.train.",
+)
+_NUM_PEERS = flags.DEFINE_integer("num_peers", 50, "N, peers in a graph.", 1)
+_OUTPUT_DIR = flags.DEFINE_string(
+    "output_dir",
+    None,
+    "Where trainings and the record go. Default: runs/compare_BUDGET.",
+)
+_DATASET = flags.DEFINE_string(
+    "dataset", "cifar10", "A data set of TFDS, or the path of an .npz file."
+)
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "TensorFlow Datasets directory. Default: TFDS's own."
+)
+
+
+def compare(argv: list[str]) -> None:
+    """Trains, attacks, writes the record, prints the table."""
+    if argv[1:]:
+        raise ValueError(f"not a flag: {' '.join(argv[1:])}")
+    started = time.monotonic()
+    environment = results.environment()
+    settings = _config()
+    evaluation.attack_of(settings)
+    budget = comparison.BUDGETS[_BUDGET.value]
+    rows = comparison.rows(settings, budget, _BACKWARD.value)
+    given = _given_checkpoints([row.key for row in rows])
+    dataset = data.load(_DATASET.value, _DATA_DIR.value)
+    output_dir = _OUTPUT_DIR.value or os.path.join(
+        "runs", f"compare_{_BUDGET.value}"
+    )
+    measured: dict[str, dict[str, Any]] = {}
+    for number, row in enumerate(rows, start=1):
+        print(f"\n[{number}/{len(rows)}] {row.name} on {row.trained_on}")
+        folder = os.path.join(output_dir, row.key)
+        os.makedirs(folder, exist_ok=True)
+        row = dataclasses.replace(
+            row, settings=dataclasses.replace(row.settings, model_dir=folder)
+        )
+        if row.key in given:
+            print(f"From {given[row.key]}", flush=True)
+            model = models.load(given[row.key])
+            origin = {"steps": [None], "training": None}
+        else:
+            start = measured[row.start] if row.start else None
+            model, origin = _train(row, start, dataset, environment)
+        measured[row.key] = {
+            "key": row.key,
+            "name": row.name,
+            "network": row.network,
+            "trained_on": row.trained_on,
+            "checkpoint": given.get(
+                row.key, os.path.join(folder, "model.keras")
+            ),
+            **origin,
+            **_measure(model, folder, settings, dataset, environment),
+        }
+    own_flags = flags.FLAGS.flags_by_module_dict()[sys.argv[0]]
+    record = comparison.ComparisonResult(
+        rows=list(measured.values()),
+        budget=_BUDGET.value,
+        dataset=dataset.name,
+        test_size=measured[rows[0].key]["cases"][0]["total"],
+        seed=settings.tf_random_seed,
+        flags={flag.name: flag.value for flag in own_flags},
+        # absl takes the flags out of the argv that it hands on.
+        command=shlex.join(
+            ["python", "-m", "madry_challenge.compare", *sys.argv[1:]]
+        ),
+        seconds=round(time.monotonic() - started, 1),
+        **environment,
+    )
+    path = os.path.join(output_dir, "record.json")
+    results.write_json(record, path)
+    print(f"\n{comparison.table(record)}\nRecord: {path}")
+
+
+def _given_checkpoints(keys: list[str]) -> dict[str, str]:
+    """Returns the files of --checkpoint by row."""
+    found = {}
+    for text in _CHECKPOINT.value:
+        key, _, name = text.partition("=")
+        if key not in keys or not name:
+            raise ValueError(
+                f"--checkpoint={text}: write ROW=PATH, with a row of "
+                f"{', '.join(keys)}"
+            )
+        path = pretrained.path_of(name)
+        if not os.path.exists(path):
+            raise ValueError(f"--checkpoint={text}: there is no {path}")
+        found[key] = path
+    return found
+
+
+def _train(
+    row: comparison.Row,
+    start: dict[str, Any] | None,
+    dataset: Dataset,
+    environment: dict[str, Any],
+) -> tuple[keras.Model, dict[str, Any]]:
+    """Trains a row's network, from another's weights or from random ones."""
+    settings = row.settings
+    options = runs.Options(
+        network=row.network,
+        attack_mode=_ATTACK_MODE.value,
+        backward=row.backward,
+        num_peers=_NUM_PEERS.value,
+        num_graphs=1,
+        validation_size=settings.num_eval_examples,
+        initial_model=start["checkpoint"] if start else None,
+    )
+    print(
+        f"Training for {settings.max_num_training_steps} steps in "
+        f"{settings.model_dir}",
+        flush=True,
+    )
+    model, history = runs.train(options, settings, dataset, environment)
+    before = start["steps"] if start else []
+    return model, {
+        "steps": [*before, settings.max_num_training_steps],
+        "training": {
+            "settings": dataclasses.asdict(settings),
+            "options": dataclasses.asdict(options),
+            "history": history,
+            "seconds": round(sum(entry["seconds"] for entry in history), 1),
+        },
+    }
+
+
+def _measure(
+    model: keras.Model,
+    folder: str,
+    settings: config.Config,
+    dataset: Dataset,
+    environment: dict[str, Any],
+) -> dict[str, Any]:
+    """Attacks a network with each gradient, and logs in its folder."""
+    budget = comparison.BUDGETS[_BUDGET.value]
+    weights_sha256 = results.weights_sha256(model)
+    graphs = threat_model.set_graphs(
+        model,
+        model,
+        dataset.train.images,
+        num_peers=_NUM_PEERS.value,
+        num_graphs=budget.num_graphs,
+        seed=settings.tf_random_seed,
+    )
+    attack = dataclasses.replace(
+        settings, num_eval_examples=budget.num_eval_examples
+    )
+    cases = []
+    for backward in ("exact", _BACKWARD.value) if graphs else ("exact",):
+        print(f"Attacking with the {backward} gradient")
+        log = evaluation.open_log(
+            os.path.join(folder, f"attack_{backward}.jsonl"),
+            model,
+            dataset,
+            attack,
+            environment,
+            backward=backward,
+        )
+        case = evaluation.measure(
+            model, dataset, attack, log, backward=backward
+        )
+        cases.append({"backward": backward, **case})
+    return {
+        "weights_sha256": weights_sha256,
+        "peers": graphs,
+        "cases": cases,
+    }
+
+
+if __name__ == "__main__":
+    command.run(compare)

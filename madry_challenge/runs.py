@@ -1,0 +1,190 @@
+"""One training, from a network's name to `model.keras`."""
+
+import dataclasses
+import glob
+import os
+from typing import Any
+
+import keras
+
+from madry_challenge import config, model, training
+from peernets_tf import data, models, peers, results
+from peernets_tf.checkpoint import Checkpoint
+
+NETWORKS = (*model.FILTERS, *models.MODEL_NAMES)
+# The graphs that a trained PeerNet keeps are drawn with this and the seed.
+_GRAPHS = 3
+# As many as the original keeps.
+_MODELS_KEPT = 3
+# Keys that do not change what is learnt.
+_OTHER_KEYS = (
+    "eval_batch_size",
+    "model_dir",
+    "num_eval_examples",
+    "store_adv_path",
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a network is trained, beside what config.json holds.
+
+    Attributes:
+        network: str, one of `NETWORKS`.
+        attack_mode: `"train"` or `"eval"`, see `training.AdversarialTrainer`.
+        backward: the gradient of PeerRegularization layers that the attack
+            follows, see `peernets_tf.attacks.surrogate`.
+        augment: bool, whether images are shifted and mirrored.
+        num_peers: int, N, the images of a PeerNet's graph.
+        num_graphs: int, M, the graphs that the trained PeerNet keeps.
+        validation_size: int, the first test images used at each checkpoint.
+        initial_model: str or None, a .keras file whose layers' weights the
+            layers of the same name start from.
+    """
+
+    network: str
+    attack_mode: str = "train"
+    backward: str = "exact"
+    augment: bool = True
+    num_peers: int = 50
+    num_graphs: int = 10
+    validation_size: int = 1000
+    initial_model: str | None = None
+
+
+def train(
+    options: Options,
+    settings: config.Config,
+    dataset: data.Dataset,
+    environment: dict[str, Any],
+) -> tuple[keras.Model, list[dict[str, Any]]]:
+    """Trains a network, going on from what `settings.model_dir` holds.
+
+    There, `model-STEP.keras` are the newest three checkpoints as models,
+    `model.keras` is the trained one, with its graphs if it is a PeerNet, and
+    `config.json` the configuration.
+
+    Args:
+        options: the `Options`.
+        settings: the `Config`.
+        dataset: the `Dataset`.
+        environment: dict, `peernets_tf.results.environment()`.
+
+    Returns:
+        The trained Keras model from images in [0, 1] to logits, and the
+        history, a list of dicts, one a checkpoint.
+
+    Raises:
+        TrainingError: if the folder holds another run, cannot be written, or
+            the loss is no number.
+        ValueError: if an option is out of range.
+    """
+    seed = settings.tf_random_seed
+    keras.utils.set_random_seed(seed)
+    network = _build(options.network, settings.weight_decay, dataset, seed)
+    initial_sha256 = None
+    if options.initial_model is not None:
+        initial = models.load(options.initial_model)
+        models.copy_weights(initial, network)
+        initial_sha256 = results.weights_sha256(initial)
+    trainer = training.AdversarialTrainer(
+        network,
+        settings,
+        attack_mode=options.attack_mode,
+        backward=options.backward,
+        seed=seed,
+    )
+    os.makedirs(settings.model_dir, exist_ok=True)
+    learnt_from = dataclasses.asdict(settings)
+    for key in _OTHER_KEYS:
+        del learnt_from[key]
+    checkpoint = Checkpoint(
+        settings.model_dir,
+        {
+            "dataset": dataset.name,
+            "dataset_sha256": data.fingerprint(dataset.name),
+            **dataclasses.asdict(options),
+            "initial_model_sha256": initial_sha256,
+            **learnt_from,
+        },
+        environment,
+    )
+    history = training.fit(
+        trainer,
+        dataset,
+        settings,
+        checkpoint=checkpoint,
+        seed=seed,
+        augment=options.augment,
+        num_peers=options.num_peers,
+        validation_size=options.validation_size,
+        callbacks=[_SaveModel(network, settings.model_dir)],
+    )
+    if peers.peer_layers(network):
+        graphs = peers.draw_peers(
+            dataset.train.images,
+            options.num_peers,
+            options.num_graphs,
+            seed=(_GRAPHS, seed),
+        )
+        peers.set_peers(network, graphs)
+    config.write(settings, os.path.join(settings.model_dir, "config.json"))
+    with results.atomic_file(
+        os.path.join(settings.model_dir, "model.keras")
+    ) as path:
+        network.save(path)
+    return network, history
+
+
+def newest_model(folder: str) -> str | None:
+    """Returns the newest model that `train` left in a folder, or None."""
+    trained = os.path.join(folder, "model.keras")
+    if os.path.exists(trained):
+        return trained
+    return max(_models(folder), default=None)
+
+
+def _models(folder: str) -> list[str]:
+    """Returns the models of checkpoints, the oldest first."""
+    pattern = os.path.join(glob.escape(folder), "model-*.keras")
+    return sorted(glob.glob(pattern))
+
+
+def _build(
+    name: str, weight_decay: float, dataset: data.Dataset, seed: int
+) -> keras.Model:
+    shape = dataset.train.images.shape[1:]
+    if name in model.FILTERS:
+        return model.build(
+            name,
+            input_shape=shape,
+            num_classes=dataset.num_classes,
+            weight_decay=weight_decay,
+        )
+    mean, variance = data.channel_statistics(dataset.train.images)
+    return models.build(
+        name,
+        shape,
+        dataset.num_classes,
+        mean=mean,
+        variance=variance,
+        l2=weight_decay,
+        seed=seed,
+    )
+
+
+class _SaveModel(keras.callbacks.Callback):
+    """Saves the network at each checkpoint, and removes older ones."""
+
+    def __init__(self, network: keras.Model, folder: str) -> None:
+        super().__init__()
+        self._network = network
+        self._folder = folder
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        step = int(self.model.optimizer.iterations)
+        path = os.path.join(self._folder, f"model-{step:06d}.keras")
+        with results.atomic_file(path) as temporary:
+            self._network.save(temporary)
+        for old in _models(self._folder)[:-_MODELS_KEPT]:
+            os.remove(old)
