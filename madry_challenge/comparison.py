@@ -92,11 +92,11 @@ BUDGETS = {
     "hour": Budget(
         steps={
             "resnet32": 1170,
-            "resnet32_a": 300,
-            "resnet32_b": 300,
+            "resnet32_a": 250,
+            "resnet32_b": 250,
             "pr_resnet32": 781,
-            "pr_resnet32_exact": 170,
-            "pr_resnet32_surrogate": 170,
+            "pr_resnet32_exact": 150,
+            "pr_resnet32_surrogate": 150,
         },
         num_checkpoint_steps=100,
         num_eval_examples=500,

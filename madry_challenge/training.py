@@ -70,9 +70,10 @@ class AdversarialTrainer(keras.Model):
     def call(self, images: Any, training: bool | None = None) -> Any:
         return self.model(images, training=training)
 
-    def train_step(self, batch: tuple[Any, Any]) -> dict[str, Any]:
-        images, labels = batch
-        return super().train_step((self.perturb(images, labels), labels))
+    def train_step(self, batch: tuple[Any, ...]) -> dict[str, Any]:
+        images, labels, weights = keras.utils.unpack_x_y_sample_weight(batch)
+        images = self.perturb(images, labels)
+        return super().train_step((images, labels, weights))
 
     def perturb(self, images: Any, labels: Any) -> Any:
         """Returns adversarial images: PGD in L-infinity, its last iterate.
