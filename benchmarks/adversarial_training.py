@@ -1,10 +1,11 @@
 """Times adversarial training: `python -m benchmarks.adversarial_training`.
 
-Steps on one batch, in turns: PGD-10 on ResNet-32, then a training step on what
-it made. Ours compiles both as one graph; cleverhans and ART are given the same
-model, hand over their adversarial images, and the same compiled training step
-follows. All attack in inference mode, the only one that ART has; ours also as
-the challenge does, with the batch's statistics.
+Steps on one batch of CIFAR-10, in turns: PGD-10 on the trained ResNet-32, then
+a training step on what it made. Ours compiles both as one graph; cleverhans and
+ART are given a model of the same weights, hand over their adversarial images,
+and the same compiled training step follows. All attack in inference mode, the
+only one that ART has; ours also as the challenge does, with the batch's
+statistics.
 
 What is not installed is left out: pip install -e ".[benchmark]".
 """
@@ -21,9 +22,12 @@ from absl import flags
 from benchmarks import timing
 from madry_challenge.config import Config
 from madry_challenge.training import AdversarialTrainer
-from peernets_tf import command, models, results, training
+from peernets_tf import command, data, load_pretrained, results, training
 from peernets_tf.attacks import CleverHans
 
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "TensorFlow Datasets directory. Default: TFDS's own."
+)
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Steps timed of each.", 1)
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Images a step.", 1)
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of everything drawn.", 0)
@@ -32,8 +36,6 @@ _OUTPUT_DIR = flags.DEFINE_string(
 )
 
 _NETWORK = "resnet32"
-_IMAGE_SHAPE = (32, 32, 3)
-_NUM_CLASSES = 10
 _RIVALS = {
     "cleverhans": "cleverhans",
     "art": "adversarial-robustness-toolbox",
@@ -44,14 +46,11 @@ def benchmark(argv):
     """Times the steps and writes the record."""
     del argv
     load_average = os.getloadavg()[0]
+    keras.utils.set_random_seed(_SEED.value)
     os.makedirs(_OUTPUT_DIR.value, exist_ok=True)
     settings = Config(training_batch_size=_BATCH_SIZE.value)
-    generator = np.random.default_rng(_SEED.value)
-    images = generator.random(
-        (_BATCH_SIZE.value, *_IMAGE_SHAPE), dtype="float32"
-    )
-    labels = generator.integers(0, _NUM_CLASSES, _BATCH_SIZE.value)
-    labels = labels.astype("int32")
+    batch = data.load("cifar10", _DATA_DIR.value).train.first(_BATCH_SIZE.value)
+    images, labels = batch.images, batch.labels
     steps = {
         "ours": _ours(settings, images, labels, attack_mode="eval"),
         "ours, batch statistics": _ours(
@@ -75,7 +74,7 @@ def benchmark(argv):
         "network": _NETWORK,
         "num_steps": settings.num_steps,
         "batch_size": len(images),
-        "image_shape": list(_IMAGE_SHAPE),
+        "image_shape": list(images.shape[1:]),
         "seconds": seconds,
         "median_seconds": timing.median_seconds(seconds),
         "ratio_to_ours": timing.median_ratios(seconds, "ours"),
@@ -102,8 +101,7 @@ def benchmark(argv):
 
 
 def _model():
-    keras.utils.set_random_seed(_SEED.value)
-    return models.build(_NETWORK, _IMAGE_SHAPE, _NUM_CLASSES, l2=2e-4)
+    return load_pretrained(f"cifar10_{_NETWORK}")
 
 
 def _optimizer(settings):
@@ -153,8 +151,8 @@ def _art(settings, images, labels):
     model = _model()
     classifier = TensorFlowV2Classifier(
         model,
-        nb_classes=_NUM_CLASSES,
-        input_shape=_IMAGE_SHAPE,
+        nb_classes=model.output_shape[-1],
+        input_shape=images.shape[1:],
         loss_object=tf.keras.losses.SparseCategoricalCrossentropy(
             from_logits=True
         ),

@@ -5,6 +5,10 @@ Trains ResNet-32 on adversarial images, with the challenge's hyper-parameters
 not, ResNet-32 on images and PR-ResNet-32 on adversarial ones; then attacks all
 with the same PGD on the same images, PeerNets a second time with the surrogate
 gradient. What was stopped goes on when the same command is given again.
+
+Of --config, and of flags, the attack is that of all trainings and of the test;
+how it says to train is how ResNet-32 A is. Steps, checkpoints and test images
+are the budget's.
 """
 
 import dataclasses
@@ -34,6 +38,7 @@ from peernets_tf import (
     threat_model,
 )
 from peernets_tf.data import Dataset
+from peernets_tf.evaluation import check_fits
 
 _BUDGET = flags.DEFINE_enum(
     "budget",
@@ -82,40 +87,46 @@ def compare(argv: list[str]) -> None:
         raise ValueError(f"not a flag: {' '.join(argv[1:])}")
     started = time.monotonic()
     environment = results.environment()
-    settings = _config()
-    evaluation.attack_of(settings)
+    challenge = _config()
+    # Now, not after the trainings.
+    evaluation.attack_of(challenge)
     budget = comparison.BUDGETS[_BUDGET.value]
-    rows = comparison.rows(settings, budget, _BACKWARD.value)
-    given = _given_checkpoints([row.key for row in rows])
+    rows = comparison.rows(challenge, budget, _BACKWARD.value)
     dataset = data.load(_DATASET.value, _DATA_DIR.value)
+    given = _given_models(rows, dataset)
+    if _BUDGET.value == "full" and not keras.distribution.list_devices("gpu"):
+        print(
+            "warning: without a GPU this takes weeks: --budget=hour is for two "
+            "CPU cores",
+            file=sys.stderr,
+            flush=True,
+        )
     output_dir = _OUTPUT_DIR.value or os.path.join(
         "runs", f"compare_{_BUDGET.value}"
+    )
+    attack = dataclasses.replace(
+        challenge, num_eval_examples=budget.num_eval_examples
     )
     measured: dict[str, dict[str, Any]] = {}
     for number, row in enumerate(rows, start=1):
         print(f"\n[{number}/{len(rows)}] {row.name} on {row.trained_on}")
         folder = os.path.join(output_dir, row.key)
-        os.makedirs(folder, exist_ok=True)
-        row = dataclasses.replace(
-            row, settings=dataclasses.replace(row.settings, model_dir=folder)
-        )
         if row.key in given:
-            print(f"From {given[row.key]}", flush=True)
-            model = models.load(given[row.key])
-            origin = {"steps": [None], "training": None}
+            path, model = given[row.key]
+            print(f"From {path}", flush=True)
+            origin = {"checkpoint": path, "steps": [None], "training": None}
         else:
             start = measured[row.start] if row.start else None
-            model, origin = _train(row, start, dataset, environment)
+            model, origin = _train(row, start, folder, dataset, environment)
         measured[row.key] = {
             "key": row.key,
             "name": row.name,
             "network": row.network,
             "trained_on": row.trained_on,
-            "checkpoint": given.get(
-                row.key, os.path.join(folder, "model.keras")
-            ),
             **origin,
-            **_measure(model, folder, settings, dataset, environment),
+            **_measure(
+                model, folder, dataset, attack, budget.num_graphs, environment
+            ),
         }
     own_flags = flags.FLAGS.flags_by_module_dict()[sys.argv[0]]
     record = comparison.ComparisonResult(
@@ -123,8 +134,13 @@ def compare(argv: list[str]) -> None:
         budget=_BUDGET.value,
         dataset=dataset.name,
         test_size=measured[rows[0].key]["cases"][0]["total"],
-        seed=settings.tf_random_seed,
-        flags={flag.name: flag.value for flag in own_flags},
+        seed=challenge.tf_random_seed,
+        # What the configuration filled in, too.
+        flags={
+            **{flag.name: flag.value for flag in own_flags},
+            "attack": repr(evaluation.attack_of(challenge)),
+            "eval_batch_size": challenge.eval_batch_size,
+        },
         # absl takes the flags out of the argv that it hands on.
         command=shlex.join(
             ["python", "-m", "madry_challenge.compare", *sys.argv[1:]]
@@ -137,54 +153,64 @@ def compare(argv: list[str]) -> None:
     print(f"\n{comparison.table(record)}\nRecord: {path}")
 
 
-def _given_checkpoints(keys: list[str]) -> dict[str, str]:
-    """Returns the files of --checkpoint by row."""
-    found = {}
+def _given_models(
+    rows: list[comparison.Row], dataset: Dataset
+) -> dict[str, tuple[str, keras.Model]]:
+    """Returns the files of --checkpoint and their models, by row."""
+    networks = {row.key: row.network for row in rows}
+    found: dict[str, tuple[str, keras.Model]] = {}
     for text in _CHECKPOINT.value:
         key, _, name = text.partition("=")
-        if key not in keys or not name:
+        if key not in networks or not name:
             raise ValueError(
                 f"--checkpoint={text}: write ROW=PATH, with a row of "
-                f"{', '.join(keys)}"
+                f"{', '.join(networks)}"
             )
+        if key in found:
+            raise ValueError(f"--checkpoint={text}: {key} is given twice")
         path = pretrained.path_of(name)
-        if not os.path.exists(path):
-            raise ValueError(f"--checkpoint={text}: there is no {path}")
-        found[key] = path
+        model = models.load(path)
+        if model.name != networks[key]:
+            raise ValueError(
+                f"--checkpoint={text}: it holds {model.name}, not "
+                f"{networks[key]}"
+            )
+        check_fits(model, dataset)
+        found[key] = path, model
     return found
 
 
 def _train(
     row: comparison.Row,
     start: dict[str, Any] | None,
+    folder: str,
     dataset: Dataset,
     environment: dict[str, Any],
 ) -> tuple[keras.Model, dict[str, Any]]:
     """Trains a row's network, from another's weights or from random ones."""
-    settings = row.settings
+    settings = dataclasses.replace(row.settings, model_dir=folder)
     options = runs.Options(
         network=row.network,
         attack_mode=_ATTACK_MODE.value,
         backward=row.backward,
         num_peers=_NUM_PEERS.value,
         num_graphs=1,
-        validation_size=settings.num_eval_examples,
+        validation_size=min(1000, settings.num_eval_examples),
         initial_model=start["checkpoint"] if start else None,
     )
-    print(
-        f"Training for {settings.max_num_training_steps} steps in "
-        f"{settings.model_dir}",
-        flush=True,
-    )
-    model, history = runs.train(options, settings, dataset, environment)
-    before = start["steps"] if start else []
+    steps = settings.max_num_training_steps
+    print(f"Training for {steps} steps in {folder}", flush=True)
+    model, checkpoint = runs.train(options, settings, dataset, environment)
+    history = checkpoint.history
     return model, {
-        "steps": [*before, settings.max_num_training_steps],
+        "checkpoint": os.path.join(folder, "model.keras"),
+        "steps": [*(start["steps"] if start else []), steps],
         "training": {
             "settings": dataclasses.asdict(settings),
             "options": dataclasses.asdict(options),
             "history": history,
             "seconds": round(sum(entry["seconds"] for entry in history), 1),
+            "environment": checkpoint.environment,
         },
     }
 
@@ -192,39 +218,40 @@ def _train(
 def _measure(
     model: keras.Model,
     folder: str,
-    settings: config.Config,
     dataset: Dataset,
+    attack: config.Config,
+    num_graphs: int,
     environment: dict[str, Any],
 ) -> dict[str, Any]:
     """Attacks a network with each gradient, and logs in its folder."""
-    budget = comparison.BUDGETS[_BUDGET.value]
     weights_sha256 = results.weights_sha256(model)
     graphs = threat_model.set_graphs(
         model,
         model,
         dataset.train.images,
         num_peers=_NUM_PEERS.value,
-        num_graphs=budget.num_graphs,
-        seed=settings.tf_random_seed,
-    )
-    attack = dataclasses.replace(
-        settings, num_eval_examples=budget.num_eval_examples
+        num_graphs=num_graphs,
+        seed=attack.tf_random_seed,
     )
     cases = []
     for backward in ("exact", _BACKWARD.value) if graphs else ("exact",):
         print(f"Attacking with the {backward} gradient")
-        log = evaluation.open_log(
-            os.path.join(folder, f"attack_{backward}.jsonl"),
+        measurement = evaluation.Evaluation(
+            folder,
             model,
             dataset,
             attack,
+            graphs,
             environment,
             backward=backward,
         )
-        case = evaluation.measure(
-            model, dataset, attack, log, backward=backward
+        cases.append(
+            {
+                "backward": backward,
+                **measurement.run(),
+                "environment": measurement.environment,
+            }
         )
-        cases.append({"backward": backward, **case})
     return {
         "weights_sha256": weights_sha256,
         "peers": graphs,

@@ -5,11 +5,13 @@ import json
 from typing import Any
 
 from madry_challenge.config import Config
+from madry_challenge.evaluation import attack_of
 from peernets_tf import paper, recipes, results
 
 COLUMNS = (
     "row",
     "trained on",
+    "attack mode",
     "steps",
     "attack follows",
     "images",
@@ -88,7 +90,8 @@ BUDGETS = {
         num_eval_examples=20,
         num_graphs=1,
     ),
-    # On two CPU cores.
+    # On two CPU cores: 3 epochs of ResNet-32, 1 of PR-ResNet-32, and as many
+    # adversarial steps, of 2.6 and 4 seconds, as the hour has room for.
     "hour": Budget(
         steps={
             "resnet32": 1170,
@@ -211,10 +214,11 @@ class ComparisonResult:
         rows: list of dicts, one a network: `key`, `name`, `network`;
             `trained_on`; `checkpoint`, the model's file; `steps`, those
             trained, after those of the networks that it started from, None for
-            a file that was given; `training`, its settings, options, history
-            and seconds, or None; `weights_sha256`; `peers`, the graphs, as in
-            `peernets_tf.results.AttackResult`; `cases`, one for each gradient
-            that the attack followed: `backward` and the counts.
+            a file that was given; `training`, its settings, options, history,
+            seconds and environment, or None; `weights_sha256`; `peers`, the
+            graphs, as in `peernets_tf.results.AttackResult`; `cases`, one for
+            each gradient that the attack followed: `backward`, the counts, and
+            the environment.
         budget: str, one of `BUDGETS`.
         dataset: str, the data set's name.
         test_size: int, test images attacked.
@@ -259,19 +263,20 @@ def read(path: str) -> ComparisonResult:
 def table_rows(record: ComparisonResult) -> list[tuple[str, ...]]:
     """Returns the cells of a comparison, as in `COLUMNS`.
 
-    The paper's figures stand beside its protocol only: the network that it
-    trained, as it trained it, and the attack that it ran.
+    The paper's figures stand beside the networks that it trained, under the
+    attack that it ran, the challenge's own.
     """
     return [
         (
             row["name"],
             row["trained_on"],
+            _attack_mode(row),
             " + ".join("file" if n is None else str(n) for n in row["steps"]),
             case["backward"] if row["peers"] else "-",
             str(case["total"]),
             f"{case['correct'] / case['total']:.1%}",
             f"{case['adversarial_correct'] / case['total']:.1%}",
-            *_published(row, case),
+            *_published(record, row, case),
         )
         for row in record.rows
         for case in row["cases"]
@@ -283,9 +288,22 @@ def table(record: ComparisonResult) -> str:
     return results.format_table(COLUMNS, table_rows(record))
 
 
-def _published(row: dict[str, Any], case: dict[str, Any]) -> tuple[str, str]:
-    is_the_papers = row["key"] in paper.ADVERSARIAL_TRAINING
-    if not is_the_papers or case["backward"] != "exact":
+def _attack_mode(row: dict[str, Any]) -> str:
+    if row["training"] is None or row["trained_on"] == "images":
+        return "-"
+    return row["training"]["options"]["attack_mode"]
+
+
+def _published(
+    record: ComparisonResult, row: dict[str, Any], case: dict[str, Any]
+) -> tuple[str, str]:
+    is_the_papers = (
+        record.dataset == "cifar10"
+        and row["key"] in paper.ADVERSARIAL_TRAINING
+        and case["backward"] == "exact"
+        and case["attack"] == repr(attack_of(Config()))
+    )
+    if not is_the_papers:
         return "-", "-"
     clean, attacked = paper.ADVERSARIAL_TRAINING[row["key"]]
     return f"{clean:.1%}", f"{attacked:.1%}"

@@ -4,7 +4,16 @@ import dataclasses
 import json
 from typing import Any
 
+from peernets_tf import results
+
 LOSSES = {"xent": "cross_entropy", "cw": "margin"}
+# The types that a key may have, by that of its default.
+_KINDS: dict[type, tuple[type, ...]] = {
+    bool: (bool,),
+    int: (int,),
+    float: (float, int),
+    str: (str,),
+}
 # Keys of the original's files that name what ours has flags for, or lacks.
 _OTHER_KEYS = {
     "_comment",
@@ -42,7 +51,7 @@ class Config:
         store_adv_path: str, the file that `run_attack` reads.
 
     Raises:
-        ValueError: if a number is out of range.
+        ValueError: if a value is of another type, or out of range.
     """
 
     model_dir: str = "models/adv_trained"
@@ -67,6 +76,18 @@ class Config:
     store_adv_path: str = "attack.npy"
 
     def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            kinds = _KINDS.get(type(field.default))
+            if kinds and type(value) not in kinds:
+                raise ValueError(
+                    f"{field.name} must be {kinds[0].__name__}. Received: "
+                    f"{value!r}"
+                )
+            if isinstance(value, int | float) and not value >= 0:
+                raise ValueError(
+                    f"{field.name} must not be negative. Received: {value}"
+                )
         positive = (
             "max_num_training_steps",
             "num_checkpoint_steps",
@@ -80,12 +101,10 @@ class Config:
                     f"{name} must be at least 1. Received: "
                     f"{getattr(self, name)}"
                 )
-        for name in ("epsilon", "num_steps", "step_size", "weight_decay"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(
-                    f"{name} must not be negative. Received: "
-                    f"{getattr(self, name)}"
-                )
+        if self.momentum >= 1:
+            raise ValueError(
+                f"momentum must be below 1. Received: {self.momentum}"
+            )
         if self.loss_func not in LOSSES:
             raise ValueError(
                 f"loss_func must be one of {', '.join(LOSSES)}. Received: "
@@ -96,6 +115,11 @@ class Config:
             raise ValueError(
                 "step_size_schedule must have ascending steps from 0. "
                 f"Received: {self.step_size_schedule}"
+            )
+        if not all(rate >= 0 for _, rate in self.step_size_schedule):
+            raise ValueError(
+                "step_size_schedule must have no negative rates. Received: "
+                f"{self.step_size_schedule}"
             )
 
     def scaled(self, steps: int) -> "Config":
@@ -143,7 +167,5 @@ def read(path: str) -> Config:
 
 
 def write(settings: Config, path: str) -> None:
-    """Writes a config.json that `read` reads."""
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump(dataclasses.asdict(settings), file, indent=2)
-        file.write("\n")
+    """Writes a config.json that `read` reads, whole or not at all."""
+    results.write_json(settings, path)

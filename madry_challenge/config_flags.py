@@ -12,77 +12,52 @@ from madry_challenge import config
 flags.disclaim_key_flags()
 
 _Definer = Callable[..., flags.FlagHolder[Any]]
-# By flag: the key, what defines the flag, and its help.
-_FLAGS: dict[str, tuple[str, _Definer, str]] = {
-    "seed": (
-        "tf_random_seed",
-        flags.DEFINE_integer,
-        "Seed of everything drawn.",
-    ),
+# What defines a flag, and its help.
+_FLAGS: dict[str, tuple[_Definer, str]] = {
+    "seed": (flags.DEFINE_integer, "Seed of everything drawn."),
     "output_dir": (
-        "model_dir",
         flags.DEFINE_string,
         "Where checkpoints and logs go; a run found there is resumed.",
     ),
-    "max_num_training_steps": (
-        "max_num_training_steps",
-        flags.DEFINE_integer,
-        "Training steps.",
-    ),
+    "max_num_training_steps": (flags.DEFINE_integer, "Training steps."),
     "num_checkpoint_steps": (
-        "num_checkpoint_steps",
         flags.DEFINE_integer,
         "Steps between checkpoints.",
     ),
-    "training_batch_size": (
-        "training_batch_size",
-        flags.DEFINE_integer,
-        "Images a training step.",
-    ),
+    "training_batch_size": (flags.DEFINE_integer, "Images a training step."),
     "step_size_schedule": (
-        "step_size_schedule",
         flags.DEFINE_list,
         "Learning rates by first step, as in 0:0.1,40000:0.01,60000:0.001.",
     ),
     "weight_decay": (
-        "weight_decay",
         flags.DEFINE_float,
         "The gradient of the loss has this times the kernels added.",
     ),
-    "momentum": ("momentum", flags.DEFINE_float, "Momentum of the optimizer."),
+    "momentum": (flags.DEFINE_float, "Momentum of the optimizer."),
     "num_eval_examples": (
-        "num_eval_examples",
         flags.DEFINE_integer,
         "The first test images, in CIFAR-10's own order.",
     ),
-    "eval_batch_size": (
-        "eval_batch_size",
-        flags.DEFINE_integer,
-        "Test images attacked at once.",
-    ),
-    "epsilon": ("epsilon", flags.DEFINE_float, "L-infinity radius, of 255."),
-    "num_steps": ("num_steps", flags.DEFINE_integer, "Steps of PGD."),
-    "step_size": (
-        "step_size",
-        flags.DEFINE_float,
-        "Length of a step of PGD, of 255.",
-    ),
+    "eval_batch_size": (flags.DEFINE_integer, "Test images attacked at once."),
+    "epsilon": (flags.DEFINE_float, "L-infinity radius, of 255."),
+    "num_steps": (flags.DEFINE_integer, "Steps of PGD."),
+    "step_size": (flags.DEFINE_float, "Length of a step of PGD, of 255."),
     "random_start": (
-        "random_start",
         flags.DEFINE_bool,
         "Start PGD at a random point of the ball.",
     ),
     "loss_func": (
-        "loss_func",
         flags.DEFINE_string,
         "What PGD makes large: xent, the cross-entropy, or cw, the best wrong "
         "logit minus the right one.",
     ),
-    "attack": (
-        "store_adv_path",
-        flags.DEFINE_string,
-        "The .npy file of adversarial images.",
-    ),
+    "attack": (flags.DEFINE_string, "The .npy file of adversarial images."),
+}
+# Flags whose key has another name.
+_KEYS = {
+    "seed": "tf_random_seed",
+    "output_dir": "model_dir",
+    "attack": "store_adv_path",
 }
 # What the attack is.
 ATTACK = ("epsilon", "num_steps", "step_size", "random_start", "loss_func")
@@ -105,7 +80,8 @@ def define(*names: str) -> Callable[[], config.Config]:
     )
     holders = {}
     for name in names:
-        key, define_flag, help_text = _FLAGS[name]
+        key = _KEYS.get(name, name)
+        define_flag, help_text = _FLAGS[name]
         default = getattr(config.Config, key)
         if key == "step_size_schedule":
             default = ",".join(f"{step}:{rate}" for step, rate in default)

@@ -1,6 +1,7 @@
 """CIFAR-10 with its test images in CIFAR-10's own order."""
 
 import dataclasses
+import os
 
 import numpy as np
 
@@ -25,10 +26,11 @@ def load(name: str = "cifar10", data_dir: str | None = None) -> data.Dataset:
         return dataset
     import tensorflow_datasets as tfds
 
+    # What was read just now is there, and is not downloaded again.
     examples = tfds.load(
         "cifar10",
         split="test",
-        data_dir=data_dir,
+        data_dir=os.path.expanduser(data_dir) if data_dir else None,
         batch_size=-1,
         decoders=tfds.decode.PartialDecoding({"id": True}),
     )

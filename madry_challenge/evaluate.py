@@ -8,11 +8,11 @@ evaluation that was stopped goes on from its last whole batch when the same
 command is given again.
 """
 
-import dataclasses
 import os
 import shlex
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from absl import flags
@@ -28,6 +28,7 @@ from peernets_tf import (
     tables,
     threat_model,
 )
+from peernets_tf.attacks.guards import AttackError
 from peernets_tf.data import Dataset
 
 _CHECKPOINT = flags.DEFINE_string(
@@ -40,8 +41,8 @@ _CHECKPOINT = flags.DEFINE_string(
 _WATCH = flags.DEFINE_bool(
     "watch",
     False,
-    "Wait for each new model of the folder --checkpoint, until the trained "
-    "one is there.",
+    "Whenever the folder --checkpoint has a newer model, judge the newest, "
+    "until that is the trained one.",
 )
 _WATCH_SECONDS = flags.DEFINE_float(
     "watch_seconds", 10.0, "Seconds between looks at the folder.", 0.1
@@ -64,7 +65,7 @@ _NUM_GRAPHS = flags.DEFINE_integer(
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir",
     "runs/madry_evaluations",
-    "Where a folder for each model goes, with its record.",
+    "Where a folder for each model goes, with its records.",
 )
 _DATASET = flags.DEFINE_string(
     "dataset", "cifar10", "A data set of TFDS, or the path of an .npz file."
@@ -80,29 +81,41 @@ def evaluate(argv: list[str]) -> None:
         raise ValueError(f"not a flag: {' '.join(argv[1:])}")
     environment = results.environment()
     settings = _config()
+    # Now, not after the data are read.
     evaluation.attack_of(settings)
     path = pretrained.path_of(_CHECKPOINT.value)
-    dataset = data.load(_DATASET.value, _DATA_DIR.value)
-    if not _WATCH.value:
-        model_path: str | None = path
-        if os.path.isdir(path):
-            model_path = runs.newest_model(path)
-        if model_path is None:
-            raise ValueError(f"no model in {path} yet: --watch waits for one")
-        _evaluate(model_path, settings, dataset, environment)
+    if _WATCH.value:
+        if path.endswith(".keras"):
+            raise ValueError(f"--watch takes a folder, not {path}")
+        dataset = data.load(_DATASET.value, _DATA_DIR.value)
+        for newest in _new_models(path):
+            try:
+                _evaluate(newest, settings, dataset, environment)
+            except AttackError as error:
+                # One checkpoint that diverged is no reason to stop watching.
+                print(f"{newest}: {error}", file=sys.stderr, flush=True)
         return
-    if path.endswith(".keras"):
-        raise ValueError(f"--watch takes a folder, not {path}")
+    model_path: str | None = path
+    if os.path.isdir(path):
+        model_path = runs.newest_model(path)
+    if model_path is None:
+        raise ValueError(f"no model in {path} yet: --watch waits for one")
+    dataset = data.load(_DATASET.value, _DATA_DIR.value)
+    _evaluate(model_path, settings, dataset, environment)
+
+
+def _new_models(folder: str) -> Iterator[str]:
+    """Yields the newest model of a folder, whenever there is a newer one."""
     done = None
     while done is None or os.path.basename(done) != "model.keras":
-        newest = runs.newest_model(path)
-        if newest == done:
-            print(f"Waiting for a new model in {path}", flush=True)
-            while newest == done:
+        newest = runs.newest_model(folder)
+        if newest is None or newest == done:
+            where = folder if os.path.isdir(folder) else f"{folder} (not there)"
+            print(f"Waiting for a new model in {where}", flush=True)
+            while newest is None or newest == done:
                 time.sleep(_WATCH_SECONDS.value)
-                newest = runs.newest_model(path)
-        if newest is not None:
-            _evaluate(newest, settings, dataset, environment)
+                newest = runs.newest_model(folder)
+        yield newest
         done = newest
 
 
@@ -115,6 +128,13 @@ def _evaluate(
     """Attacks one model, prints its accuracies, writes its record."""
     start = time.monotonic()
     model = models.load(path)
+    if not peers.peer_layers(model):
+        for flag in (_BACKWARD, _NUM_PEERS, _NUM_GRAPHS):
+            if flag.present:
+                raise ValueError(
+                    f"--{flag.name} is for PeerNets; {model.name} has no "
+                    "PeerRegularization layer"
+                )
     weights_sha256 = results.weights_sha256(model)
     graphs = threat_model.set_graphs(
         model,
@@ -124,28 +144,18 @@ def _evaluate(
         num_graphs=_NUM_GRAPHS.value,
         seed=settings.tf_random_seed,
     )
-    if _BACKWARD.present and not peers.peer_layers(model):
-        raise ValueError(
-            f"--backward is for PeerNets; {model.name} has no "
-            "PeerRegularization layer"
-        )
     stem = os.path.splitext(path)[0].replace(os.sep, "_").strip("._")
-    pgd = f"{settings.num_steps}x{settings.step_size:g}_{settings.loss_func}"
-    output_dir = os.path.join(
-        _OUTPUT_DIR.value, f"{stem}_{pgd}_{_BACKWARD.value}"
-    )
-    os.makedirs(output_dir, exist_ok=True)
-    log = evaluation.open_log(
-        os.path.join(output_dir, "batches.jsonl"),
+    measurement = evaluation.Evaluation(
+        os.path.join(_OUTPUT_DIR.value, stem),
         model,
         dataset,
         settings,
+        graphs,
         environment,
         backward=_BACKWARD.value,
     )
-    case = evaluation.measure(
-        model, dataset, settings, log, backward=_BACKWARD.value
-    )
+    print(f"Attacking {path}", flush=True)
+    case = measurement.run()
     own_flags = flags.FLAGS.flags_by_module_dict()[sys.argv[0]]
     record = results.AttackResult(
         model=model.name,
@@ -158,18 +168,19 @@ def _evaluate(
         peers=graphs,
         cases=[case],
         seed=settings.tf_random_seed,
+        # What the configuration filled in, too.
         flags={
             **{flag.name: flag.value for flag in own_flags},
-            **dataclasses.asdict(settings),
+            **measurement.identity,
         },
         # absl takes the flags out of the argv that it hands on.
         command=shlex.join(
             ["python", "-m", "madry_challenge.evaluate", *sys.argv[1:]]
         ),
         seconds=round(time.monotonic() - start, 1),
-        **log.environment,
+        **measurement.environment,
     )
-    record_path = os.path.join(output_dir, "record.json")
+    record_path = f"{measurement.path}.json"
     results.write_json(record, record_path)
     print(tables.attack_table([record]))
     print(f"Record: {record_path}", flush=True)

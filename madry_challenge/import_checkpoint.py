@@ -28,6 +28,7 @@ def import_checkpoint(argv: list[str]) -> None:
         raise ValueError(f"not a flag: {' '.join(argv[1:])}")
     if not _OUTPUT.value.endswith(".keras"):
         raise ValueError(f"--output must end in .keras: {_OUTPUT.value}")
+    results.check_folder_of(_OUTPUT.value)
     model = original_checkpoint.read(_CHECKPOINT.value)
     with results.atomic_file(_OUTPUT.value) as path:
         model.save(path)

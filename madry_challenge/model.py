@@ -1,6 +1,6 @@
 """The challenge's networks: residual networks w32-10 and thin (He et al. 2016).
 
-Their layers are named as the original's variables, `/` written as a dot.
+Their layers are named by the original's scopes, `/` written as a dot.
 """
 
 from collections.abc import Sequence

@@ -6,7 +6,9 @@ import keras
 
 from madry_challenge import model as networks
 
-# The original's name of each weight, after that of its layer.
+# The original's name of each weight, after that of its layer. Those of batch
+# normalization lack the layer's own name: it is a name scope, which variables
+# do not take part in.
 _NAMES: dict[type, dict[str, str]] = {
     keras.layers.Conv2D: {"kernel": "DW"},
     keras.layers.Dense: {"kernel": "DW", "bias": "biases"},
@@ -35,7 +37,10 @@ def read(path: str) -> keras.Model:
     shapes = reader.get_variable_to_shape_map()
     model = networks.build(_network_of(path, shapes))
     for layer in model.layers:
-        prefix = layer.name.replace(".", "/")
+        scopes = layer.name.split(".")
+        if isinstance(layer, keras.layers.BatchNormalization):
+            scopes.pop()
+        prefix = "/".join(scopes)
         for weight in layer.weights:
             name = f"{prefix}/{_NAMES[type(layer)][weight.name]}"
             if tuple(shapes.get(name, ())) != tuple(weight.shape):

@@ -57,12 +57,12 @@ def train(
     settings: config.Config,
     dataset: data.Dataset,
     environment: dict[str, Any],
-) -> tuple[keras.Model, list[dict[str, Any]]]:
+) -> tuple[keras.Model, Checkpoint]:
     """Trains a network, going on from what `settings.model_dir` holds.
 
-    There, `model-STEP.keras` are the newest three checkpoints as models,
-    `model.keras` is the trained one, with its graphs if it is a PeerNet, and
-    `config.json` the configuration.
+    There, `config.json` is the configuration, `model-STEP.keras` are the newest
+    three checkpoints as models, and `model.keras` is the trained one, with its
+    graphs if it is a PeerNet.
 
     Args:
         options: the `Options`.
@@ -72,7 +72,8 @@ def train(
 
     Returns:
         The trained Keras model from images in [0, 1] to logits, and the
-        history, a list of dicts, one a checkpoint.
+        `peernets_tf.checkpoint.Checkpoint` with the training's history and
+        environment.
 
     Raises:
         TrainingError: if the folder holds another run, cannot be written, or
@@ -86,7 +87,7 @@ def train(
     if options.initial_model is not None:
         initial = models.load(options.initial_model)
         models.copy_weights(initial, network)
-        initial_sha256 = results.weights_sha256(initial)
+        initial_sha256 = results.weights_sha256(initial, with_peers=False)
     trainer = training.AdversarialTrainer(
         network,
         settings,
@@ -95,21 +96,20 @@ def train(
         seed=seed,
     )
     os.makedirs(settings.model_dir, exist_ok=True)
-    learnt_from = dataclasses.asdict(settings)
+    run_id = {
+        "dataset": dataset.name,
+        "dataset_sha256": data.fingerprint(dataset.name),
+        **dataclasses.asdict(options),
+        "initial_model": initial_sha256,
+        **dataclasses.asdict(settings),
+    }
     for key in _OTHER_KEYS:
-        del learnt_from[key]
-    checkpoint = Checkpoint(
-        settings.model_dir,
-        {
-            "dataset": dataset.name,
-            "dataset_sha256": data.fingerprint(dataset.name),
-            **dataclasses.asdict(options),
-            "initial_model_sha256": initial_sha256,
-            **learnt_from,
-        },
-        environment,
-    )
-    history = training.fit(
+        del run_id[key]
+    checkpoint = Checkpoint(settings.model_dir, run_id, environment)
+    config_path = os.path.join(settings.model_dir, "config.json")
+    if not os.path.exists(config_path):
+        config.write(settings, config_path)
+    training.fit(
         trainer,
         dataset,
         settings,
@@ -128,12 +128,11 @@ def train(
             seed=(_GRAPHS, seed),
         )
         peers.set_peers(network, graphs)
-    config.write(settings, os.path.join(settings.model_dir, "config.json"))
     with results.atomic_file(
         os.path.join(settings.model_dir, "model.keras")
     ) as path:
         network.save(path)
-    return network, history
+    return network, checkpoint
 
 
 def newest_model(folder: str) -> str | None:

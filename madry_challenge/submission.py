@@ -17,9 +17,13 @@ def check(
         epsilon: float, the largest distance, of 255.
 
     Raises:
-        ValueError: if they have another shape, another range, or are farther
-            than `epsilon` from the images.
+        ValueError: if they are no numbers, have another shape, another range,
+            or are farther than `epsilon` from the images.
     """
+    if adversarial.dtype.kind not in "fiu":
+        raise ValueError(
+            f"invalid type: expected numbers, found {adversarial.dtype}"
+        )
     if adversarial.shape != images.shape:
         raise ValueError(
             f"invalid shape: expected {images.shape}, found {adversarial.shape}"

@@ -9,7 +9,7 @@ command is given again. It needs Keras's TensorFlow backend.
 from absl import flags
 
 from madry_challenge import config_flags, data, runs, training
-from peernets_tf import attacks, command, results
+from peernets_tf import attacks, command, pretrained, results
 
 _NETWORK = flags.DEFINE_enum(
     "network",
@@ -34,8 +34,8 @@ _ATTACK_MODE = flags.DEFINE_enum(
     training.MODES,
     "How a batch is attacked. train: batch normalization with the batch's "
     "statistics, which also moves the averages, as in the original; a "
-    "PeerNet's graph is the batch. eval: in inference mode, with a PeerNet's "
-    "graph of the last checkpoint.",
+    "PeerNet's graph is the batch, and its dropouts are drawn at each step. "
+    "eval: in inference mode, with a PeerNet's graph of the last checkpoint.",
 )
 _BACKWARD = flags.DEFINE_enum(
     "backward",
@@ -56,8 +56,8 @@ _VALIDATION_SIZE = flags.DEFINE_integer(
 _INITIAL_MODEL = flags.DEFINE_string(
     "initial_model",
     None,
-    "A .keras file: layers start from the weights of its layers of the same "
-    "name.",
+    "A .keras file, or the name of a trained model in checkpoints/: layers "
+    "start from the weights of its layers of the same name.",
 )
 _DATASET = flags.DEFINE_string(
     "dataset", "cifar10", "A data set of TFDS, or the path of an .npz file."
@@ -74,6 +74,7 @@ def train(argv: list[str]) -> None:
     # Now, because the source may change while the training runs.
     environment = results.environment()
     settings = _config()
+    initial = _INITIAL_MODEL.value
     options = runs.Options(
         network=_NETWORK.value,
         attack_mode=_ATTACK_MODE.value,
@@ -82,7 +83,7 @@ def train(argv: list[str]) -> None:
         num_peers=_NUM_PEERS.value,
         num_graphs=_NUM_GRAPHS.value,
         validation_size=_VALIDATION_SIZE.value,
-        initial_model=_INITIAL_MODEL.value,
+        initial_model=pretrained.path_of(initial) if initial else None,
     )
     dataset = data.load(_DATASET.value, _DATA_DIR.value)
     print(

@@ -13,8 +13,7 @@ from peernets_tf import data, training
 from peernets_tf.attacks import gradient, surrogate
 from peernets_tf.checkpoint import Checkpoint
 
-# How a batch is attacked: with the batch's statistics, and for a PeerNet the
-# batch as its graph, or with the moving averages, and the stored peers.
+# How a batch is attacked: as it is trained on, or in inference mode.
 MODES = ("train", "eval")
 
 
@@ -28,8 +27,11 @@ class AdversarialTrainer(keras.Model):
         model: a Keras model from images in [0, 1] to logits.
         config: the `Config` of the attack; 0 steps train on the images.
         attack_mode: `"train"`: batch normalization with the batch's statistics
-            while attacking, which also moves the averages, as in the original;
-            a PeerNet's graph is then the batch. `"eval"`: inference mode.
+            while attacking, which also moves the averages, as in the original.
+            A PeerNet's graph is then the batch, so that an image's gradient
+            passes through the others, and its dropouts are drawn at each step.
+            `"eval"`: inference mode, with the moving averages and a PeerNet's
+            stored graph, that of the last checkpoint.
         backward: the gradient of PeerRegularization layers that the attack
             follows, see `peernets_tf.attacks.surrogate`.
         seed: int, the seed of the random starts.
@@ -164,6 +166,10 @@ def fit(
     verbose: int | str = "auto",
 ) -> list[dict[str, Any]]:
     """Trains with the challenge's schedule, going on from a checkpoint.
+
+    In the history, loss and accuracy are those on adversarial images, those of
+    validation on the images themselves. A rate begins with the step that the
+    schedule names; the original's with the next.
 
     Args:
         trainer: the `AdversarialTrainer`, not compiled.

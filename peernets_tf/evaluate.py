@@ -254,7 +254,8 @@ def evaluate(argv: list[str]) -> None:
     weights_sha256 = results.weights_sha256(judge)
     dataset_name = _DATASET.value or _dataset_of(path)
     dataset = data.load(dataset_name, _DATA_DIR.value)
-    _check_fits(judge, dataset)
+    evaluation.check_fits(judge, dataset)
+    _check_graph_flags(judge)
     plans = [
         (strength, _make_attack(strength, dataset))
         for strength in _strengths(dataset)
@@ -434,18 +435,7 @@ def _dataset_of(path: str) -> str:
     )
 
 
-def _check_fits(model: keras.Model, dataset: data.Dataset) -> None:
-    shape = dataset.test.images.shape[1:]
-    if tuple(model.input_shape[1:]) != shape:
-        raise ValueError(
-            f"the model takes images of shape {tuple(model.input_shape[1:])}, "
-            f"but those of {dataset.name} have shape {shape}"
-        )
-    if model.output_shape[-1] != dataset.num_classes:
-        raise ValueError(
-            f"the model has {model.output_shape[-1]} logits, but "
-            f"{dataset.name} has {dataset.num_classes} classes"
-        )
+def _check_graph_flags(model: keras.Model) -> None:
     if not peers.peer_layers(model):
         for flag in _GRAPH_FLAGS:
             if flag.present:

@@ -119,6 +119,25 @@ class Target:
             )
 
 
+def check_fits(model: keras.Model, dataset: data.Dataset) -> None:
+    """Refuses a model of other images or classes than a data set's.
+
+    Raises:
+        ValueError: if the shapes differ.
+    """
+    shape = dataset.test.images.shape[1:]
+    if tuple(model.input_shape[1:]) != shape:
+        raise ValueError(
+            f"the model takes images of shape {tuple(model.input_shape[1:])}, "
+            f"but those of {dataset.name} have shape {shape}"
+        )
+    if model.output_shape[-1] != dataset.num_classes:
+        raise ValueError(
+            f"the model has {model.output_shape[-1]} logits, but "
+            f"{dataset.name} has {dataset.num_classes} classes"
+        )
+
+
 def clean_predictions(
     target: Target, log: BatchLog, *, loss: str | None = "cross_entropy"
 ) -> list[dict[str, Any]]:

@@ -183,6 +183,17 @@ def format_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([lines[0], rule, *lines[1:]])
 
 
+def check_folder_of(path: str) -> None:
+    """Refuses a file to write, before the work, if its folder is not there.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        raise ValueError(f"there is no folder {folder} for {path}: make it")
+
+
 class atomic_file:
     """A context whose file appears at `path` whole, or not at all.
 
@@ -213,10 +224,17 @@ class atomic_file:
             os.remove(self._temporary)
 
 
-def weights_sha256(model: keras.Model) -> str:
-    """Returns the SHA-256 of a model's weights, in their order."""
+def weights_sha256(model: keras.Model, *, with_peers: bool = True) -> str:
+    """Returns the SHA-256 of a model's weights, in their order.
+
+    Args:
+        model: a built Keras model.
+        with_peers: bool, whether stored graphs of peers count as weights.
+    """
     digest = hashlib.sha256()
     for weight in model.weights:
+        if weight.name == "peers" and not with_peers:
+            continue
         array = np.ascontiguousarray(keras.ops.convert_to_numpy(weight))
         digest.update(array.tobytes())
     return digest.hexdigest()

@@ -60,16 +60,24 @@ def test_the_smoke_budget(images_path, tmp_path):
         assert all(case["total"] == 20 for case in row["cases"])
     assert record.rows[-1]["steps"] == [4, 4, 2]
     assert comparison.table(record) in process.stdout
-    # The same command finds all done; a trained network may be given.
-    given = tmp_path / "out" / "resnet32_a" / "model.keras"
-    again = run(*flags, f"--checkpoint=resnet32_a={given}", module=MODULE)
+    # Trained networks may be given; what was done before is not done again.
+    given = [
+        f"--checkpoint={row['key']}={row['checkpoint']}"
+        for row in record.rows[:-1]
+    ]
+    again = run(*flags, *given, module=MODULE)
     assert again.returncode == 0, again.stderr
+    assert "Epoch" not in again.stdout
     found = comparison.read(str(path))
-    assert found.rows[1]["checkpoint"] == str(given)
-    assert found.rows[1]["steps"] == [None]
     for row, other in zip(record.rows, found.rows, strict=True):
         assert row["weights_sha256"] == other["weights_sha256"]
         assert row["cases"] == other["cases"]
+    for row in found.rows[:-1]:
+        assert row["steps"] == [None]
+        assert row["training"] is None
+    last = found.rows[-1]
+    assert last["steps"] == [None, 2]
+    assert last["training"]["history"] == record.rows[-1]["training"]["history"]
 
 
 def test_wrong_flags():
@@ -78,9 +86,23 @@ def test_wrong_flags():
         [
             (["--budget=day"], "budget"),
             (["--backward=exact"], "backward"),
-            (["--checkpoint=resnet18=x.keras"], "write ROW=PATH"),
-            (["--checkpoint=resnet32"], "write ROW=PATH"),
-            (["--checkpoint=resnet32=none.keras"], "there is no none.keras"),
+            (
+                ["--dataset=mnist5k", "--checkpoint=resnet18=x"],
+                "write ROW=PATH",
+            ),
+            (["--dataset=mnist5k", "--checkpoint=resnet32"], "write ROW=PATH"),
+            (["--dataset=mnist5k", "--checkpoint=resnet32=x"], "x"),
+            (
+                [
+                    "--dataset=mnist5k",
+                    "--checkpoint=pr_resnet32=cifar10_resnet32",
+                ],
+                "it holds resnet32, not pr_resnet32",
+            ),
+            (
+                ["--dataset=mnist5k", "--checkpoint=resnet32=cifar10_resnet32"],
+                "takes images of shape (32, 32, 3)",
+            ),
             (["--num_steps=0"], "`steps`"),
         ],
     )

@@ -65,7 +65,12 @@ def test_missing_keys_have_defaults(tmp_path):
         ({"step_size_schedule": [[10, 0.1]]}, "ascending steps from 0"),
         ({"step_size_schedule": []}, "ascending steps from 0"),
         ({"step_size_schedule": [0.1]}, "not a configuration"),
-        ({"num_steps": "ten"}, "not a configuration"),
+        ({"step_size_schedule": [[0, -0.1]]}, "no negative rates"),
+        ({"num_steps": "ten"}, "num_steps must be int. Received: 'ten'"),
+        ({"num_steps": 2.5}, "num_steps must be int. Received: 2.5"),
+        ({"random_start": "false"}, "random_start must be bool"),
+        ({"tf_random_seed": -1}, "tf_random_seed must not be negative"),
+        ({"momentum": 1.0}, "momentum must be below 1"),
         ([], "not a configuration"),
     ],
 )

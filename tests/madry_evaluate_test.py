@@ -47,7 +47,7 @@ def test_it_counts_as_by_hand(trained, npz_path, tmp_path):
         module=MODULE,
     )
     assert process.returncode == 0, process.stderr
-    (path,) = (tmp_path / "out").glob("*/record.json")
+    (path,) = (tmp_path / "out").glob("*/*.json")
     record = results.read_record(str(path))
     model, test = models.load(str(trained)), data.load(npz_path).test
     attack = PGD(
@@ -68,6 +68,7 @@ def test_it_counts_as_by_hand(trained, npz_path, tmp_path):
     assert [case["correct"], case["adversarial_correct"]] == correct
     assert correct[1] < correct[0]
     assert record.flags["loss_func"] == "cw"
+    assert record.flags["seed"] == 0
     assert f"{correct[1] / 30:.1%}" in process.stdout
 
 
@@ -99,7 +100,7 @@ def test_it_watches_a_folder(trained, npz_path, tmp_path):
             while time.monotonic() < end:
                 found = [
                     json.loads(path.read_text())["checkpoint"]
-                    for path in out.glob("*/record.json")
+                    for path in out.glob("*/*.json")
                 ]
                 if str(wanted) in found:
                     break
@@ -128,5 +129,10 @@ def test_wrong_flags(trained, npz_path, tmp_path):
             ([dataset, checkpoint, "--watch"], "--watch takes a folder"),
             ([dataset, checkpoint, "--num_steps=0"], "`steps`"),
             ([dataset, checkpoint, "--backward=soft"], "is for PeerNets"),
+            ([dataset, checkpoint, "--num_graphs=2"], "is for PeerNets"),
+            (
+                [dataset, "--checkpoint=cifar10_resnet32"],
+                "takes images of shape (32, 32, 3)",
+            ),
         ],
     )

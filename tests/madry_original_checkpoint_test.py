@@ -18,7 +18,11 @@ FILTERS = (16, 16, 32, 64)
 
 
 def original_variables(rng):
-    """The variables of the thin network, under the original's names."""
+    """The variables of the thin network, under the original's names.
+
+    Its `_batch_norm` opens a name scope for `init_bn` and its like, which
+    names operations only: the variables are `unit_1_1/sub2/BatchNorm/gamma`.
+    """
     variables = {"global_step": np.array(70_000)}
 
     def convolution(name, inputs, outputs):
@@ -42,11 +46,11 @@ def original_variables(rng):
             unit = f"unit_{stage}_{i}"
             first = stage == 1 and i == 0
             scope = "shared" if first else "residual_only"
-            normalization(f"{unit}/{scope}_activation/init_bn", inputs)
+            normalization(f"{unit}/{scope}_activation", inputs)
             convolution(f"{unit}/sub1/conv1", inputs, FILTERS[stage])
-            normalization(f"{unit}/sub2/bn2", FILTERS[stage])
+            normalization(f"{unit}/sub2", FILTERS[stage])
             convolution(f"{unit}/sub2/conv2", FILTERS[stage], FILTERS[stage])
-    normalization("unit_last/final_bn", FILTERS[3])
+    normalization("unit_last", FILTERS[3])
     variables["logit/DW"] = rng.normal(size=(64, 10)) / 8
     variables["logit/biases"] = rng.normal(size=10)
     return {k: np.float32(v) for k, v in variables.items()}
@@ -74,19 +78,19 @@ def original_logits(images, variables):
             strides = 2 if stage > 1 and i == 0 else 1
             shortcut = x
             if stage == 1 and i == 0:
-                x = activation(x, f"{unit}/shared_activation/init_bn")
+                x = activation(x, f"{unit}/shared_activation")
                 shortcut = x
             else:
-                x = activation(x, f"{unit}/residual_only_activation/init_bn")
+                x = activation(x, f"{unit}/residual_only_activation")
             x = convolution(x, f"{unit}/sub1/conv1", strides)
-            x = activation(x, f"{unit}/sub2/bn2")
+            x = activation(x, f"{unit}/sub2")
             x = convolution(x, f"{unit}/sub2/conv2")
             if shortcut.shape[-1] != x.shape[-1]:
                 new = (x.shape[-1] - shortcut.shape[-1]) // 2
                 shortcut = tf.nn.avg_pool2d(shortcut, strides, strides, "VALID")
                 shortcut = tf.pad(shortcut, [[0, 0]] * 3 + [[new, new]])
             x = x + shortcut
-    x = tf.reduce_mean(activation(x, "unit_last/final_bn"), axis=(1, 2))
+    x = tf.reduce_mean(activation(x, "unit_last"), axis=(1, 2))
     return x @ variables["logit/DW"] + variables["logit/biases"]
 
 

@@ -41,8 +41,8 @@ def train(dataset, folder, options=OPTIONS, **changes):
 def test_what_it_leaves(dataset, tmp_path):
     folder = tmp_path / "run"
     assert runs.newest_model(str(folder)) is None
-    model, history = train(dataset, folder)
-    assert len(history) == 6
+    model, checkpoint = train(dataset, folder)
+    assert len(checkpoint.history) == 6
     names = sorted(path.name for path in folder.glob("*.keras"))
     assert names == [
         "model-000008.keras",
@@ -74,8 +74,9 @@ def test_a_stopped_training_goes_on(dataset, tmp_path, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(runs._SaveModel, "on_epoch_end", stop)
         train(dataset, tmp_path / "stopped")
-    resumed, history = train(dataset, tmp_path / "stopped")
-    assert [row["epoch"] for row in history] == [1, 2, 3, 4, 5, 6]
+    resumed, checkpoint = train(dataset, tmp_path / "stopped")
+    epochs = [row["epoch"] for row in checkpoint.history]
+    assert epochs == [1, 2, 3, 4, 5, 6]
     assert results.weights_sha256(resumed) == results.weights_sha256(whole)
 
 

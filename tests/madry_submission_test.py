@@ -33,6 +33,7 @@ def test_takes_what_is_within_epsilon(images, dtype):
         (lambda x: x + 100, "invalid pixel range"),
         (lambda x: np.where(x > 0, np.nan, x), "invalid pixel range"),
         (lambda x: x - 8.01, "maximum perturbation found"),
+        (lambda x: x.astype(str), "expected numbers"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:divide")

@@ -3,6 +3,7 @@
 import json
 import pathlib
 
+from madry_challenge import comparison
 from peernets_tf import report, results, tables
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -42,6 +43,16 @@ def test_attacks():
         assert not record.commit.endswith("+")
 
 
+def test_comparisons():
+    paths = sorted((ROOT / "results").glob("compare_*.json"))
+    assert paths
+    for path in paths:
+        record = comparison.read(str(path))
+        for row in comparison.table_rows(record):
+            assert list(row) in ROWS
+        assert not record.commit.endswith("+")
+
+
 def read_benchmark(name):
     path = ROOT / "results" / f"benchmark_{name}.json"
     record = json.loads(path.read_text(encoding="utf-8"))
@@ -72,6 +83,14 @@ def test_speed():
             f"{case['ratio_to_baseline'][name]:.2f}",
         ]
         assert cells in [row[1:] for row in ROWS]
+    (case,) = read_benchmark("adversarial_training")
+    for name, seconds in case["median_seconds"].items():
+        cells = [
+            name,
+            f"{case['batch_size'] / seconds:.1f}",
+            f"{case['ratio_to_ours'][name]:.2f}",
+        ]
+        assert cells in ROWS
     for case in read_benchmark("attacks"):
         for name, seconds in case["median_seconds"].items():
             cells = [
