@@ -1,6 +1,6 @@
 """Times adversarial training: `python -m benchmarks.adversarial_training`.
 
-Steps on one batch of CIFAR-10, in turns: PGD-10 on the trained ResNet-32, then
+Steps on one batch of CIFAR-10, four in turn: PGD-10 on the trained ResNet-32, then
 a training step on what it made. Ours compiles both as one graph; cleverhans and
 ART are given a model of the same weights, hand over their adversarial images,
 and the same compiled training step follows. All attack in inference mode, the
@@ -28,7 +28,7 @@ from peernets_tf.attacks import CleverHans
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "TensorFlow Datasets directory. Default: TFDS's own."
 )
-_ROUNDS = flags.DEFINE_integer("rounds", 5, "Steps timed of each.", 1)
+_ROUNDS = flags.DEFINE_integer("rounds", 3, "Rounds timed of each.", 1)
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Images a step.", 1)
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of everything drawn.", 0)
 _OUTPUT_DIR = flags.DEFINE_string(
@@ -36,6 +36,9 @@ _OUTPUT_DIR = flags.DEFINE_string(
 )
 
 _NETWORK = "resnet32"
+# A round: the first step after another's finds caches and memory as that left
+# them, which a training does not.
+_STEPS = 4
 _RIVALS = {
     "cleverhans": "cleverhans",
     "art": "adversarial-robustness-toolbox",
@@ -74,6 +77,7 @@ def benchmark(argv):
         "network": _NETWORK,
         "num_steps": settings.num_steps,
         "batch_size": len(images),
+        "steps_a_round": _STEPS,
         "image_shape": list(images.shape[1:]),
         "seconds": seconds,
         "median_seconds": timing.median_seconds(seconds),
@@ -82,7 +86,7 @@ def benchmark(argv):
     rows = [
         (
             name,
-            f"{len(images) / median:.1f}",
+            f"{_STEPS * len(images) / median:.1f}",
             f"{case['ratio_to_ours'][name]:.2f}",
         )
         for name, median in case["median_seconds"].items()
@@ -113,15 +117,26 @@ def _optimizer(settings):
 def _ours(settings, images, labels, *, attack_mode):
     trainer = AdversarialTrainer(_model(), settings, attack_mode=attack_mode)
     training.compile_with(trainer, _optimizer(settings))
-    return lambda: float(trainer.train_on_batch(images, labels)[0])
+    return _repeated(lambda: trainer.train_on_batch(images, labels))
 
 
 def _training_on(attack, model, settings, images, labels):
-    """Returns a step on what a library's attack makes of the images."""
+    """Returns steps on what a library's attack makes of the images."""
     training.compile_with(model, _optimizer(settings))
-    return lambda: float(
-        model.train_on_batch(attack(images, labels), labels)[0]
+    return _repeated(
+        lambda: model.train_on_batch(attack(images, labels), labels)
     )
+
+
+def _repeated(step):
+    """Returns a function of `_STEPS` steps, to the last one's loss."""
+
+    def steps():
+        for _ in range(_STEPS):
+            loss, _accuracy = step()
+        return float(loss)
+
+    return steps
 
 
 def _cleverhans(settings, images, labels):
