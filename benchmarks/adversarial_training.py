@@ -1,11 +1,11 @@
 """Times adversarial training: `python -m benchmarks.adversarial_training`.
 
 Steps on one batch of CIFAR-10, four in turn: PGD-10 on the trained ResNet-32,
-then a training step on what it made. Ours compiles both as one graph; cleverhans and
-ART are given a model of the same weights, hand over their adversarial images,
-and the same compiled training step follows. All attack in inference mode, the
-only one that ART has; ours also as the challenge does, with the batch's
-statistics.
+then a training step on what it made. Ours compiles both as one graph;
+cleverhans and ART are given a model of the same weights, hand over their
+adversarial images, and the same compiled training step follows. All attack in
+inference mode, the only one that ART has; ours also as the challenge does, with
+the batch's statistics.
 
 What is not installed is left out: pip install -e ".[benchmark]".
 """
