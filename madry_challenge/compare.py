@@ -7,8 +7,8 @@ with the same PGD on the same images, PeerNets a second time with the surrogate
 gradient. What was stopped goes on when the same command is given again.
 
 Of --config, and of flags, the attack is that of all trainings and of the test;
-how it says to train is how ResNet-32 A is. Steps, checkpoints and test images
-are the budget's.
+how it says to train is how ResNet-32 A is, in budgets but `full` in fewer
+steps. Checkpoints and test images are the budget's.
 """
 
 import dataclasses
@@ -86,6 +86,7 @@ def compare(argv: list[str]) -> None:
     if argv[1:]:
         raise ValueError(f"not a flag: {' '.join(argv[1:])}")
     started = time.monotonic()
+    training.check_backend()
     environment = results.environment()
     challenge = _config()
     # Now, not after the trainings.
@@ -94,6 +95,11 @@ def compare(argv: list[str]) -> None:
     rows = comparison.rows(challenge, budget, _BACKWARD.value)
     dataset = data.load(_DATASET.value, _DATA_DIR.value)
     given = _given_models(rows, dataset)
+    if _NUM_PEERS.value > len(dataset.train):
+        raise ValueError(
+            f"--num_peers={_NUM_PEERS.value} is more than the "
+            f"{len(dataset.train)} training images"
+        )
     if _BUDGET.value == "full" and not keras.distribution.list_devices("gpu"):
         print(
             "warning: without a GPU this takes weeks: --budget=hour is for two "
@@ -193,6 +199,7 @@ def _train(
         network=row.network,
         attack_mode=_ATTACK_MODE.value,
         backward=row.backward,
+        augment=dataset.name.startswith("cifar"),
         num_peers=_NUM_PEERS.value,
         num_graphs=1,
         validation_size=min(1000, settings.num_eval_examples),

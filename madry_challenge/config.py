@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from typing import Any
 
 from peernets_tf import results
@@ -84,9 +85,13 @@ class Config:
                     f"{field.name} must be {kinds[0].__name__}. Received: "
                     f"{value!r}"
                 )
-            if isinstance(value, int | float) and not value >= 0:
+            if kinds and kinds[0] is float:
+                # JSON and users write 8 for 8.0.
+                object.__setattr__(self, field.name, float(value))
+            if isinstance(value, int | float) and not 0 <= value < math.inf:
                 raise ValueError(
-                    f"{field.name} must not be negative. Received: {value}"
+                    f"{field.name} must be finite, and not negative. Received: "
+                    f"{value}"
                 )
         positive = (
             "max_num_training_steps",
@@ -110,16 +115,22 @@ class Config:
                 f"loss_func must be one of {', '.join(LOSSES)}. Received: "
                 f"{self.loss_func}"
             )
+        for step, rate in self.step_size_schedule:
+            if type(step) is not int or type(rate) not in (int, float):
+                raise ValueError(
+                    "step_size_schedule must be pairs of int and float. "
+                    f"Received: {self.step_size_schedule}"
+                )
+            if not 0 <= rate < math.inf:
+                raise ValueError(
+                    "step_size_schedule must have finite rates, none negative. "
+                    f"Received: {self.step_size_schedule}"
+                )
         steps = [step for step, _ in self.step_size_schedule]
         if not steps or steps[0] != 0 or steps != sorted(set(steps)):
             raise ValueError(
                 "step_size_schedule must have ascending steps from 0. "
                 f"Received: {self.step_size_schedule}"
-            )
-        if not all(rate >= 0 for _, rate in self.step_size_schedule):
-            raise ValueError(
-                "step_size_schedule must have no negative rates. Received: "
-                f"{self.step_size_schedule}"
             )
 
     def scaled(self, steps: int) -> "Config":
@@ -156,8 +167,7 @@ def read(path: str) -> Config:
             values = {k: v for k, v in values.items() if k not in _OTHER_KEYS}
             if "step_size_schedule" in values:
                 values["step_size_schedule"] = tuple(
-                    (int(step), float(rate))
-                    for step, rate in values["step_size_schedule"]
+                    (step, rate) for step, rate in values["step_size_schedule"]
                 )
             return Config(**values)
         except (AttributeError, TypeError, ValueError) as error:

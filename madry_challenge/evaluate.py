@@ -76,7 +76,7 @@ _DATA_DIR = flags.DEFINE_string(
 
 
 def evaluate(argv: list[str]) -> None:
-    """Evaluates one model, or with --watch each one that appears."""
+    """Evaluates one model, or with --watch the newest, again and again."""
     if argv[1:]:
         raise ValueError(f"not a flag: {' '.join(argv[1:])}")
     environment = results.environment()

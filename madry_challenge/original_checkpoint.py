@@ -34,6 +34,14 @@ def read(path: str) -> keras.Model:
         reader = tf.train.load_checkpoint(path)
     except (tf.errors.OpError, ValueError) as error:
         raise ValueError(f"{path} is no checkpoint: {error}") from error
+    try:
+        return _read(reader, path)
+    except (tf.errors.OpError, IndexError, RuntimeError) as error:
+        # TensorFlow passes on what the reader found in each of these.
+        raise ValueError(f"{path} is damaged: {error}") from error
+
+
+def _read(reader: Any, path: str) -> keras.Model:
     shapes = reader.get_variable_to_shape_map()
     model = networks.build(_network_of(path, shapes))
     for layer in model.layers:

@@ -3,6 +3,7 @@
 import dataclasses
 import glob
 import os
+import re
 from typing import Any
 
 import keras
@@ -16,12 +17,21 @@ NETWORKS = (*model.FILTERS, *models.MODEL_NAMES)
 _GRAPHS = 3
 # As many as the original keeps.
 _MODELS_KEPT = 3
-# Keys that do not change what is learnt.
+# Keys that do not change what is learnt, and those that do not if there is no
+# attack.
 _OTHER_KEYS = (
     "eval_batch_size",
     "model_dir",
     "num_eval_examples",
     "store_adv_path",
+)
+_ATTACK_KEYS = (
+    "attack_mode",
+    "backward",
+    "epsilon",
+    "loss_func",
+    "random_start",
+    "step_size",
 )
 
 
@@ -103,12 +113,10 @@ def train(
         "initial_model": initial_sha256,
         **dataclasses.asdict(settings),
     }
-    for key in _OTHER_KEYS:
+    unread = _OTHER_KEYS if settings.num_steps else _OTHER_KEYS + _ATTACK_KEYS
+    for key in unread:
         del run_id[key]
     checkpoint = Checkpoint(settings.model_dir, run_id, environment)
-    config_path = os.path.join(settings.model_dir, "config.json")
-    if not os.path.exists(config_path):
-        config.write(settings, config_path)
     training.fit(
         trainer,
         dataset,
@@ -118,7 +126,7 @@ def train(
         augment=options.augment,
         num_peers=options.num_peers,
         validation_size=options.validation_size,
-        callbacks=[_SaveModel(network, settings.model_dir)],
+        callbacks=[_SaveModel(network, settings, checkpoint)],
     )
     if peers.peer_layers(network):
         graphs = peers.draw_peers(
@@ -140,13 +148,18 @@ def newest_model(folder: str) -> str | None:
     trained = os.path.join(folder, "model.keras")
     if os.path.exists(trained):
         return trained
-    return max(_models(folder), default=None)
+    saved = _models(folder)
+    return saved[-1] if saved else None
 
 
 def _models(folder: str) -> list[str]:
     """Returns the models of checkpoints, the oldest first."""
-    pattern = os.path.join(glob.escape(folder), "model-*.keras")
-    return sorted(glob.glob(pattern))
+    found = {}
+    for path in glob.glob(os.path.join(glob.escape(folder), "model-*.keras")):
+        match = re.search(r"model-(\d+)\.keras$", path)
+        if match:
+            found[int(match[1])] = path
+    return [found[step] for step in sorted(found)]
 
 
 def _build(
@@ -175,10 +188,25 @@ def _build(
 class _SaveModel(keras.callbacks.Callback):
     """Saves the network at each checkpoint, and removes older ones."""
 
-    def __init__(self, network: keras.Model, folder: str) -> None:
+    def __init__(
+        self,
+        network: keras.Model,
+        settings: config.Config,
+        checkpoint: Checkpoint,
+    ) -> None:
         super().__init__()
         self._network = network
-        self._folder = folder
+        self._settings = settings
+        self._folder = settings.model_dir
+        self._checkpoint = checkpoint
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        # By now the folder is known to be this run's.
+        config.write(self._settings, os.path.join(self._folder, "config.json"))
+        if not self._checkpoint.history:
+            # Models of a training that starts again.
+            while (stale := newest_model(self._folder)) is not None:
+                os.remove(stale)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         step = int(self.model.optimizer.iterations)

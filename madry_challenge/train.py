@@ -43,7 +43,9 @@ _BACKWARD = flags.DEFINE_enum(
     attacks.BACKWARDS,
     "The gradient of PeerRegularization layers that the attack follows.",
 )
-_AUGMENT = flags.DEFINE_bool("augment", True, "Shift and mirror images.")
+_AUGMENT = flags.DEFINE_bool(
+    "augment", None, "Shift and mirror images. Default: for CIFAR only."
+)
 _NUM_PEERS = flags.DEFINE_integer(
     "num_peers", 50, "N, peers in a graph of the trained PeerNet.", 1
 )
@@ -75,17 +77,20 @@ def train(argv: list[str]) -> None:
     environment = results.environment()
     settings = _config()
     initial = _INITIAL_MODEL.value
+    dataset = data.load(_DATASET.value, _DATA_DIR.value)
+    augment = _AUGMENT.value
+    if augment is None:
+        augment = dataset.name.startswith("cifar")
     options = runs.Options(
         network=_NETWORK.value,
         attack_mode=_ATTACK_MODE.value,
         backward=_BACKWARD.value,
-        augment=_AUGMENT.value,
+        augment=augment,
         num_peers=_NUM_PEERS.value,
         num_graphs=_NUM_GRAPHS.value,
         validation_size=_VALIDATION_SIZE.value,
         initial_model=pretrained.path_of(initial) if initial else None,
     )
-    dataset = data.load(_DATASET.value, _DATA_DIR.value)
     print(
         f"Training {options.network} on {dataset.name} for "
         f"{settings.max_num_training_steps} steps in {settings.model_dir}",

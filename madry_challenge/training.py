@@ -17,6 +17,12 @@ from peernets_tf.checkpoint import Checkpoint
 MODES = ("train", "eval")
 
 
+def check_backend() -> None:
+    """Raises a ValueError unless Keras has its TensorFlow backend."""
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError("adversarial training needs KERAS_BACKEND=tensorflow")
+
+
 class AdversarialTrainer(keras.Model):
     """A model whose training step is one on adversarial images.
 
@@ -51,10 +57,7 @@ class AdversarialTrainer(keras.Model):
         seed: int = 0,
     ) -> None:
         super().__init__(name=f"adversarial_{model.name}")
-        if keras.backend.backend() != "tensorflow":
-            raise ValueError(
-                "adversarial training needs KERAS_BACKEND=tensorflow"
-            )
+        check_backend()
         if attack_mode not in MODES:
             raise ValueError(
                 f"`attack_mode` must be one of {', '.join(MODES)}. Received: "

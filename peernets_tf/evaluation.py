@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from peernets_tf import data, results
+from peernets_tf import data, peers, results
 from peernets_tf.attacks import autodiff, guards, losses
 
 # Streams of random numbers: classes to reach, and what attacks draw.
@@ -123,8 +123,15 @@ def check_fits(model: keras.Model, dataset: data.Dataset) -> None:
     """Refuses a model of other images or classes than a data set's.
 
     Raises:
-        ValueError: if the shapes differ.
+        ValueError: if the shapes differ, or the model does not know its own.
     """
+    if isinstance(model, peers.MonteCarlo):
+        model = model.model
+    if getattr(model, "input_shape", None) is None:
+        raise ValueError(
+            f"{model.name} has no input shape: give a functional or a "
+            "sequential model"
+        )
     shape = dataset.test.images.shape[1:]
     if tuple(model.input_shape[1:]) != shape:
         raise ValueError(

@@ -65,9 +65,14 @@ def test_the_smoke_budget(images_path, tmp_path):
         f"--checkpoint={row['key']}={row['checkpoint']}"
         for row in record.rows[:-1]
     ]
+    logs = list((tmp_path / "out").glob("*/attack_*.jsonl"))
+    sizes = [log.stat().st_size for log in logs]
+    assert len(logs) == 9
     again = run(*flags, *given, module=MODULE)
     assert again.returncode == 0, again.stderr
     assert "Epoch" not in again.stdout
+    assert list((tmp_path / "out").glob("*/attack_*.jsonl")) == logs
+    assert [log.stat().st_size for log in logs] == sizes
     found = comparison.read(str(path))
     for row, other in zip(record.rows, found.rows, strict=True):
         assert row["weights_sha256"] == other["weights_sha256"]
@@ -91,7 +96,11 @@ def test_wrong_flags():
                 "write ROW=PATH",
             ),
             (["--dataset=mnist5k", "--checkpoint=resnet32"], "write ROW=PATH"),
-            (["--dataset=mnist5k", "--checkpoint=resnet32=x"], "x"),
+            (
+                ["--dataset=mnist5k", "--checkpoint=resnet32=x.keras"],
+                "no file x.keras",
+            ),
+            (["--dataset=mnist5k", "--num_peers=5000"], "4000 training images"),
             (
                 [
                     "--dataset=mnist5k",

@@ -59,17 +59,20 @@ def test_missing_keys_have_defaults(tmp_path):
     ("values", "message"),
     [
         ({"epsilom": 8}, "epsilom"),
-        ({"epsilon": -1}, "epsilon must not be negative"),
+        ({"epsilon": -1}, "epsilon must be finite, and not negative"),
+        ({"epsilon": float("inf")}, "epsilon must be finite"),
         ({"training_batch_size": 0}, "training_batch_size"),
         ({"loss_func": "mse"}, "loss_func must be one of xent, cw"),
         ({"step_size_schedule": [[10, 0.1]]}, "ascending steps from 0"),
         ({"step_size_schedule": []}, "ascending steps from 0"),
         ({"step_size_schedule": [0.1]}, "not a configuration"),
-        ({"step_size_schedule": [[0, -0.1]]}, "no negative rates"),
+        ({"step_size_schedule": [[0, -0.1]]}, "none negative"),
+        ({"step_size_schedule": [[0, "0.1"]]}, "pairs of int and float"),
+        ({"step_size_schedule": [[0, 0.1], [2.7, 0.01]]}, "pairs of int and"),
         ({"num_steps": "ten"}, "num_steps must be int. Received: 'ten'"),
         ({"num_steps": 2.5}, "num_steps must be int. Received: 2.5"),
         ({"random_start": "false"}, "random_start must be bool"),
-        ({"tf_random_seed": -1}, "tf_random_seed must not be negative"),
+        ({"tf_random_seed": -1}, "tf_random_seed must be finite, and not"),
         ({"momentum": 1.0}, "momentum must be below 1"),
         ([], "not a configuration"),
     ],
@@ -79,3 +82,11 @@ def test_refuses_what_is_none(values, message, tmp_path):
     path.write_text(json.dumps(values))
     with pytest.raises(ValueError, match=message):
         config.read(str(path))
+
+
+def test_integers_stand_for_floats(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text('{"epsilon": 8, "momentum": 0}')
+    found = config.read(str(path))
+    assert found == config.Config(momentum=0.0)
+    assert isinstance(found.momentum, float)

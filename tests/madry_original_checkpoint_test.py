@@ -153,3 +153,11 @@ def test_refuses_what_is_incomplete(rng, tmp_path, missing, message):
     del variables[missing]
     with pytest.raises(ValueError, match=message):
         original_checkpoint.read(save(variables, tmp_path))
+
+
+def test_refuses_what_is_damaged(rng, tmp_path):
+    prefix = save(original_variables(rng), tmp_path)
+    (path,) = tmp_path.glob("*.data-*")
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ValueError, match="is damaged"):
+        original_checkpoint.read(prefix)

@@ -80,6 +80,22 @@ def test_a_stopped_training_goes_on(dataset, tmp_path, monkeypatch):
     assert results.weights_sha256(resumed) == results.weights_sha256(whole)
 
 
+def test_a_training_that_starts_again_leaves_no_old_models(dataset, tmp_path):
+    train(dataset, tmp_path)
+    (checkpoint,) = tmp_path.glob("checkpoint-*.npz")
+    checkpoint.unlink()
+    (tmp_path / "model-1000000.keras").touch()
+    train(dataset, tmp_path, max_num_training_steps=12)
+    names = {path.name for path in tmp_path.glob("*.keras")}
+    assert "model-1000000.keras" not in names
+    assert len(names) == 4
+
+
+def test_a_natural_training_knows_no_attack(dataset, tmp_path):
+    train(dataset, tmp_path, num_steps=0)
+    train(dataset, tmp_path, num_steps=0, epsilon=4.0)
+
+
 def test_another_attack_is_another_run(dataset, tmp_path):
     train(dataset, tmp_path)
     with pytest.raises(TrainingError, match="holds a run with epsilon=8.0"):
