@@ -2,12 +2,10 @@
 
 import dataclasses
 import os
-import shlex
 import statistics
-import sys
 import time
 
-from peernets_tf import results
+from peernets_tf import command, results
 
 # The first calls trace, choose kernels and touch new memory.
 WARM_UP_ROUNDS = 2
@@ -65,9 +63,7 @@ def write_record(
         warm_up_rounds=WARM_UP_ROUNDS,
         load_average=load_average,
         seed=seed,
-        command=shlex.join(
-            ["python", "-m", f"benchmarks.{name}", *sys.argv[1:]]
-        ),
+        command=command.line(f"benchmarks.{name}"),
         **environment,
     )
     path = os.path.join(output_dir, f"benchmark_{name}.json")

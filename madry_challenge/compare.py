@@ -13,7 +13,6 @@ steps. Checkpoints and test images are the budget's.
 
 import dataclasses
 import os
-import shlex
 import sys
 import time
 from typing import Any
@@ -134,7 +133,6 @@ def compare(argv: list[str]) -> None:
                 model, folder, dataset, attack, budget.num_graphs, environment
             ),
         }
-    own_flags = flags.FLAGS.flags_by_module_dict()[sys.argv[0]]
     record = comparison.ComparisonResult(
         rows=list(measured.values()),
         budget=_BUDGET.value,
@@ -143,14 +141,11 @@ def compare(argv: list[str]) -> None:
         seed=challenge.tf_random_seed,
         # What the configuration filled in, too.
         flags={
-            **{flag.name: flag.value for flag in own_flags},
+            **command.own_flags(),
             "attack": repr(evaluation.attack_of(challenge)),
             "eval_batch_size": challenge.eval_batch_size,
         },
-        # absl takes the flags out of the argv that it hands on.
-        command=shlex.join(
-            ["python", "-m", "madry_challenge.compare", *sys.argv[1:]]
-        ),
+        command=command.line("madry_challenge.compare"),
         seconds=round(time.monotonic() - started, 1),
         **environment,
     )

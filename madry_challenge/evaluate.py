@@ -9,7 +9,6 @@ command is given again.
 """
 
 import os
-import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -156,7 +155,6 @@ def _evaluate(
     )
     print(f"Attacking {path}", flush=True)
     case = measurement.run()
-    own_flags = flags.FLAGS.flags_by_module_dict()[sys.argv[0]]
     record = results.AttackResult(
         model=model.name,
         checkpoint=path,
@@ -170,13 +168,10 @@ def _evaluate(
         seed=settings.tf_random_seed,
         # What the configuration filled in, too.
         flags={
-            **{flag.name: flag.value for flag in own_flags},
+            **command.own_flags(),
             **measurement.identity,
         },
-        # absl takes the flags out of the argv that it hands on.
-        command=shlex.join(
-            ["python", "-m", "madry_challenge.evaluate", *sys.argv[1:]]
-        ),
+        command=command.line("madry_challenge.evaluate"),
         seconds=round(time.monotonic() - start, 1),
         **measurement.environment,
     )

@@ -1,8 +1,10 @@
 """What the commands share: an error is one line and an exit status."""
 
 import re
+import shlex
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from absl import app, flags, logging
 
@@ -50,6 +52,18 @@ def parse_flags(argv: list[str]) -> list[str]:
     except flags.Error as error:
         _exit_with(f"{error} (--help lists the flags)")
         raise
+
+
+def own_flags() -> dict[str, Any]:
+    """Returns the values of the command's own flags, for its record."""
+    own = flags.FLAGS.flags_by_module_dict()[sys.argv[0]]
+    return {flag.name: flag.value for flag in own}
+
+
+def line(module: str) -> str:
+    """Returns the command line that runs a module again with its flags."""
+    # absl takes the flags out of the argv that it hands on.
+    return shlex.join(["python", "-m", module, *sys.argv[1:]])
 
 
 def _exit_with(error: Exception | str) -> None:

@@ -9,7 +9,6 @@ command is given again.
 import dataclasses
 import fractions
 import os
-import shlex
 import sys
 import time
 from typing import Any
@@ -284,10 +283,7 @@ def evaluate(argv: list[str]) -> None:
         targeted=bool(_OPTIONS["targeted"].value),
     )
     output_dir = _make_output_dir()
-    own_flags = {
-        flag.name: flag.value
-        for flag in flags.FLAGS.flags_by_module_dict()[sys.argv[0]]
-    }
+    own_flags = command.own_flags()
     places = ("data_dir", "output_dir", "checkpoint", "perturbation")
     identity = {
         **{key: own_flags[key] for key in own_flags if key not in places},
@@ -345,10 +341,7 @@ def evaluate(argv: list[str]) -> None:
         cases=cases,
         seed=_SEED.value,
         flags=own_flags,
-        # absl takes the flags out of the argv that it hands on.
-        command=shlex.join(
-            ["python", "-m", "peernets_tf.evaluate", *sys.argv[1:]]
-        ),
+        command=command.line("peernets_tf.evaluate"),
         seconds=round(time.monotonic() - start, 1),
         **log.environment,
     )

@@ -2,8 +2,6 @@
 
 import dataclasses
 import os
-import shlex
-import sys
 from typing import Any
 
 import keras
@@ -205,7 +203,6 @@ def _test(
         peers.set_peers(model, graphs)
     test = dataset.test.first(_TEST_SIZE.value)
     print(f"Testing on {len(test)} images", flush=True)
-    own_flags = flags.FLAGS.flags_by_module_dict()[sys.argv[0]]
     history = checkpoint.history
     return results.TrainingResult(
         model=model.name,
@@ -223,14 +220,11 @@ def _test(
         ],
         seed=_SEED.value,
         flags={
-            **{flag.name: flag.value for flag in own_flags},
+            **command.own_flags(),
             **dataclasses.asdict(recipe),
             "model": model.name,
         },
-        # absl takes the flags out of the argv that it hands on.
-        command=shlex.join(
-            ["python", "-m", "peernets_tf.train", *sys.argv[1:]]
-        ),
+        command=command.line("peernets_tf.train"),
         seconds=round(sum(row["seconds"] for row in history), 1),
         initial_model=checkpoint.run_id["initial_model"],
         **checkpoint.environment,
