@@ -5,13 +5,14 @@ VENV = .venv
 PYTHON = $(VENV)/bin/python
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help demo test benchmark clean
+.PHONY: help demo test benchmark clean BUILD
 .NOTPARALLEL:
 
 help:
 	@echo "make demo       train LeNet-5 and its PeerNet on 5,000 digits, compare"
 	@echo "make test       check style, imports and types, run the tests"
 	@echo "make benchmark  time the neighbour search, training steps and attacks"
+	@echo "make BUILD      write the file BUILD from the imports"
 	@echo "make clean      remove .venv and what was built, not runs/"
 
 demo: $(VENV)/installed-cpu
@@ -31,6 +32,9 @@ benchmark: $(VENV)/installed-cpu,benchmark
 	$(PYTHON) -m benchmarks.training_step
 	$(PYTHON) -m benchmarks.attacks
 	$(PYTHON) -m benchmarks.adversarial_training
+
+BUILD: | $(PYTHON)
+	$(PYTHON) tests/generate_build.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .import_linter_cache \

@@ -1,15 +1,16 @@
 """Times adversarial training: `python -m benchmarks.adversarial_training`.
 
-Steps on one batch of CIFAR-10, four in turn: PGD-10 on the trained ResNet-32,
-then a training step on what it made. Ours compiles both as one graph;
-cleverhans and ART are given a model of the same weights, hand over their
-adversarial images, and the same compiled training step follows. All attack in
-inference mode, the only one that ART has; ours also as the challenge does, with
-the batch's statistics.
+Times rounds of four training steps on one batch of CIFAR-10. A step is PGD-10
+on the trained ResNet-32, then training on the adversarial images. Ours compiles
+both as one graph. cleverhans and ART get a model of the same weights and return
+adversarial images, on which the same compiled training step follows. All of
+them attack in inference mode, the only mode of ART. Ours is also timed in the
+challenge's mode, with the batch's statistics.
 
-What is not installed is left out: pip install -e ".[benchmark]".
+Libraries that are not installed are left out: pip install -e ".[benchmark]".
 """
 
+import dataclasses
 import importlib.metadata
 import os
 import warnings
@@ -20,24 +21,27 @@ import tensorflow as tf
 from absl import flags
 
 from benchmarks import timing
+from madry_challenge.adversarial_training import AdversarialTrainer
 from madry_challenge.config import Config
-from madry_challenge.training import AdversarialTrainer
-from peernets_tf import command, data, load_pretrained, results, training
-from peernets_tf.attacks import CleverHans
+from peernets_tf import attacks, datasets, models, records, training
+from peernets_tf.cli import app, shared_flags
+from peernets_tf.errors import UserError
 
-_DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "TensorFlow Datasets directory. Default: TFDS's own."
+_DATA_DIR = shared_flags.define_data_dir()
+_ROUNDS = flags.DEFINE_integer(
+    "rounds", 3, "Rounds of four steps that are timed.", 1
 )
-_ROUNDS = flags.DEFINE_integer("rounds", 3, "Rounds timed of each.", 1)
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Images a step.", 1)
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of everything drawn.", 0)
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Images per step.", 1)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of all random numbers.", 0)
 _OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir", "results", "Where benchmark_adversarial_training.json goes."
+    "output_dir",
+    "results",
+    "Folder for benchmark_adversarial_training.json.",
 )
 
 _NETWORK = "resnet32"
-# A round: the first step after another's finds caches and memory as that left
-# them, which a training does not.
+# In a training the same step runs again and again. The first step after another
+# library's finds other caches and memory, so a round has several.
 _STEPS = 4
 _RIVALS = {
     "cleverhans": "cleverhans",
@@ -45,14 +49,34 @@ _RIVALS = {
 }
 
 
-def benchmark(argv):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Config:
+    data_dir: str | None
+    rounds: int
+    batch_size: int
+    seed: int
+    output_dir: str
+
+
+def _parse(arguments):
+    app.refuse_arguments(arguments)
+    return _Config(
+        data_dir=_DATA_DIR.value,
+        rounds=_ROUNDS.value,
+        batch_size=_BATCH_SIZE.value,
+        seed=_SEED.value,
+        output_dir=_OUTPUT_DIR.value,
+    )
+
+
+def benchmark(config, provenance):
     """Times the steps and writes the record."""
-    del argv
     load_average = os.getloadavg()[0]
-    keras.utils.set_random_seed(_SEED.value)
-    os.makedirs(_OUTPUT_DIR.value, exist_ok=True)
-    settings = Config(training_batch_size=_BATCH_SIZE.value)
-    batch = data.load("cifar10", _DATA_DIR.value).train.first(_BATCH_SIZE.value)
+    keras.utils.set_random_seed(config.seed)
+    os.makedirs(config.output_dir, exist_ok=True)
+    settings = Config(training_batch_size=config.batch_size)
+    dataset = datasets.load("cifar10", config.data_dir)
+    batch = dataset.train.first(config.batch_size)
     images, labels = batch.images, batch.labels
     steps = {
         "ours": _ours(settings, images, labels, attack_mode="eval"),
@@ -69,10 +93,13 @@ def benchmark(argv):
             continue
         steps[name] = make(settings, images, labels)
     label = f"{_NETWORK}, PGD-{settings.num_steps}, batch of {len(images)}"
-    seconds = timing.time_interleaved(steps, _ROUNDS.value, label=label)
+    seconds = timing.time_interleaved(steps, config.rounds, label=label)
     for name, step in steps.items():
         if not np.isfinite(step()):
-            raise ValueError(f"the loss of {name} is no longer a number")
+            raise UserError(
+                f"the loss of {name} must be finite, but diverged: its times "
+                "mean nothing. Give fewer --rounds"
+            )
     case = {
         "network": _NETWORK,
         "num_steps": settings.num_steps,
@@ -92,20 +119,20 @@ def benchmark(argv):
         for name, median in case["median_seconds"].items()
     ]
     columns = (label, "images / s", "time / ours")
-    print(f"\n{results.format_table(columns, rows)}")
+    print(f"\n{records.tables.markdown_table(columns, rows)}")
     timing.write_record(
         "adversarial_training",
         [case],
-        rounds=_ROUNDS.value,
+        rounds=config.rounds,
         load_average=load_average,
-        seed=_SEED.value,
-        output_dir=_OUTPUT_DIR.value,
+        provenance=provenance,
+        output_dir=config.output_dir,
         versions=versions,
     )
 
 
 def _model():
-    return load_pretrained(f"cifar10_{_NETWORK}")
+    return models.load_pretrained(f"cifar10_{_NETWORK}")
 
 
 def _optimizer(settings):
@@ -121,7 +148,7 @@ def _ours(settings, images, labels, *, attack_mode):
 
 
 def _training_on(attack, model, settings, images, labels):
-    """Returns steps on what a library's attack makes of the images."""
+    """Returns training steps on the adversarial images of a library."""
     training.compile_with(model, _optimizer(settings))
     return _repeated(
         lambda: model.train_on_batch(attack(images, labels), labels)
@@ -129,7 +156,7 @@ def _training_on(attack, model, settings, images, labels):
 
 
 def _repeated(step):
-    """Returns a function of `_STEPS` steps, to the last one's loss."""
+    """Returns a function of `_STEPS` steps that returns the last loss."""
 
     def steps():
         for _ in range(_STEPS):
@@ -141,17 +168,18 @@ def _repeated(step):
 
 def _cleverhans(settings, images, labels):
     model = _model()
-    attack = CleverHans(
+    attack = attacks.CleverHansPGD(
         epsilon=settings.epsilon / 255,
         steps=settings.num_steps,
         step_size=settings.step_size / 255,
     )
-
-    def logits_fn(images):
-        return model(images, training=False)
+    # cleverhans compiles for each new function: it must see one and the same.
+    classifier = attacks.Classifier(
+        lambda images: model(images, training=False)
+    )
 
     def adversarial(images, labels):
-        return attack(logits_fn, images, labels)
+        return attack(classifier, images, labels)
 
     return _training_on(adversarial, model, settings, images, labels)
 
@@ -185,5 +213,9 @@ def _art(settings, images, labels):
     return _training_on(attack.generate, model, settings, images, labels)
 
 
+COMMAND = app.Command(
+    module="benchmarks.adversarial_training", parse=_parse, run=benchmark
+)
+
 if __name__ == "__main__":
-    command.run(benchmark)
+    app.main(COMMAND)

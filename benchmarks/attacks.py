@@ -1,19 +1,19 @@
-"""Times attacks beside other libraries: `python -m benchmarks.attacks`.
+"""Times attacks against other libraries: `python -m benchmarks.attacks`.
 
-On the trained ResNet-32 and images of CIFAR-10, in turns:
+The attacks run in turns on the trained ResNet-32 and images of CIFAR-10:
 
-- PGD, L-infinity, 8/255, 40 steps: ours, which keeps the best iterate; ours,
-  which returns the last one as the others do; ours, where an image that is
-  fooled takes no more steps; cleverhans; Foolbox; ART. Foolbox calls a NumPy
-  function that NumPy 2 removed; it is given back.
+- PGD, L-infinity, 8/255, 40 steps. Ours runs in three ways: it keeps the best
+  iterate, it returns the last one as the others do, or it takes no more steps
+  for images that are fooled. The others are cleverhans, Foolbox and ART.
 - The universal perturbation of Moosavi-Dezfooli et al., L2, rho = 0.08, one
-  pass over the same training images: ours in batches, ours one image at a
-  time, and ART, which knows only the latter; once, for it takes minutes.
-  Fooling rates are measured on 1,000 test images.
+  pass over the same training images. Ours runs in batches and one image at a
+  time, as ART always does. It runs once, because it takes minutes. Fooling
+  rates are measured on 1,000 test images.
 
-What is not installed is left out: pip install -e ".[benchmark]".
+Libraries that are not installed are left out: pip install -e ".[benchmark]".
 """
 
+import dataclasses
 import importlib.metadata
 import os
 import warnings
@@ -24,21 +24,24 @@ import tensorflow as tf
 from absl import flags
 
 from benchmarks import timing
-from peernets_tf import command, data, load_pretrained, results
-from peernets_tf.attacks import PGD, CleverHans, UniversalDeepFool, universal
+from peernets_tf import attacks, datasets, models, records
+from peernets_tf.cli import app, shared_flags
 
-_DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "TensorFlow Datasets directory. Default: TFDS's own."
+_DATA_DIR = shared_flags.define_data_dir()
+_IMAGES = flags.DEFINE_integer(
+    "images", 100, "Test images attacked with PGD.", 1
 )
-_IMAGES = flags.DEFINE_integer("images", 100, "Images attacked by PGD.", 1)
-_STEPS = flags.DEFINE_integer("steps", 40, "Steps of PGD.", 1)
+_STEPS = flags.DEFINE_integer("steps", 40, "Gradient steps of PGD.", 1)
 _TRAIN_SIZE = flags.DEFINE_integer(
-    "train_size", 100, "Training images of the universal perturbation.", 1
+    "train_size",
+    100,
+    "Training images that the universal perturbation is fitted on.",
+    1,
 )
-_ROUNDS = flags.DEFINE_integer("rounds", 3, "Times that PGD is timed.", 1)
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of everything drawn.", 0)
+_ROUNDS = flags.DEFINE_integer("rounds", 3, "Rounds of PGD that are timed.", 1)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of all random numbers.", 0)
 _OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir", "results", "Where benchmark_attacks.json goes."
+    "output_dir", "results", "Folder for benchmark_attacks.json."
 )
 
 _EPSILON = 8 / 255
@@ -50,18 +53,41 @@ _RIVALS = {
 }
 
 
-def benchmark(argv):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Config:
+    data_dir: str | None
+    images: int
+    steps: int
+    train_size: int
+    rounds: int
+    seed: int
+    output_dir: str
+
+
+def _parse(arguments):
+    app.refuse_arguments(arguments)
+    return _Config(
+        data_dir=_DATA_DIR.value,
+        images=_IMAGES.value,
+        steps=_STEPS.value,
+        train_size=_TRAIN_SIZE.value,
+        rounds=_ROUNDS.value,
+        seed=_SEED.value,
+        output_dir=_OUTPUT_DIR.value,
+    )
+
+
+def benchmark(config, provenance):
     """Times the attacks and writes the record."""
-    del argv
     load_average = os.getloadavg()[0]
-    keras.utils.set_random_seed(_SEED.value)
-    os.makedirs(_OUTPUT_DIR.value, exist_ok=True)
+    keras.utils.set_random_seed(config.seed)
+    os.makedirs(config.output_dir, exist_ok=True)
     versions = _versions()
-    dataset = data.load("cifar10", _DATA_DIR.value)
-    model = load_pretrained("cifar10_resnet32")
+    dataset = datasets.load("cifar10", config.data_dir)
+    model = models.load_pretrained("cifar10_resnet32")
     cases = [
-        _pgd(model, dataset, versions),
-        _universal(model, dataset, versions),
+        _pgd(config, model, dataset, versions),
+        _universal(config, model, dataset, versions),
     ]
     for case in cases:
         rows = [
@@ -74,14 +100,14 @@ def benchmark(argv):
             for name, seconds in case["median_seconds"].items()
         ]
         columns = (case["attack"], "images / s", "time / ours", "fooled")
-        print(f"\n{results.format_table(columns, rows)}")
+        print(f"\n{records.tables.markdown_table(columns, rows)}")
     timing.write_record(
         "attacks",
         cases,
-        rounds=_ROUNDS.value,
+        rounds=config.rounds,
         load_average=load_average,
-        seed=_SEED.value,
-        output_dir=_OUTPUT_DIR.value,
+        provenance=provenance,
+        output_dir=config.output_dir,
         versions=versions,
     )
 
@@ -97,17 +123,19 @@ def _versions():
     return versions
 
 
-def _pgd(model, dataset, versions):
-    test = dataset.test.first(_IMAGES.value)
-    step_size = 2.5 * _EPSILON / _STEPS.value
-    options = {"steps": _STEPS.value, "step_size": step_size}
+def _pgd(config, model, dataset, versions):
+    test = dataset.test.first(config.images)
+    step_size = 2.5 * _EPSILON / config.steps
+    options = {"steps": config.steps, "step_size": step_size}
 
     def logits_fn(images):
         return model(images, training=False)
 
+    classifier = attacks.Classifier(logits_fn)
+
     def ours(**more):
-        attack = PGD(epsilon=_EPSILON, **options, **more)
-        return lambda: attack(logits_fn, test.images, test.labels, seed=0)
+        attack = attacks.PGD(epsilon=_EPSILON, **options, **more)
+        return lambda: attack(classifier, test.images, test.labels, seed=0)
 
     functions = {
         "ours": ours(),
@@ -115,12 +143,12 @@ def _pgd(model, dataset, versions):
         "ours, stopping": ours(stop_when_fooled=True),
     }
     if "cleverhans" in versions:
-        attack = CleverHans(epsilon=_EPSILON, **options)
+        attack = attacks.CleverHansPGD(epsilon=_EPSILON, **options)
         functions["cleverhans"] = lambda: attack(
-            logits_fn, test.images, test.labels
+            classifier, test.images, test.labels
         )
     if "foolbox" in versions:
-        functions["foolbox"] = _foolbox(logits_fn, test, step_size)
+        functions["foolbox"] = _foolbox(logits_fn, test, options)
     if "art" in versions:
         from art.attacks.evasion import ProjectedGradientDescent
 
@@ -128,9 +156,9 @@ def _pgd(model, dataset, versions):
             _art_classifier(model),
             eps=_EPSILON,
             eps_step=step_size,
-            max_iter=_STEPS.value,
+            max_iter=config.steps,
             num_random_init=1,
-            batch_size=_IMAGES.value,
+            batch_size=config.images,
             verbose=False,
         )
         functions["art"] = lambda: art.generate(test.images, test.labels)
@@ -143,33 +171,34 @@ def _pgd(model, dataset, versions):
         predictions = np.argmax(model.predict(adversarial, verbose=0), axis=1)
         return float(np.mean(predictions[is_correct] != clean[is_correct]))
 
-    case = {"attack": f"PGD-{_STEPS.value}", "images": len(test)}
+    case = {"attack": f"PGD-{config.steps}", "images": len(test)}
     times = _times(
-        functions, fooling_rate, case["attack"], rounds=_ROUNDS.value
+        functions, fooling_rate, case["attack"], rounds=config.rounds
     )
     return {**case, **times}
 
 
-def _universal(model, dataset, versions):
-    images = dataset.train.first(_TRAIN_SIZE.value).images
-    epsilon = universal.strength(dataset.train.images, _RHO)
+def _universal(config, model, dataset, versions):
+    images = dataset.train.first(config.train_size).images
+    epsilon = attacks.epsilon_from_rho(dataset.train.images, _RHO)
 
-    def logits_fn(images):
-        return model(images, training=False)
+    classifier = attacks.Classifier(
+        lambda images: model(images, training=False)
+    )
 
     def ours(batch_size):
-        # ART's DeepFool takes up to 100 steps with an overshoot of 1e-6 by
-        # default; it is given the algorithm's own, which ours has.
-        maker = UniversalDeepFool(
+        attack = attacks.UniversalDeepFool(
             epsilon=epsilon, passes=1, batch_size=batch_size
         )
-        return lambda: maker(logits_fn, images, seed=0)
+        return lambda: attack.fit(classifier, images, seed=0).perturbation
 
     functions = {"ours": ours(32), "ours, one by one": ours(1)}
     if "art" in versions:
         from art.attacks.evasion import UniversalPerturbation
 
         def art():
+            # ART's DeepFool takes up to 100 steps with an overshoot of 1e-6
+            # by default. These are the settings of the published algorithm.
             attack = UniversalPerturbation(
                 _art_classifier(model),
                 attacker="deepfool",
@@ -194,7 +223,7 @@ def _universal(model, dataset, versions):
 
     def fooling_rate(perturbation):
         assert np.linalg.norm(perturbation) <= epsilon * (1 + 1e-5)
-        perturbed = universal.apply(test, perturbation)
+        perturbed = attacks.apply_perturbation(test, perturbation)
         predictions = np.argmax(model.predict(perturbed, verbose=0), axis=1)
         return float(np.mean(predictions != clean))
 
@@ -202,7 +231,7 @@ def _universal(model, dataset, versions):
         "attack": f"universal perturbation, rho = {_RHO}",
         "images": len(images),
     }
-    # Once, without warm-up: what it takes to trace ours counts with it.
+    # Without warm-up, so that our time includes the tracing.
     times = _times(
         functions, fooling_rate, case["attack"], rounds=1, warm_up_rounds=0
     )
@@ -210,7 +239,7 @@ def _universal(model, dataset, versions):
 
 
 def _times(functions, fooling_rate, label, **rounds):
-    """Returns the fields of a case that the timed functions determine."""
+    """Times functions, and returns the fields of a case that this fills."""
     found = {}
 
     def keeping(name, function):
@@ -233,7 +262,8 @@ def _times(functions, fooling_rate, label, **rounds):
     }
 
 
-def _foolbox(logits_fn, test, step_size):
+def _foolbox(logits_fn, test, options):
+    # Foolbox calls a function that NumPy 2 removed.
     if not hasattr(np, "find_common_type"):
         np.find_common_type = lambda arrays, scalars: np.result_type(
             *arrays, *scalars
@@ -241,7 +271,9 @@ def _foolbox(logits_fn, test, step_size):
     import foolbox
 
     model = foolbox.TensorFlowModel(logits_fn, bounds=(0, 1))
-    attack = foolbox.attacks.LinfPGD(abs_stepsize=step_size, steps=_STEPS.value)
+    attack = foolbox.attacks.LinfPGD(
+        abs_stepsize=options["step_size"], steps=options["steps"]
+    )
     images, labels = tf.constant(test.images), tf.constant(test.labels)
     return lambda: attack(model, images, labels, epsilons=_EPSILON)[1].numpy()
 
@@ -264,5 +296,7 @@ def _art_classifier(model):
     )
 
 
+COMMAND = app.Command(module="benchmarks.attacks", parse=_parse, run=benchmark)
+
 if __name__ == "__main__":
-    command.run(benchmark)
+    app.main(COMMAND)

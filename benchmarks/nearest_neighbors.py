@@ -1,30 +1,32 @@
 """Times the search for neighbours: `python -m benchmarks.nearest_neighbors`.
 
-Timed in turns, on unit vectors with nonnegative coordinates as after a ReLU:
+Timed in turns, on unit vectors with nonnegative coordinates, as after a ReLU:
 
-- `chunked_product`: the matrix product of queries and keys alone, in the chunks
-  of our search; one number of each is kept, and no time is spent to reduce it;
+- `chunked_product`: only the matrix product of queries and keys, in the chunks
+  of our search; one number of each chunk is kept, so that no time is spent on
+  reducing it;
 - `whole_product`: `tf.matmul` of all queries and all keys;
 - `nearest_neighbors`: `peernets_tf.nearest_neighbors`;
 - `top_k`: `tf.math.top_k` on the whole product;
-- `faiss`: `faiss.IndexFlatIP`, adding the keys and searching, if installed.
+- `faiss`: `faiss.IndexFlatIP`, which adds the keys and searches, if installed.
 
-The others are handed vectors of length one; ours divides by the lengths within
-its time. First all searches must agree on the neighbours.
+The others receive vectors of length one; the time of ours includes dividing by
+the lengths. Before any timing, all searches must agree on the neighbours.
 
-Memory is the growth of the peak resident memory of a fresh process (Linux, CPU)
-by our search: `first_search` is everything that a process's first search needs,
-tracing included, and `search` what it needs after a tiny search of other
+Memory is how much our search raises the peak resident memory of a fresh process
+(Linux, CPU). `first_search` is everything that a process's first search needs,
+tracing included; `search` is what it needs after a tiny search of other
 vectors.
 """
 
+import dataclasses
 import multiprocessing
 import os
 import resource
 
-# Before anything loads OpenMP. Else faiss's waiting threads spin, and take the
-# cores from all that is timed: on two cores, of which another process used
-# one, faiss itself was six times slower.
+# Set before anything loads OpenMP. Otherwise faiss's waiting threads spin and
+# take the cores from everything that is timed: on two cores, one of which
+# another process used, faiss itself was six times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import keras
@@ -34,8 +36,9 @@ from absl import flags
 
 import peernets_tf
 from benchmarks import timing
-from peernets_tf import command, results
-from peernets_tf.layers import nearest_neighbors as search
+from peernets_tf import layers, records
+from peernets_tf.cli import app, shared_flags
+from peernets_tf.errors import UserError
 
 try:
     import faiss
@@ -45,20 +48,25 @@ except ImportError:
 _SIZES = flags.DEFINE_list(
     "sizes",
     ["4096x4096x64", "25088x25088x6", "16384x16384x32"],
-    "QUERIESxKEYSxCHANNELS of each search. The defaults are, in training, the "
-    "last layer of PR-ResNet-32 and the first of PR-LeNet-5 and PR-ResNet-32.",
+    "Searches to time, each as QUERIESxKEYSxCHANNELS, separated by commas "
+    "(default: those of training: the last layer of PR-ResNet-32, the first of "
+    "PR-LeNet-5 and the first of PR-ResNet-32).",
 )
-_K = flags.DEFINE_integer("k", 10, "Neighbours for each query.", 1)
-_ROUNDS = flags.DEFINE_integer("rounds", 10, "Times that each is timed.", 1)
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of the vectors.", 0)
+_K = flags.DEFINE_integer("k", 10, "Neighbours per query (default: 10).", 1)
+_ROUNDS = flags.DEFINE_integer(
+    "rounds", 10, "Times that each function is timed (default: 10).", 1
+)
+_SEED = shared_flags.define_seed()
 _OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir", "results", "Where benchmark_nearest_neighbors.json goes."
+    "output_dir",
+    "results",
+    "Folder for benchmark_nearest_neighbors.json (default: results).",
 )
 
 # The largest difference between the similarities of two searches' neighbours.
 _TOLERANCE = 1e-5
-# Queries and keys of the search before the memory is measured. A search of few
-# keys takes long chunks and would leave more memory behind than ours needs.
+# Queries and keys of the search before the memory is measured. A search of
+# fewer keys takes longer chunks and would leave more memory than ours needs.
 _TINY = (16, 4096)
 
 
@@ -66,46 +74,78 @@ class DisagreementError(Exception):
     """Two searches found different neighbours."""
 
 
-def benchmark(argv):
+@flags.validator("sizes", "must be like 4096x4096x64,25088x25088x6")
+def _sizes_are_valid(sizes):
+    return all(
+        len(numbers) == 3 and all(n.isdecimal() and int(n) > 0 for n in numbers)
+        for numbers in (size.split("x") for size in sizes)
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Config:
+    sizes: tuple
+    k: int
+    rounds: int
+    seed: int
+    output_dir: str
+
+
+def _parse(arguments):
+    app.refuse_arguments(arguments)
+    return _Config(
+        sizes=tuple(tuple(map(int, s.split("x"))) for s in _SIZES.value),
+        k=_K.value,
+        rounds=_ROUNDS.value,
+        seed=_SEED.value,
+        output_dir=_OUTPUT_DIR.value,
+    )
+
+
+def benchmark(config, provenance):
     """Measures memory and times, and writes the record."""
-    del argv
     if keras.backend.backend() != "tensorflow":
-        raise ValueError("this benchmark needs KERAS_BACKEND=tensorflow")
+        raise UserError(
+            "this benchmark needs KERAS_BACKEND=tensorflow. Received: "
+            f"{keras.backend.backend()}"
+        )
     load_average = os.getloadavg()[0]
-    sizes = [tuple(map(int, size.split("x"))) for size in _SIZES.value]
-    os.makedirs(_OUTPUT_DIR.value, exist_ok=True)
+    os.makedirs(config.output_dir, exist_ok=True)
     # Before anything large: a new process inherits the peak of this one.
-    memory = {size: _memory(size) for size in sizes}
-    cases = [{**_times(size), "memory_mib": memory[size]} for size in sizes]
+    memory = {size: _memory(size, config) for size in config.sizes}
+    cases = [
+        {**_times(size, config), "memory_mib": memory[size]}
+        for size in config.sizes
+    ]
     for case in cases:
         _print_table(case)
     timing.write_record(
         "nearest_neighbors",
         cases,
-        rounds=_ROUNDS.value,
+        rounds=config.rounds,
         load_average=load_average,
-        seed=_SEED.value,
-        output_dir=_OUTPUT_DIR.value,
+        provenance=provenance,
+        output_dir=config.output_dir,
         versions={"faiss": faiss.__version__} if faiss else None,
     )
 
 
-def _times(size):
+def _times(size, config):
     """Returns the case of one size, without its memory."""
     label = "x".join(map(str, size))
-    queries, keys = _random_vectors(size, _SEED.value)
-    searches = _searches(queries, keys, _K.value)
+    queries, keys = _random_vectors(size, config.seed)
+    searches = _searches(queries, keys, config.k)
     difference = _largest_difference(queries, keys, searches)
     print(f"{label}: all agree to {difference:.1e} or better", flush=True)
     seconds = timing.time_interleaved(
-        {**_products(queries, keys), **searches}, _ROUNDS.value, label=label
+        {**_products(queries, keys), **searches}, config.rounds, label=label
     )
     return {
         "num_queries": size[0],
         "num_keys": size[1],
         "num_channels": size[2],
-        "k": _K.value,
-        "chunk_size": search.chunk_size(size[1]),
+        "k": config.k,
+        "chunk_size": layers.chunk_size(size[1]),
         "largest_difference": difference,
         "seconds": seconds,
         "median_seconds": timing.median_seconds(seconds),
@@ -137,7 +177,7 @@ def _random_vectors(size, seed):
 def _products(queries, keys):
     """Returns the bare products, functions without arguments, by name."""
     queries, keys = tf.constant(queries), tf.constant(keys)
-    chunk_size = search.chunk_size(len(keys))
+    chunk_size = layers.chunk_size(len(keys))
 
     @tf.function(autograph=False)
     def chunked_product(queries, keys):
@@ -227,13 +267,13 @@ def _largest_difference(queries, keys, searches):
     return differences[worst]
 
 
-def _memory(size):
+def _memory(size, config):
     """Returns the MiB that our search adds to a process's peak, by name."""
     mib = {}
     for name, warm_up in (("first_search", False), ("search", True)):
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             mib[name] = pool.apply(
-                _peak_growth, (size, _K.value, _SEED.value, warm_up)
+                _peak_growth, (size, config.k, config.seed, warm_up)
             )
     print(
         f"{'x'.join(map(str, size))}: our search adds {mib['search']:.1f} MiB, "
@@ -281,16 +321,12 @@ def _print_table(case):
         for name, seconds in case["median_seconds"].items()
     ]
     columns = ("", "median ms", "/ chunked product", "/ whole product")
-    print(results.format_table(columns, rows))
+    print(records.tables.markdown_table(columns, rows))
 
 
-@flags.validator("sizes", "must be like 4096x4096x64,25088x25088x6")
-def _sizes_are_valid(sizes):
-    return all(
-        len(numbers) == 3 and all(n.isdecimal() and int(n) > 0 for n in numbers)
-        for numbers in (size.split("x") for size in sizes)
-    )
-
+COMMAND = app.Command(
+    module="benchmarks.nearest_neighbors", parse=_parse, run=benchmark
+)
 
 if __name__ == "__main__":
-    command.run(benchmark)
+    app.main(COMMAND)

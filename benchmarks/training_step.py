@@ -1,11 +1,12 @@
 """Times a training step: `python -m benchmarks.training_step`.
 
 A PeerNet and its baseline take turns at one step each (forward, backward,
-update) on the same batch of random images and labels, both compiled as
-`peernets_tf.training.fit` compiles and with the PeerNet's recipe. The ratio is
-what Peer Regularization costs in training.
+update) on the same batch of random images and labels. Both are compiled as
+`peernets_tf.training.fit` does it, with the PeerNet's recipe. The ratio is what
+Peer Regularization costs in training.
 """
 
+import dataclasses
 import math
 import os
 
@@ -14,9 +15,11 @@ import numpy as np
 from absl import flags
 
 from benchmarks import timing
-from peernets_tf import command, models, recipes, results, training
+from peernets_tf import models, records, training
+from peernets_tf.cli import app, shared_flags
+from peernets_tf.errors import UserError
 
-# Baselines, with the data set whose recipe and image shape they take.
+# Baseline: the data set whose recipe it takes, and the shape of its images.
 _BASELINES = {
     "lenet5": ("mnist", (28, 28, 1)),
     "resnet32": ("cifar10", (32, 32, 3)),
@@ -27,22 +30,43 @@ _MODELS = flags.DEFINE_multi_enum(
     "model",
     list(_BASELINES),
     list(_BASELINES),
-    "A baseline, timed with its PeerNet; may be repeated.",
+    "Baseline that is timed with its PeerNet; may be repeated (default: both).",
 )
-_ROUNDS = flags.DEFINE_integer("rounds", 30, "Steps timed of each network.", 1)
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of everything drawn.", 0)
+_ROUNDS = flags.DEFINE_integer(
+    "rounds", 30, "Steps of each network that are timed (default: 30).", 1
+)
+_SEED = shared_flags.define_seed()
 _OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir", "results", "Where benchmark_training_step.json goes."
+    "output_dir",
+    "results",
+    "Folder for benchmark_training_step.json (default: results).",
 )
 
 
-def benchmark(argv):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Config:
+    baselines: tuple
+    rounds: int
+    seed: int
+    output_dir: str
+
+
+def _parse(arguments):
+    app.refuse_arguments(arguments)
+    return _Config(
+        baselines=tuple(_MODELS.value),
+        rounds=_ROUNDS.value,
+        seed=_SEED.value,
+        output_dir=_OUTPUT_DIR.value,
+    )
+
+
+def benchmark(config, provenance):
     """Times the pairs and writes the record."""
-    del argv
     load_average = os.getloadavg()[0]
-    keras.utils.set_random_seed(_SEED.value)
-    os.makedirs(_OUTPUT_DIR.value, exist_ok=True)
-    cases = [_times(baseline) for baseline in _MODELS.value]
+    keras.utils.set_random_seed(config.seed)
+    os.makedirs(config.output_dir, exist_ok=True)
+    cases = [_times(baseline, config) for baseline in config.baselines]
     rows = [
         (
             name,
@@ -54,37 +78,40 @@ def benchmark(argv):
         for name, seconds in case["median_seconds"].items()
     ]
     columns = ("", "batch", "median ms", "/ baseline")
-    print(f"\n{results.format_table(columns, rows)}")
+    print(f"\n{records.tables.markdown_table(columns, rows)}")
     timing.write_record(
         "training_step",
         cases,
-        rounds=_ROUNDS.value,
+        rounds=config.rounds,
         load_average=load_average,
-        seed=_SEED.value,
-        output_dir=_OUTPUT_DIR.value,
+        provenance=provenance,
+        output_dir=config.output_dir,
     )
 
 
-def _times(baseline):
+def _times(baseline, config):
     """Returns the case of a baseline and its PeerNet."""
     dataset, image_shape = _BASELINES[baseline]
     peernet = f"pr_{baseline}"
-    recipe = recipes.recipe(peernet, dataset)
-    generator = np.random.default_rng(_SEED.value)
+    recipe = training.recipe(peernet, dataset)
+    generator = np.random.default_rng(config.seed)
     images = generator.random(
         (recipe.batch_size, *image_shape), dtype="float32"
     )
     labels = generator.integers(0, _NUM_CLASSES, recipe.batch_size)
     steps = {
-        name: _step(name, recipe, images, labels)
+        name: _step(name, recipe, images, labels, config.seed)
         for name in (baseline, peernet)
     }
     seconds = timing.time_interleaved(
-        steps, _ROUNDS.value, label=f"{baseline}, batch of {recipe.batch_size}"
+        steps, config.rounds, label=f"{baseline}, batch of {recipe.batch_size}"
     )
     for name, step in steps.items():
         if not math.isfinite(step()):
-            raise ValueError(f"the loss of {name} is no longer a number")
+            raise UserError(
+                f"the loss of {name} must be finite, but diverged: its times "
+                "mean nothing. Give fewer --rounds"
+            )
     return {
         "baseline": baseline,
         "peernet": peernet,
@@ -97,15 +124,19 @@ def _times(baseline):
     }
 
 
-def _step(name, recipe, images, labels):
+def _step(name, recipe, images, labels, seed):
     """Returns a function that trains a network on one batch, to its loss."""
     model = models.build(
-        name, images.shape[1:], _NUM_CLASSES, l2=recipe.l2, seed=_SEED.value
+        name, images.shape[1:], _NUM_CLASSES, l2=recipe.l2, seed=seed
     )
-    # Any length of an epoch: the schedule costs the same at each step.
+    # The schedule costs the same at each step of an epoch of any length.
     training.compile_model(model, recipe, steps_per_epoch=1000)
     return lambda: float(model.train_on_batch(images, labels)[0])
 
 
+COMMAND = app.Command(
+    module="benchmarks.training_step", parse=_parse, run=benchmark
+)
+
 if __name__ == "__main__":
-    command.run(benchmark)
+    app.main(COMMAND)

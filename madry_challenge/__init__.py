@@ -1,6 +1,6 @@
-"""Adversarial training and its comparison with PeerNets (Appendix D).
+"""Madry et al.'s CIFAR-10 challenge, and Table 6 (Appendix D) of the paper.
 
-Importing it lets Keras load the challenge's networks.
+Importing the package lets Keras load the challenge's networks.
 """
 
 from madry_challenge.model import build

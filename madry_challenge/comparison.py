@@ -1,309 +1,267 @@
-"""Table 6: adversarially trained ResNet-32 and PeerNets, under one attack."""
+"""Table 6: trains its networks, attacks them alike, and records both."""
 
 import dataclasses
-import json
-from typing import Any
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
 
+import keras
+
+from madry_challenge import data, evaluation, runs, table6
+from madry_challenge.adversarial_training import Options, check_backend
 from madry_challenge.config import Config
-from madry_challenge.evaluation import attack_of
-from peernets_tf import paper, recipes, results
-
-COLUMNS = (
-    "row",
-    "trained on",
-    "attack mode",
-    "steps",
-    "attack follows",
-    "images",
-    "clean",
-    "attacked",
-    "paper, clean",
-    "paper, attacked",
-)
-_TRAIN_SIZE = 50_000
+from peernets_tf import datasets, models, records
+from peernets_tf.errors import UserError
+from peernets_tf.evaluation import GraphsConfig, check_fits, evaluate
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Row:
-    """A network and how it is trained.
+class CompareConfig:
+    """A comparison.
 
     Attributes:
-        key: str, what flags, folders and budgets call it.
-        name: str, what the paper calls it, if it does.
-        network: str, one of `madry_challenge.runs.NETWORKS`.
-        settings: the `Config` of the training; with 0 steps of PGD it is on
-            the images themselves.
-        backward: str, the gradient of PeerRegularization layers that the
-            attack follows while training.
-        start: str or None, the key of the row whose weights it starts from, in
-            a budget too short to learn from random ones.
+        rows: tuple of `table6.Row`s.
+        budget: str, the name of the `table6.Budget` that the rows keep to.
+        attack: the `Config` of the attack at test time, with
+            `num_eval_examples`, `eval_batch_size` and `tf_random_seed`.
+        backward: `"identity"` or `"soft"`, the backward pass with which
+            PeerNets are attacked a second time.
+        checkpoints: mapping from keys of rows to .keras files or presets that
+            are attacked instead of a training.
+        attack_mode: see `madry_challenge.adversarial_training.Options`.
+        num_peers: int, N, the images of one graph of a PeerNet.
+        num_graphs: int, M, the graphs of a PeerNet at test time.
+        output_dir: str, the folder of the record and of a folder for each row.
+        dataset: str, see `peernets_tf.datasets.load`.
+        data_dir: str or None, the TensorFlow Datasets directory.
     """
 
-    key: str
-    name: str
-    network: str
-    settings: Config
-    backward: str = "exact"
-    start: str | None = None
-
-    @property
-    def is_peernet(self) -> bool:
-        return self.network.startswith("pr_")
-
-    @property
-    def trained_on(self) -> str:
-        if not self.settings.num_steps:
-            return "images"
-        return f"PGD, {self.backward}" if self.is_peernet else "PGD"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Budget:
-    """How much of the published schedules is run.
-
-    Attributes:
-        steps: dict of ints, the training steps by key of the row, to which
-            the published schedules are shortened, and networks start from
-            others' weights; None for the published schedules as they are.
-        num_checkpoint_steps: int, steps between checkpoints.
-        num_eval_examples: int, test images attacked.
-        num_graphs: int, M, a PeerNet's graphs at test time.
-    """
-
-    steps: dict[str, int] | None
-    num_checkpoint_steps: int
-    num_eval_examples: int
-    num_graphs: int
-
-
-BUDGETS = {
-    "smoke": Budget(
-        steps={
-            "resnet32": 4,
-            "resnet32_a": 2,
-            "resnet32_b": 2,
-            "pr_resnet32": 4,
-            "pr_resnet32_exact": 2,
-            "pr_resnet32_surrogate": 2,
-        },
-        num_checkpoint_steps=2,
-        num_eval_examples=20,
-        num_graphs=1,
-    ),
-    # On two CPU cores: 3 epochs of ResNet-32, 1 of PR-ResNet-32, and as many
-    # adversarial steps, of 2.6 and 4 seconds, as the hour has room for.
-    "hour": Budget(
-        steps={
-            "resnet32": 1170,
-            "resnet32_a": 250,
-            "resnet32_b": 250,
-            "pr_resnet32": 781,
-            "pr_resnet32_exact": 150,
-            "pr_resnet32_surrogate": 150,
-        },
-        num_checkpoint_steps=100,
-        num_eval_examples=500,
-        num_graphs=1,
-    ),
-    "full": Budget(
-        steps=None,
-        num_checkpoint_steps=300,
-        num_eval_examples=10_000,
-        num_graphs=10,
-    ),
-}
-
-
-def rows(challenge: Config, budget: Budget, surrogate: str) -> list[Row]:
-    """Returns the rows of the comparison.
-
-    ResNet-32 A has the challenge's hyper-parameters, all others have those of
-    Table 1. ResNet-32 on images, the control, and the PeerNets on adversarial
-    images are not in the paper.
-
-    Args:
-        challenge: the `Config` of the challenge, with the attack of all rows.
-        budget: the `Budget`.
-        surrogate: str, the gradient of PeerRegularization layers that the last
-            row's attack follows: `"identity"` or `"soft"`.
-    """
-    resnet = _table_1("resnet32", challenge)
-    peernet = _table_1("pr_resnet32", challenge)
-    found = [
-        Row(
-            key="resnet32",
-            name="ResNet-32",
-            network="resnet32",
-            settings=dataclasses.replace(resnet, num_steps=0),
-        ),
-        Row(
-            key="resnet32_a",
-            name="ResNet-32 A",
-            network="resnet32",
-            settings=challenge,
-            start="resnet32",
-        ),
-        Row(
-            key="resnet32_b",
-            name="ResNet-32 B",
-            network="resnet32",
-            settings=resnet,
-            start="resnet32",
-        ),
-        Row(
-            key="pr_resnet32",
-            name="PR-ResNet-32",
-            network="pr_resnet32",
-            settings=dataclasses.replace(peernet, num_steps=0),
-            start="resnet32",
-        ),
-        Row(
-            key="pr_resnet32_exact",
-            name="PR-ResNet-32",
-            network="pr_resnet32",
-            settings=peernet,
-            start="pr_resnet32",
-        ),
-        Row(
-            key="pr_resnet32_surrogate",
-            name="PR-ResNet-32",
-            network="pr_resnet32",
-            settings=peernet,
-            backward=surrogate,
-            start="pr_resnet32",
-        ),
-    ]
-    return [_within(budget, row) for row in found]
-
-
-def _table_1(network: str, challenge: Config) -> Config:
-    """Returns the hyper-parameters of Table 1 with the challenge's attack."""
-    recipe = recipes.recipe(network, "cifar10")
-    steps = _TRAIN_SIZE // recipe.batch_size
-    rates = [(0, recipe.learning_rate)]
-    for epoch in recipe.decay_epochs:
-        rates.append((epoch * steps, rates[-1][1] * recipe.decay_factor))
-    return dataclasses.replace(
-        challenge,
-        max_num_training_steps=recipe.epochs * steps,
-        training_batch_size=recipe.batch_size,
-        step_size_schedule=tuple(rates),
-        weight_decay=recipe.l2,
-        momentum=recipe.momentum,
-    )
-
-
-def _within(budget: Budget, row: Row) -> Row:
-    settings, start = row.settings, None
-    if budget.steps is not None:
-        settings = settings.scaled(budget.steps[row.key])
-        start = row.start
-    settings = dataclasses.replace(
-        settings,
-        num_checkpoint_steps=budget.num_checkpoint_steps,
-        num_eval_examples=budget.num_eval_examples,
-    )
-    return dataclasses.replace(row, settings=settings, start=start)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ComparisonResult:
-    """What one comparison measured.
-
-    Attributes:
-        rows: list of dicts, one a network: `key`, `name`, `network`;
-            `trained_on`; `checkpoint`, the model's file; `steps`, those
-            trained, after those of the networks that it started from, None for
-            a file that was given; `training`, its settings, options, history,
-            seconds and environment, or None; `weights_sha256`; `peers`, the
-            graphs, as in `peernets_tf.results.AttackResult`; `cases`, one for
-            each gradient that the attack followed: `backward`, the counts, and
-            the environment.
-        budget: str, one of `BUDGETS`.
-        dataset: str, the data set's name.
-        test_size: int, test images attacked.
-        seed: int, the seed of the command.
-        flags: dict, the command's flags.
-        command: str, what reproduces it.
-        commit: str, the version of the code that wrote the table.
-        versions: dict of str, of the packages that matter.
-        device: str, what it ran on.
-        seconds: float, the time of this run; what an interrupted one had done
-            before is not in it.
-    """
-
-    rows: list[dict[str, Any]]
+    rows: tuple[table6.Row, ...]
     budget: str
-    dataset: str
-    test_size: int
-    seed: int
-    flags: dict[str, Any]
-    command: str
-    commit: str
-    versions: dict[str, str]
-    device: str
-    seconds: float
+    attack: Config
+    backward: str = "identity"
+    checkpoints: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    attack_mode: str = "train"
+    num_peers: int = 50
+    num_graphs: int = 1
+    output_dir: str
+    dataset: str = "cifar10"
+    data_dir: str | None = None
 
 
-def read(path: str) -> ComparisonResult:
-    """Reads a record of a comparison.
+def parse_checkpoints(texts: Sequence[str]) -> dict[str, str]:
+    """Returns the models of rows that are written as ROW=PATH.
 
     Raises:
-        ValueError: if the file is none.
+        UserError: if a text has another form, or a row has two models.
     """
-    with open(path, encoding="utf-8") as file:
-        try:
-            return ComparisonResult(**json.load(file))
-        except (TypeError, json.JSONDecodeError) as error:
-            raise ValueError(
-                f"{path} is not the record of a comparison: {error}"
-            ) from error
+    found: dict[str, str] = {}
+    for text in texts:
+        key, _, path = text.partition("=")
+        if key not in table6.KEYS or not path:
+            raise UserError(
+                "--checkpoint must be ROW=PATH with one of the rows "
+                f"{', '.join(table6.KEYS)}. Received: {text}"
+            )
+        if key in found:
+            raise UserError(
+                f"--checkpoint takes one model for each row. Received: {text} "
+                f"after {key}={found[key]}"
+            )
+        found[key] = path
+    return found
 
 
-def table_rows(record: ComparisonResult) -> list[tuple[str, ...]]:
-    """Returns the cells of a comparison, as in `COLUMNS`.
+def compare(
+    config: CompareConfig, provenance: records.Provenance
+) -> records.ComparisonRecord:
+    """Trains and attacks the networks, writes the record, prints its table.
 
-    The paper's figures stand beside the networks that it trained, under the
-    attack that it ran, the challenge's own.
+    A comparison that was interrupted resumes in `config.output_dir`.
+
+    Args:
+        config: the `CompareConfig`.
+        provenance: the `records.Provenance` of this start.
+
+    Raises:
+        UserError: if the configuration does not fit the data set, or a folder
+            holds another run.
     """
-    return [
-        (
-            row["name"],
-            row["trained_on"],
-            _attack_mode(row),
-            " + ".join("file" if n is None else str(n) for n in row["steps"]),
-            case["backward"] if row["peers"] else "-",
-            str(case["total"]),
-            f"{case['correct'] / case['total']:.1%}",
-            f"{case['adversarial_correct'] / case['total']:.1%}",
-            *_published(record, row, case),
-        )
-        for row in record.rows
-        for case in row["cases"]
-    ]
-
-
-def table(record: ComparisonResult) -> str:
-    """Returns the Markdown table of a comparison."""
-    return results.format_table(COLUMNS, table_rows(record))
-
-
-def _attack_mode(row: dict[str, Any]) -> str:
-    if row["training"] is None or row["trained_on"] == "images":
-        return "-"
-    return row["training"]["options"]["attack_mode"]
-
-
-def _published(
-    record: ComparisonResult, row: dict[str, Any], case: dict[str, Any]
-) -> tuple[str, str]:
-    is_the_papers = (
-        record.dataset == "cifar10"
-        and row["key"] in paper.ADVERSARIAL_TRAINING
-        and case["backward"] == "exact"
-        and case["attack"] == repr(attack_of(Config()))
+    start = time.monotonic()
+    check_backend()
+    # Checks the attack before the trainings.
+    provenance = evaluation.with_settings(provenance, config.attack)
+    dataset = data.load(config.dataset, config.data_dir)
+    comparison = _Comparison(
+        config=config, dataset=dataset, provenance=provenance
     )
-    if not is_the_papers:
-        return "-", "-"
-    clean, attacked = paper.ADVERSARIAL_TRAINING[row["key"]]
-    return f"{clean:.1%}", f"{attacked:.1%}"
+    comparison.check()
+    rows: dict[str, records.ComparisonRow] = {}
+    for number, row in enumerate(config.rows, start=1):
+        print(
+            f"\n[{number}/{len(config.rows)}] {row.name} on {row.trained_on}",
+            flush=True,
+        )
+        if row.key in config.checkpoints:
+            network = comparison.load(row)
+        else:
+            network = comparison.train(
+                row, rows[row.start] if row.start else None
+            )
+        rows[row.key] = comparison.attack(row, network)
+    record = records.ComparisonRecord(
+        rows=tuple(rows.values()),
+        budget=config.budget,
+        dataset=dataset.name,
+        test_size=len(dataset.test.first(config.attack.num_eval_examples)),
+        provenance=records.with_seconds(provenance, time.monotonic() - start),
+    )
+    path = os.path.join(config.output_dir, "record.json")
+    records.write(record, path)
+    table = records.tables.comparison_table(record).markdown()
+    print(f"\n{table}\nRecord: {path}", flush=True)
+    return record
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _Network:
+    """A network before its attack; the fields are `records.ComparisonRow`'s."""
+
+    model: keras.Model
+    checkpoint: str
+    steps: tuple[int | None, ...]
+    training: records.ComparisonTraining | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _Comparison:
+    """What all rows of a comparison share."""
+
+    config: CompareConfig
+    dataset: datasets.Dataset
+    provenance: records.Provenance
+
+    def check(self) -> None:
+        """Checks before the trainings what would stop the comparison later."""
+        train_size = len(self.dataset.train)
+        if self.config.num_peers > train_size:
+            raise UserError(
+                f"`num_peers` must be at most {train_size}, the number of "
+                f"training images. Received: {self.config.num_peers}"
+            )
+        for row in self.config.rows:
+            if row.key in self.config.checkpoints:
+                self.load(row)
+        has_gpu = bool(keras.distribution.list_devices("gpu"))
+        if self.config.budget == "full" and not has_gpu:
+            print(
+                "warning: without a GPU the full budget takes weeks. "
+                "--budget=hour is for two CPU cores",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    def load(self, row: table6.Row) -> _Network:
+        """Loads the model that was given for a row."""
+        name = self.config.checkpoints[row.key]
+        model = models.load(models.preset_path(name))
+        if model.name != row.network:
+            raise UserError(
+                f"--checkpoint={row.key}=PATH must hold {row.network}. "
+                f"Received: {name}, which holds {model.name}"
+            )
+        check_fits(model, self.dataset)
+        return _Network(model=model, checkpoint=name, steps=(None,))
+
+    def train(
+        self, row: table6.Row, start: records.ComparisonRow | None
+    ) -> _Network:
+        """Trains a row's network, from another's weights or random ones."""
+        settings = dataclasses.replace(
+            row.settings, model_dir=self._folder(row)
+        )
+        steps = settings.max_num_training_steps
+        print(f"Training for {steps} steps in {settings.model_dir}", flush=True)
+        options = Options(
+            network=row.network,
+            attack_mode=self.config.attack_mode,
+            backward=row.backward,
+            num_peers=self.config.num_peers,
+            num_graphs=1,
+            validation_size=min(1000, settings.num_eval_examples),
+            initial_model=start.checkpoint if start else None,
+        )
+        trained = runs.train_network(
+            settings, options, self.dataset, self.provenance
+        )
+        return _Network(
+            model=trained.network,
+            checkpoint=trained.path,
+            steps=(*(start.steps if start else ()), steps),
+            training=records.ComparisonTraining(
+                settings=dataclasses.asdict(settings),
+                options=dataclasses.asdict(trained.options),
+                history=trained.history,
+                provenance=records.with_seconds(
+                    trained.provenance, trained.seconds
+                ),
+            ),
+        )
+
+    def attack(
+        self, row: table6.Row, network: _Network
+    ) -> records.ComparisonRow:
+        """Attacks a row's network, PeerNets with two backward passes."""
+        is_peernet = row.network.startswith("pr_")
+        attacked = {
+            backward: self._evaluate(row, network, backward)
+            for backward in ("exact", self.config.backward)[: 1 + is_peernet]
+        }
+        exact = attacked["exact"]
+        return records.ComparisonRow(
+            key=row.key,
+            name=row.name,
+            network=row.network,
+            trained_on=row.trained_on,
+            checkpoint=network.checkpoint,
+            steps=network.steps,
+            training=network.training,
+            weights_sha256=exact.weights_sha256,
+            threat_model=exact.threat_model,
+            cases=tuple(
+                records.ComparisonCase(
+                    backward=backward,
+                    case=record.cases[0],
+                    provenance=record.provenance,
+                )
+                for backward, record in attacked.items()
+            ),
+        )
+
+    def _evaluate(
+        self, row: table6.Row, network: _Network, backward: str
+    ) -> records.AttackRecord:
+        config = self.config
+        graphs = GraphsConfig()
+        if row.network.startswith("pr_"):
+            graphs = GraphsConfig(
+                num_peers=config.num_peers, num_graphs=config.num_graphs
+            )
+        return evaluate(
+            network.model,
+            self.dataset,
+            evaluation.evaluation_of(
+                config.attack,
+                output_dir=os.path.join(
+                    self._folder(row), f"attack_{backward}"
+                ),
+                backward=backward,
+                graphs=graphs,
+            ),
+            checkpoint=network.checkpoint,
+            provenance=self.provenance,
+        )
+
+    def _folder(self, row: table6.Row) -> str:
+        return os.path.join(self.config.output_dir, row.key)

@@ -1,22 +1,24 @@
-"""The challenge's configuration: what its config.json holds."""
+"""The challenge's configuration: the keys of its config.json."""
 
 import dataclasses
-import json
 import math
 from typing import Any
 
-from peernets_tf import results
+from peernets_tf import files
+from peernets_tf.errors import UserError
 
+# The challenge's losses, and what peernets_tf.attacks calls them.
 LOSSES = {"xent": "cross_entropy", "cw": "margin"}
-# The types that a key may have, by that of its default.
-_KINDS: dict[type, tuple[type, ...]] = {
+# The types that a value may have, by the type of its default. JSON and users
+# write 8 for 8.0.
+_TYPES: dict[type, tuple[type, ...]] = {
     bool: (bool,),
     int: (int,),
     float: (float, int),
     str: (str,),
 }
-# Keys of the original's files that name what ours has flags for, or lacks.
-_OTHER_KEYS = {
+# Keys of the original's files that have another home here, or none.
+_IGNORED_KEYS = {
     "_comment",
     "data_path",
     "eval_on_cpu",
@@ -27,114 +29,123 @@ _OTHER_KEYS = {
 }
 
 
+def _key(
+    default: Any, description: str, *, flag: str | None = None, minimum: int = 0
+) -> Any:
+    """Returns a field of `Config`; flags and errors read its metadata.
+
+    Args:
+        default: the original's value.
+        description: str, what the key controls, and its unit.
+        flag: str, the name of the command-line flag; None for the key's own.
+        minimum: int, the smallest value of a number.
+    """
+    return dataclasses.field(
+        default=default,
+        metadata={
+            "description": description,
+            "flag": flag,
+            "minimum": minimum,
+        },
+    )
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
-    """Names and defaults of the challenge's config.json; pixels are 0-255.
+    """The keys of config.json, with the defaults of the original file.
 
-    Attributes:
-        model_dir: str, the folder of checkpoints.
-        tf_random_seed: int, the seed of everything drawn.
-        max_num_training_steps: int.
-        num_checkpoint_steps: int, steps between checkpoints.
-        training_batch_size: int.
-        step_size_schedule: pairs of the first step and its learning rate.
-        weight_decay: float, the gradient of the loss has
-            `weight_decay * kernel` added.
-        momentum: float.
-        num_eval_examples: int, the first test images, in CIFAR-10's order.
-        eval_batch_size: int.
-        epsilon: float, the L-infinity radius, of 255.
-        num_steps: int, steps of PGD.
-        step_size: float, the length of a step, of 255.
-        random_start: bool, whether PGD starts at a random point of the ball.
-        loss_func: `"xent"`, or `"cw"`: the best wrong logit minus the right
-            one.
-        store_adv_path: str, the file that `run_attack` reads.
+    The description of each key stands beside it. Command-line flags show the
+    same descriptions.
 
     Raises:
-        ValueError: if a value is of another type, or out of range.
+        UserError: if a value has the wrong type or is out of range.
     """
 
-    model_dir: str = "models/adv_trained"
-    tf_random_seed: int = 0
-    max_num_training_steps: int = 80_000
-    num_checkpoint_steps: int = 300
-    training_batch_size: int = 128
-    step_size_schedule: tuple[tuple[int, float], ...] = (
-        (0, 0.1),
-        (40_000, 0.01),
-        (60_000, 0.001),
+    model_dir: str = _key(
+        "models/adv_trained",
+        "Folder of checkpoints and logs; a run found there is resumed",
+        flag="output_dir",
     )
-    weight_decay: float = 0.0002
-    momentum: float = 0.9
-    num_eval_examples: int = 10_000
-    eval_batch_size: int = 128
-    epsilon: float = 8.0
-    num_steps: int = 10
-    step_size: float = 2.0
-    random_start: bool = True
-    loss_func: str = "xent"
-    store_adv_path: str = "attack.npy"
+    tf_random_seed: int = _key(0, "Seed of all random numbers", flag="seed")
+    max_num_training_steps: int = _key(80_000, "Training steps", minimum=1)
+    num_checkpoint_steps: int = _key(
+        300, "Training steps between checkpoints", minimum=1
+    )
+    training_batch_size: int = _key(128, "Images per training step", minimum=1)
+    step_size_schedule: tuple[tuple[int, float], ...] = _key(
+        ((0, 0.1), (40_000, 0.01), (60_000, 0.001)),
+        "Learning rates, each with the step at which it begins",
+    )
+    weight_decay: float = _key(
+        0.0002,
+        "L2 regularization: this times each kernel is added to its gradient",
+    )
+    momentum: float = _key(0.9, "Momentum of the optimizer, below 1")
+    num_eval_examples: int = _key(
+        10_000,
+        "Test images that are attacked, the first in CIFAR-10's own order",
+        minimum=1,
+    )
+    eval_batch_size: int = _key(
+        128, "Test images that are attacked at once", minimum=1
+    )
+    epsilon: float = _key(
+        8.0, "L-infinity radius of the attack on the 0-255 pixel scale"
+    )
+    num_steps: int = _key(10, "Steps of PGD; 0 trains on unperturbed images")
+    step_size: float = _key(
+        2.0, "Length of a PGD step on the 0-255 pixel scale"
+    )
+    random_start: bool = _key(True, "Start PGD at a random point of the ball")
+    loss_func: str = _key(
+        "xent",
+        "The loss that PGD increases: xent (cross-entropy) or cw (the largest "
+        "wrong logit minus the true class's logit)",
+    )
+    store_adv_path: str = _key(
+        "attack.npy", "The .npy file of adversarial images", flag="attack"
+    )
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            kinds = _KINDS.get(type(field.default))
-            if kinds and type(value) not in kinds:
-                raise ValueError(
-                    f"{field.name} must be {kinds[0].__name__}. Received: "
-                    f"{value!r}"
-                )
-            if kinds and kinds[0] is float:
-                # JSON and users write 8 for 8.0.
-                object.__setattr__(self, field.name, float(value))
-            if isinstance(value, int | float) and not 0 <= value < math.inf:
-                raise ValueError(
-                    f"{field.name} must be finite, and not negative. Received: "
-                    f"{value}"
-                )
-        positive = (
-            "max_num_training_steps",
-            "num_checkpoint_steps",
-            "training_batch_size",
-            "num_eval_examples",
-            "eval_batch_size",
-        )
-        for name in positive:
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"{name} must be at least 1. Received: "
-                    f"{getattr(self, name)}"
-                )
+            self._check(field)
         if self.momentum >= 1:
-            raise ValueError(
+            raise UserError(
                 f"momentum must be below 1. Received: {self.momentum}"
             )
         if self.loss_func not in LOSSES:
-            raise ValueError(
+            raise UserError(
                 f"loss_func must be one of {', '.join(LOSSES)}. Received: "
                 f"{self.loss_func}"
             )
-        for step, rate in self.step_size_schedule:
-            if type(step) is not int or type(rate) not in (int, float):
-                raise ValueError(
-                    "step_size_schedule must be pairs of int and float. "
-                    f"Received: {self.step_size_schedule}"
-                )
-            if not 0 <= rate < math.inf:
-                raise ValueError(
-                    "step_size_schedule must have finite rates, none negative. "
-                    f"Received: {self.step_size_schedule}"
-                )
-        steps = [step for step, _ in self.step_size_schedule]
-        if not steps or steps[0] != 0 or steps != sorted(set(steps)):
-            raise ValueError(
-                "step_size_schedule must have ascending steps from 0. "
-                f"Received: {self.step_size_schedule}"
+        _check_schedule(self.step_size_schedule)
+
+    def _check(self, field: dataclasses.Field[Any]) -> None:
+        """Checks the type and the range of a bool, a number or a text."""
+        name, value = field.name, getattr(self, field.name)
+        types = _TYPES.get(type(field.default))
+        if types is None:
+            return
+        if type(value) not in types:
+            raise UserError(
+                f"{name} must be of type {types[0].__name__}. Received: "
+                f"{value!r}"
+            )
+        if types[0] is float:
+            object.__setattr__(self, name, float(value))
+        minimum = field.metadata["minimum"]
+        if isinstance(value, int | float) and not minimum <= value < math.inf:
+            raise UserError(
+                f"{name} must be finite and at least {minimum}. Received: "
+                f"{value}"
             )
 
+    def write(self, path: str) -> None:
+        """Writes a config.json that `read` reads, whole or not at all."""
+        files.write_json(dataclasses.asdict(self), path)
+
     def scaled(self, steps: int) -> "Config":
-        """Returns a training of that many steps, its schedule as much shorter.
+        """Returns a training of that many steps, with the schedule shortened.
 
         Args:
             steps: int, at least 1.
@@ -142,7 +153,7 @@ class Config:
         scale = steps / self.max_num_training_steps
         schedule: list[tuple[int, float]] = []
         for step, rate in self.step_size_schedule:
-            # Each rate has a step at least, as long as steps last.
+            # Two rates cannot begin at the same step.
             first = schedule[-1][0] + 1 if schedule else 0
             schedule.append((max(first, round(scale * step)), rate))
         return dataclasses.replace(
@@ -153,29 +164,43 @@ class Config:
 
 
 def read(path: str) -> Config:
-    """Reads a config.json of the challenge, the original's or ours.
+    """Reads a config.json of the original challenge or of `Config.write`.
 
-    Keys that are missing have their defaults.
+    Missing keys have their defaults.
 
     Raises:
-        ValueError: if the file is no such configuration.
+        UserError: if the file is not such a configuration.
     """
-    with open(path, encoding="utf-8") as file:
-        try:
-            # The original repeats the key `_comment`.
-            values: dict[str, Any] = json.load(file)
-            values = {k: v for k, v in values.items() if k not in _OTHER_KEYS}
-            if "step_size_schedule" in values:
-                values["step_size_schedule"] = tuple(
-                    (step, rate) for step, rate in values["step_size_schedule"]
-                )
-            return Config(**values)
-        except (AttributeError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{path} is not a configuration of the challenge: {error}"
-            ) from error
+    # The original repeats the key `_comment`, which JSON allows.
+    values = files.read_json(path)
+    try:
+        values = {k: v for k, v in values.items() if k not in _IGNORED_KEYS}
+        if "step_size_schedule" in values:
+            values["step_size_schedule"] = tuple(
+                (step, rate) for step, rate in values["step_size_schedule"]
+            )
+        return Config(**values)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path} is not a configuration of the challenge: {error}"
+        ) from error
 
 
-def write(settings: Config, path: str) -> None:
-    """Writes a config.json that `read` reads, whole or not at all."""
-    results.write_json(settings, path)
+def _check_schedule(schedule: tuple[tuple[int, float], ...]) -> None:
+    for step, rate in schedule:
+        if type(step) is not int or type(rate) not in (int, float):
+            raise UserError(
+                "step_size_schedule must be pairs of an int and a float. "
+                f"Received: {schedule}"
+            )
+        if not 0 <= rate < math.inf:
+            raise UserError(
+                "step_size_schedule must have finite rates of at least 0. "
+                f"Received: {schedule}"
+            )
+    steps = [step for step, _ in schedule]
+    if not steps or steps[0] != 0 or steps != sorted(set(steps)):
+        raise UserError(
+            "step_size_schedule must have ascending steps that begin with 0. "
+            f"Received: {schedule}"
+        )

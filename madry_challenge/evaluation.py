@@ -1,26 +1,56 @@
-"""The challenge's attack on a model, and what it leaves."""
+"""The challenge's attack, given to `peernets_tf.evaluation`."""
 
+import dataclasses
 import hashlib
 import json
 import os
-from typing import Any
+import sys
 
-import keras
-
+from madry_challenge import data, saved_models
 from madry_challenge.config import LOSSES, Config
-from peernets_tf import data, evaluation, peers, results
-from peernets_tf.attacks import PGD, surrogate
+from peernets_tf import attacks, datasets, evaluation, models, records
+from peernets_tf.errors import AttackError, UserError
 
 
-def attack_of(settings: Config) -> PGD:
-    """Returns the attack of a configuration: PGD's last iterate.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """The evaluation of a model, or of each new model in a folder.
 
-    The original's CW loss stops at a margin of 50; this one goes on.
+    Attributes:
+        checkpoint: str, a .keras file, the name of a preset, or the folder of a
+            training, whose newest model is evaluated.
+        settings: the `Config`: the attack, `num_eval_examples`,
+            `eval_batch_size` and `tf_random_seed`.
+        graphs: the `peernets_tf.evaluation.GraphsConfig` of a PeerNet.
+        backward: the backward pass of PeerRegularization layers that the attack
+            follows, see `peernets_tf.adaptive.bpda`.
+        output_dir: str, the folder that gets a folder for each evaluation.
+        watch_seconds: float or None. If given, the newest model is evaluated
+            whenever there is a newer one, with this time between two looks at
+            the folder; until that is the trained one.
+        dataset: str, see `peernets_tf.datasets.load`.
+        data_dir: str or None, the TensorFlow Datasets directory.
+    """
+
+    checkpoint: str
+    settings: Config = Config()
+    graphs: evaluation.GraphsConfig = evaluation.GraphsConfig()
+    backward: str = "exact"
+    output_dir: str = "runs/madry_evaluations"
+    watch_seconds: float | None = None
+    dataset: str = "cifar10"
+    data_dir: str | None = None
+
+
+def attack_of(settings: Config) -> attacks.PGD:
+    """Returns the attack of a configuration: PGD that keeps its last iterate.
+
+    The original's loss `cw` stops growing at a margin of 50; this one does not.
 
     Raises:
-        ValueError: if it has no steps.
+        UserError: if the attack has no steps.
     """
-    return PGD(
+    return attacks.PGD(
         epsilon=settings.epsilon / 255,
         steps=settings.num_steps,
         step_size=settings.step_size / 255,
@@ -30,104 +60,116 @@ def attack_of(settings: Config) -> PGD:
     )
 
 
-class Evaluation:
-    """One attack on the first test images, which can be stopped and resumed.
-
-    The model is in inference mode; a PeerNet's predictions and the attack
-    follow the same graphs, those stored in it.
+def evaluation_of(
+    settings: Config,
+    *,
+    output_dir: str,
+    backward: str = "exact",
+    graphs: evaluation.GraphsConfig | None = None,
+) -> evaluation.EvaluationConfig:
+    """Returns the evaluation that a configuration describes.
 
     Args:
-        folder: str, where what was done is kept, in a file of this evaluation;
-            made if it is not there.
-        model: a Keras model from images in [0, 1] to logits.
-        dataset: the `Dataset`.
-        settings: the `Config`: the attack, `num_eval_examples`,
-            `eval_batch_size`, `tf_random_seed`.
-        graphs: dict, what `peernets_tf.threat_model.set_graphs` returned.
-        environment: dict, `peernets_tf.results.environment()`.
-        backward: the gradient of PeerRegularization layers that the attack
-            follows, see `peernets_tf.attacks.surrogate`.
+        settings: the `Config`.
+        output_dir: str, the folder of this evaluation alone.
+        backward: see `EvaluateConfig`.
+        graphs: see `EvaluateConfig`; None for those that the model stores.
+    """
+    return evaluation.EvaluationConfig(
+        attack=evaluation.AttackConfig.of(attack_of(settings)),
+        graphs=graphs or evaluation.GraphsConfig(),
+        backward=backward,
+        test_size=settings.num_eval_examples,
+        batch_size=settings.eval_batch_size,
+        seed=settings.tf_random_seed,
+        output_dir=output_dir,
+    )
 
-    Attributes:
-        identity: dict, all that the figures depend on.
-        path: str, the file without its ending.
-        environment: dict, the code and machine that began it.
+
+def with_settings(
+    provenance: records.Provenance, settings: Config
+) -> records.Provenance:
+    """Returns the provenance with the values that config.json filled in.
+
+    Args:
+        provenance: the `records.Provenance` of a command. Flags that were not
+            given are None in it.
+        settings: the `Config` that the command uses.
+    """
+    filled_in = {
+        "seed": settings.tf_random_seed,
+        "num_eval_examples": settings.num_eval_examples,
+        "eval_batch_size": settings.eval_batch_size,
+        "attack": repr(attack_of(settings)),
+    }
+    return dataclasses.replace(
+        provenance,
+        seed=settings.tf_random_seed,
+        flags={**provenance.flags, **filled_in},
+    )
+
+
+def evaluate(config: EvaluateConfig, provenance: records.Provenance) -> None:
+    """Evaluates one model, or each new model of a folder.
 
     Raises:
-        ValueError: if the attack has no steps, or the model does not fit the
-            data set.
+        UserError: if there is no model, or one cannot be evaluated. While a
+            folder is watched, an `AttackError` is printed and the watch goes
+            on: a checkpoint that diverged says nothing about the next.
     """
+    # Checks the attack before the data are read.
+    provenance = with_settings(provenance, config.settings)
+    path = models.preset_path(config.checkpoint)
+    is_folder = os.path.isdir(path)
+    if config.watch_seconds is None:
+        newest = saved_models.newest(path) if is_folder else path
+        if newest is None:
+            raise UserError(
+                f"{path} holds no model yet: give --watch to wait for one"
+            )
+        dataset = data.load(config.dataset, config.data_dir)
+        evaluate_file(newest, dataset, config, provenance)
+        return
+    if path.endswith(".keras"):
+        raise UserError(f"--watch needs a folder. Received: {path}")
+    dataset = data.load(config.dataset, config.data_dir)
+    for newest in saved_models.watch(path, config.watch_seconds):
+        try:
+            evaluate_file(newest, dataset, config, provenance)
+        except AttackError as error:
+            print(f"{newest}: {error}", file=sys.stderr, flush=True)
 
-    def __init__(
-        self,
-        folder: str,
-        model: keras.Model,
-        dataset: data.Dataset,
-        settings: Config,
-        graphs: dict[str, Any],
-        environment: dict[str, Any],
-        *,
-        backward: str = "exact",
-    ) -> None:
-        evaluation.check_fits(model, dataset)
-        self._attack = attack_of(settings)
-        # Drawn graphs are known by their seed: their features, made anew, may
-        # differ in the last bit.
-        stored = bool(graphs) and graphs["judged"]["seed"] is None
-        self.identity = {
-            "weights_sha256": results.weights_sha256(model, with_peers=stored),
-            "peers": graphs,
-            "dataset": dataset.name,
-            "dataset_sha256": data.fingerprint(dataset.name),
-            "num_eval_examples": settings.num_eval_examples,
-            "eval_batch_size": settings.eval_batch_size,
-            "seed": settings.tf_random_seed,
-            "attack": repr(self._attack),
-            "backward": backward,
-        }
-        digest = hashlib.sha256(json.dumps(self.identity).encode()).hexdigest()
-        os.makedirs(folder, exist_ok=True)
-        self.path = os.path.join(folder, f"attack_{backward}_{digest[:8]}")
-        self._log = evaluation.BatchLog(
-            f"{self.path}.jsonl", self.identity, environment
-        )
-        self.environment = self._log.environment
-        judge = peers.monte_carlo(model)
-        self._target = evaluation.Target(
-            judge=judge,
-            attacked=surrogate(judge, backward),
-            test=dataset.test.first(settings.num_eval_examples),
-            num_classes=dataset.num_classes,
-            batch_size=settings.eval_batch_size,
-            seed=settings.tf_random_seed,
-        )
 
-    def run(self) -> dict[str, Any]:
-        """Attacks, and counts.
+def evaluate_file(
+    path: str,
+    dataset: datasets.Dataset,
+    config: EvaluateConfig,
+    provenance: records.Provenance,
+) -> records.AttackRecord:
+    """Evaluates the model of one file.
 
-        Returns:
-            A dict, a case of `peernets_tf.results.AttackResult`.
-
-        Raises:
-            AttackError: see `peernets_tf.evaluation.attack_images`.
-        """
-        print(f"{self._attack}", flush=True)
-        clean = evaluation.clean_predictions(
-            self._target, self._log, loss=self._attack.loss
-        )
-        counts = evaluation.attack_images(
-            self._target,
-            self._attack,
-            clean,
-            self._log,
-            name="adversarial images",
-            epsilon=self._attack.epsilon,
-            norm=self._attack.norm,
-        )
-        return {
-            "attack": repr(self._attack),
-            "norm": self._attack.norm,
-            "epsilon": self._attack.epsilon,
-            "rho": None,
-            **counts,
-        }
+    Evaluations of other models or with other attacks get folders of their own
+    in `config.output_dir`, so that each can be resumed.
+    """
+    model = models.load(path)
+    evaluation.check_fits(model, dataset)
+    made = evaluation_of(
+        config.settings,
+        output_dir=config.output_dir,
+        backward=config.backward,
+        graphs=config.graphs,
+    )
+    identity = json.dumps(evaluation.identity(model, dataset, made))
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
+    stem = os.path.splitext(path)[0].replace(os.sep, "_").strip("._")
+    folder = os.path.join(
+        config.output_dir, stem, f"attack_{config.backward}_{digest}"
+    )
+    print(f"Attacking {path}", flush=True)
+    return evaluation.evaluate(
+        model,
+        dataset,
+        dataclasses.replace(made, output_dir=folder),
+        checkpoint=path,
+        provenance=provenance,
+    )

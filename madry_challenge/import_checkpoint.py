@@ -1,20 +1,23 @@
-"""Reads an original checkpoint: `python -m madry_challenge.import_checkpoint`.
+"""Converts a checkpoint: `python -m madry_challenge.import_checkpoint`.
 
     python -m madry_challenge.import_checkpoint --checkpoint=DIR --output=PATH
 
-The original's TensorFlow 1 checkpoints, of either network, become a .keras
-file of the same logits.
+A TensorFlow 1 checkpoint of the challenge, of either network, becomes a .keras
+file that gives the same logits.
 """
+
+import dataclasses
 
 from absl import flags
 
 from madry_challenge import original_checkpoint
-from peernets_tf import command, results
+from peernets_tf import records
+from peernets_tf.cli import app
 
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint",
     None,
-    "Prefix of the checkpoint's files, or the folder that holds them.",
+    "Folder of the TensorFlow 1 checkpoint, or the prefix of its files.",
     required=True,
 )
 _OUTPUT = flags.DEFINE_string(
@@ -22,18 +25,26 @@ _OUTPUT = flags.DEFINE_string(
 )
 
 
-def import_checkpoint(argv: list[str]) -> None:
-    """Writes the model of a checkpoint."""
-    if argv[1:]:
-        raise ValueError(f"not a flag: {' '.join(argv[1:])}")
-    if not _OUTPUT.value.endswith(".keras"):
-        raise ValueError(f"--output must end in .keras: {_OUTPUT.value}")
-    results.check_folder_of(_OUTPUT.value)
-    model = original_checkpoint.read(_CHECKPOINT.value)
-    with results.atomic_file(_OUTPUT.value) as path:
-        model.save(path)
-    print(f"Model: {_OUTPUT.value} ({model.name})")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Config:
+    checkpoint: str
+    output: str
 
+
+def _parse(arguments: list[str]) -> _Config:
+    app.refuse_arguments(arguments)
+    return _Config(checkpoint=_CHECKPOINT.value, output=_OUTPUT.value)
+
+
+def _run(config: _Config, provenance: records.Provenance) -> None:
+    del provenance
+    model = original_checkpoint.convert(config.checkpoint, config.output)
+    print(f"Model: {config.output} ({model.name})")
+
+
+COMMAND = app.Command(
+    module="madry_challenge.import_checkpoint", parse=_parse, run=_run
+)
 
 if __name__ == "__main__":
-    command.run(import_checkpoint)
+    app.main(COMMAND)

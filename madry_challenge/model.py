@@ -1,6 +1,8 @@
-"""The challenge's networks: residual networks w32-10 and thin (He et al. 2016).
+"""The challenge's networks: the residual networks w32-10 and thin.
 
-Their layers are named by the original's scopes, `/` written as a dot.
+Source: He et al. (2016), *Identity Mappings in Deep Residual Networks*, as in
+the challenge's model.py. A layer has the name of its scope there, with dots in
+place of slashes.
 """
 
 from collections.abc import Sequence
@@ -8,6 +10,9 @@ from typing import Any
 
 import keras
 from keras import ops
+
+from peernets_tf.errors import UserError
+from peernets_tf.types import Tensor
 
 # The maps of the first convolution and of the three stages.
 FILTERS = {"w32-10": (16, 160, 320, 640), "thin": (16, 16, 32, 64)}
@@ -24,29 +29,28 @@ def build(
 ) -> keras.Model:
     """Builds one of the challenge's networks.
 
-    Each image is standardised; a stage has five blocks of batch normalization,
-    leaky ReLU and 3 x 3 convolution, twice; a shortcut that changes size is an
-    average pooling with zeros for the new maps.
+    The network standardises each image. A block is batch normalization, leaky
+    ReLU and a 3 x 3 convolution, twice. Where a block changes the size, its
+    shortcut is an average pooling, with zeros for the new maps.
 
     Args:
         name: str, `"w32-10"` or `"thin"`.
         input_shape: tuple `(H, W, C)` of the images.
         num_classes: int, the number of logits.
-        weight_decay: float, the weight of half the sum of squares of all
+        weight_decay: float, the factor of half the sum of squares of all
             kernels in the loss.
-        blocks: int, blocks a stage.
+        blocks: int, the blocks of each stage.
 
     Returns:
         A `keras.Model` from float images `(B, H, W, C)` in [0, 1] to logits
         `(B, num_classes)`.
 
     Raises:
-        ValueError: if there is no such network.
+        UserError: if there is no such network.
     """
     if name not in FILTERS:
-        raise ValueError(
-            f"Unknown network. Choose one of {', '.join(FILTERS)}. "
-            f"Received: {name}"
+        raise UserError(
+            f"`name` must be one of {', '.join(FILTERS)}. Received: {name}"
         )
     regularizer = keras.regularizers.L2(weight_decay / 2)
     filters = FILTERS[name]
@@ -59,7 +63,7 @@ def build(
                 x,
                 filters[stage],
                 strides=2 if stage > 1 and i == 0 else 1,
-                # The first block normalizes its shortcut, too.
+                # In the first block the shortcut is normalized, too.
                 shared=stage == 1 and i == 0,
                 regularizer=regularizer,
                 prefix=f"unit_{stage}_{i}",
@@ -132,13 +136,14 @@ def _normalized(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
 
 @keras.saving.register_keras_serializable(package="madry_challenge")
 class PerImageStandardization(keras.layers.Layer):
-    """Images in [0, 1] to images of mean 0 and variance 1, each by itself.
+    """Scales each image to mean 0 and variance 1, as TensorFlow 1 did.
 
-    The deviation, of 255, is at least 1 / sqrt(H W C), as in
-    `tf.image.per_image_standardization` of the original's images in [0, 255].
+    The original applies `tf.image.per_image_standardization` to images in
+    [0, 255], so the smallest deviation that divides, 1 / sqrt(H W C), is on the
+    0-255 pixel scale. The inputs here are in [0, 1].
     """
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         inputs = inputs * 255.0
         axes = (1, 2, 3)
         size = inputs.shape[1] * inputs.shape[2] * inputs.shape[3]
@@ -149,17 +154,17 @@ class PerImageStandardization(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="madry_challenge")
 class PadMaps(keras.layers.Layer):
-    """Adds as many maps of zeros before as after those of the input.
+    """Adds maps of zeros, half of them before and half after the input's maps.
 
     Args:
-        filters: int, the maps of the output.
+        filters: int, the number of maps of the output.
     """
 
     def __init__(self, filters: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.filters = filters
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         padding = (self.filters - inputs.shape[-1]) // 2
         return ops.pad(inputs, ((0, 0), (0, 0), (0, 0), (padding, padding)))
 

@@ -5,10 +5,12 @@ from typing import Any
 import keras
 
 from madry_challenge import model as networks
+from peernets_tf import files, models
+from peernets_tf.errors import UserError
 
-# The original's name of each weight, after that of its layer. Those of batch
-# normalization lack the layer's own name: it is a name scope, which variables
-# do not take part in.
+# The original's name of each weight, without that of its layer. The weights of
+# batch normalization lack the layer's own name, because there it is a name
+# scope, which does not enter the names of variables.
 _NAMES: dict[type, dict[str, str]] = {
     keras.layers.Conv2D: {"kernel": "DW"},
     keras.layers.Dense: {"kernel": "DW", "bias": "biases"},
@@ -23,22 +25,45 @@ def read(path: str) -> keras.Model:
     """Returns the Keras model of an original checkpoint.
 
     Args:
-        path: str, the prefix of its files, or their folder.
+        path: str, the prefix of the checkpoint's files, or their folder.
 
     Raises:
-        ValueError: if it is no checkpoint of one of the challenge's networks.
+        UserError: if it is not a checkpoint of one of the challenge's networks.
     """
     import tensorflow as tf
 
     try:
         reader = tf.train.load_checkpoint(path)
     except (tf.errors.OpError, ValueError) as error:
-        raise ValueError(f"{path} is no checkpoint: {error}") from error
+        raise UserError(
+            f"{path} is not a TensorFlow checkpoint: {error}"
+        ) from error
     try:
         return _read(reader, path)
     except (tf.errors.OpError, IndexError, RuntimeError) as error:
-        # TensorFlow passes on what the reader found in each of these.
-        raise ValueError(f"{path} is damaged: {error}") from error
+        # TensorFlow reports damage as any of these.
+        raise UserError(f"{path} is damaged: {error}") from error
+
+
+def convert(path: str, output: str) -> keras.Model:
+    """Writes the model of an original checkpoint to a .keras file.
+
+    Args:
+        path: str, see `read`.
+        output: str, the file to write.
+
+    Returns:
+        The Keras model.
+
+    Raises:
+        UserError: see `read`, or if the output's name or folder is wrong.
+    """
+    if not output.endswith(".keras"):
+        raise UserError(f"--output must end in .keras. Received: {output}")
+    files.check_parent_exists(output)
+    model = read(path)
+    models.save(model, output)
+    return model
 
 
 def _read(reader: Any, path: str) -> keras.Model:
@@ -52,20 +77,21 @@ def _read(reader: Any, path: str) -> keras.Model:
         for weight in layer.weights:
             name = f"{prefix}/{_NAMES[type(layer)][weight.name]}"
             if tuple(shapes.get(name, ())) != tuple(weight.shape):
-                raise ValueError(
-                    f"{path} has no {name} of shape {tuple(weight.shape)}"
+                raise UserError(
+                    f"{path} must hold {name} of shape {tuple(weight.shape)}. "
+                    f"Received: shape {shapes.get(name)}"
                 )
             weight.assign(reader.get_tensor(name))
     return model
 
 
 def _network_of(path: str, shapes: dict[str, Any]) -> str:
-    """Returns the name of the network whose last layer has these inputs."""
+    """Returns the name of the network, which its last layer's width tells."""
     width = shapes.get("logit/DW", (0,))[0]
     for name, filters in networks.FILTERS.items():
         if filters[-1] == width:
             return name
-    raise ValueError(
-        f"{path} holds none of {', '.join(networks.FILTERS)}: logit/DW has "
-        f"{width or 'no'} inputs"
+    raise UserError(
+        f"{path} must hold one of the networks {', '.join(networks.FILTERS)}. "
+        f"Received: a checkpoint whose logit/DW has {width} inputs"
     )

@@ -1,25 +1,26 @@
-"""One training, from a network's name to `model.keras`."""
+"""One training, from the name of a network to its `model.keras`."""
 
 import dataclasses
-import glob
 import os
-import re
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 
-from madry_challenge import config, model, training
-from peernets_tf import data, models, peers, results
-from peernets_tf.checkpoint import Checkpoint
+from madry_challenge import data, model, saved_models, step_schedule
+from madry_challenge.adversarial_training import (
+    AdversarialTrainer,
+    Options,
+    check_backend,
+)
+from madry_challenge.config import Config
+from peernets_tf import datasets, models, peers, records, training
+from peernets_tf.seeds import Stream
 
 NETWORKS = (*model.FILTERS, *models.MODEL_NAMES)
-# The graphs that a trained PeerNet keeps are drawn with this and the seed.
-_GRAPHS = 3
-# As many as the original keeps.
-_MODELS_KEPT = 3
-# Keys that do not change what is learnt, and those that do not if there is no
-# attack.
-_OTHER_KEYS = (
+# Keys that never change what is learnt, and those that do not change it when
+# there is no attack.
+_EVALUATION_KEYS = (
     "eval_batch_size",
     "model_dir",
     "num_eval_examples",
@@ -36,135 +37,154 @@ _ATTACK_KEYS = (
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
-    """How a network is trained, beside what config.json holds.
+class TrainConfig:
+    """A training, as the command's flags name it.
 
     Attributes:
-        network: str, one of `NETWORKS`.
-        attack_mode: `"train"` or `"eval"`, see `training.AdversarialTrainer`.
-        backward: the gradient of PeerRegularization layers that the attack
-            follows, see `peernets_tf.attacks.surrogate`.
-        augment: bool, whether images are shifted and mirrored.
-        num_peers: int, N, the images of a PeerNet's graph.
-        num_graphs: int, M, the graphs that the trained PeerNet keeps.
-        validation_size: int, the first test images used at each checkpoint.
-        initial_model: str or None, a .keras file whose layers' weights the
-            layers of the same name start from.
+        settings: the `Config`.
+        options: the `Options`.
+        dataset: str, see `peernets_tf.datasets.load`.
+        data_dir: str or None, the TensorFlow Datasets directory.
     """
 
-    network: str
-    attack_mode: str = "train"
-    backward: str = "exact"
-    augment: bool = True
-    num_peers: int = 50
-    num_graphs: int = 10
-    validation_size: int = 1000
-    initial_model: str | None = None
+    settings: Config
+    options: Options
+    dataset: str = "cifar10"
+    data_dir: str | None = None
 
 
-def train(
-    options: Options,
-    settings: config.Config,
-    dataset: data.Dataset,
-    environment: dict[str, Any],
-) -> tuple[keras.Model, Checkpoint]:
-    """Trains a network, going on from what `settings.model_dir` holds.
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Trained:
+    """A trained network.
 
-    There, `config.json` is the configuration, `model-STEP.keras` are the newest
-    three checkpoints as models, and `model.keras` is the trained one, with its
-    graphs if it is a PeerNet.
+    Attributes:
+        network: the Keras model from images in [0, 1] to logits.
+        path: str, its file.
+        options: the `Options`, with the defaults of the data set.
+        history: tuple of dicts, one for each checkpoint: epoch, loss,
+            accuracy, val_loss, val_accuracy and seconds.
+        provenance: the `records.Provenance` of the start of the training.
+    """
+
+    network: keras.Model
+    path: str
+    options: Options
+    history: tuple[dict[str, Any], ...]
+    provenance: records.Provenance
+
+    @property
+    def seconds(self) -> float:
+        """The time of training, without interruptions."""
+        return round(sum(row["seconds"] for row in self.history), 1)
+
+
+def train(config: TrainConfig, provenance: records.Provenance) -> Trained:
+    """Loads a data set and trains a network on it, see `train_network`.
 
     Args:
-        options: the `Options`.
-        settings: the `Config`.
-        dataset: the `Dataset`.
-        environment: dict, `peernets_tf.results.environment()`.
+        config: the `TrainConfig`.
+        provenance: the `records.Provenance` of this start.
+    """
+    check_backend()
+    settings, options = config.settings, config.options
+    # The seed may come from config.json instead of a flag.
+    provenance = dataclasses.replace(provenance, seed=settings.tf_random_seed)
+    dataset = data.load(config.dataset, config.data_dir)
+    print(
+        f"Training {options.network} on {dataset.name} for "
+        f"{settings.max_num_training_steps} steps in {settings.model_dir}",
+        flush=True,
+    )
+    return train_network(settings, options, dataset, provenance)
 
-    Returns:
-        The trained Keras model from images in [0, 1] to logits, and the
-        `peernets_tf.checkpoint.Checkpoint` with the training's history and
-        environment.
+
+def train_network(
+    settings: Config,
+    options: Options,
+    dataset: datasets.Dataset,
+    provenance: records.Provenance,
+    *,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> Trained:
+    """Trains a network, or resumes the training in `settings.model_dir`.
+
+    That folder then holds `config.json`, the models of the newest checkpoints
+    and `model.keras`, the trained network with its graphs if it is a PeerNet.
+
+    Args:
+        settings: the `Config`.
+        options: the `Options`.
+        dataset: the `peernets_tf.datasets.Dataset`.
+        provenance: the `records.Provenance` of this start.
+        callbacks: more Keras callbacks.
 
     Raises:
-        TrainingError: if the folder holds another run, cannot be written, or
-            the loss is no number.
-        ValueError: if an option is out of range.
+        UserError: if the folder holds another run, an option is out of range,
+            or the loss is no longer finite.
     """
-    seed = settings.tf_random_seed
+    if options.augment is None:
+        options = dataclasses.replace(
+            options, augment=dataset.name.startswith("cifar")
+        )
+    seed, folder = settings.tf_random_seed, settings.model_dir
     keras.utils.set_random_seed(seed)
-    network = _build(options.network, settings.weight_decay, dataset, seed)
+    network = build_network(
+        options.network, dataset, weight_decay=settings.weight_decay, seed=seed
+    )
     initial_sha256 = None
     if options.initial_model is not None:
-        initial = models.load(options.initial_model)
+        initial = models.load(models.preset_path(options.initial_model))
         models.copy_weights(initial, network)
-        initial_sha256 = results.weights_sha256(initial, with_peers=False)
-    trainer = training.AdversarialTrainer(
+        initial_sha256 = models.weights_sha256(initial, with_peers=False)
+    trainer = AdversarialTrainer(
         network,
         settings,
         attack_mode=options.attack_mode,
         backward=options.backward,
         seed=seed,
     )
-    os.makedirs(settings.model_dir, exist_ok=True)
-    run_id = {
-        "dataset": dataset.name,
-        "dataset_sha256": data.fingerprint(dataset.name),
-        **dataclasses.asdict(options),
-        "initial_model": initial_sha256,
-        **dataclasses.asdict(settings),
-    }
-    unread = _OTHER_KEYS if settings.num_steps else _OTHER_KEYS + _ATTACK_KEYS
-    for key in unread:
-        del run_id[key]
-    checkpoint = Checkpoint(settings.model_dir, run_id, environment)
-    training.fit(
+    identity = _identity(settings, options, dataset, initial_sha256)
+    # The folder must be this run's before anything is written to it.
+    records.claim(folder, identity, provenance)
+    settings.write(os.path.join(folder, "config.json"))
+    checkpoint = training.Checkpoint(folder, identity, provenance)
+    step_schedule.fit(
         trainer,
         dataset,
         settings,
+        options,
         checkpoint=checkpoint,
-        seed=seed,
-        augment=options.augment,
-        num_peers=options.num_peers,
-        validation_size=options.validation_size,
-        callbacks=[_SaveModel(network, settings, checkpoint)],
+        callbacks=[saved_models.SaveModels(network, checkpoint), *callbacks],
     )
     if peers.peer_layers(network):
         graphs = peers.draw_peers(
             dataset.train.images,
             options.num_peers,
             options.num_graphs,
-            seed=(_GRAPHS, seed),
+            seed=(int(Stream.MODEL_PEERS), seed),
         )
         peers.set_peers(network, graphs)
-    with results.atomic_file(
-        os.path.join(settings.model_dir, "model.keras")
-    ) as path:
-        network.save(path)
-    return network, checkpoint
+    return Trained(
+        network=network,
+        path=saved_models.save_trained(network, folder),
+        options=options,
+        history=tuple(checkpoint.history),
+        provenance=checkpoint.provenance,
+    )
 
 
-def newest_model(folder: str) -> str | None:
-    """Returns the newest model that `train` left in a folder, or None."""
-    trained = os.path.join(folder, "model.keras")
-    if os.path.exists(trained):
-        return trained
-    saved = _models(folder)
-    return saved[-1] if saved else None
-
-
-def _models(folder: str) -> list[str]:
-    """Returns the models of checkpoints, the oldest first."""
-    found = {}
-    for path in glob.glob(os.path.join(glob.escape(folder), "model-*.keras")):
-        match = re.search(r"model-(\d+)\.keras$", path)
-        if match:
-            found[int(match[1])] = path
-    return [found[step] for step in sorted(found)]
-
-
-def _build(
-    name: str, weight_decay: float, dataset: data.Dataset, seed: int
+def build_network(
+    name: str, dataset: datasets.Dataset, *, weight_decay: float, seed: int
 ) -> keras.Model:
+    """Builds one of `NETWORKS` for the images and classes of a data set.
+
+    Args:
+        name: str, one of `NETWORKS`.
+        dataset: the `peernets_tf.datasets.Dataset`.
+        weight_decay: float, the factor of half the sum of squares of all
+            kernels in the loss.
+        seed: int, the seed of dropout in PeerRegularization layers.
+    """
     shape = dataset.train.images.shape[1:]
     if name in model.FILTERS:
         return model.build(
@@ -173,7 +193,7 @@ def _build(
             num_classes=dataset.num_classes,
             weight_decay=weight_decay,
         )
-    mean, variance = data.channel_statistics(dataset.train.images)
+    mean, variance = datasets.channel_statistics(dataset.train.images)
     return models.build(
         name,
         shape,
@@ -185,33 +205,20 @@ def _build(
     )
 
 
-class _SaveModel(keras.callbacks.Callback):
-    """Saves the network at each checkpoint, and removes older ones."""
-
-    def __init__(
-        self,
-        network: keras.Model,
-        settings: config.Config,
-        checkpoint: Checkpoint,
-    ) -> None:
-        super().__init__()
-        self._network = network
-        self._settings = settings
-        self._folder = settings.model_dir
-        self._checkpoint = checkpoint
-
-    def on_train_begin(self, logs: Any = None) -> None:
-        # By now the folder is known to be this run's.
-        config.write(self._settings, os.path.join(self._folder, "config.json"))
-        if not self._checkpoint.history:
-            # Models of a training that starts again.
-            while (stale := newest_model(self._folder)) is not None:
-                os.remove(stale)
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        step = int(self.model.optimizer.iterations)
-        path = os.path.join(self._folder, f"model-{step:06d}.keras")
-        with results.atomic_file(path) as temporary:
-            self._network.save(temporary)
-        for old in _models(self._folder)[:-_MODELS_KEPT]:
-            os.remove(old)
+def _identity(
+    settings: Config,
+    options: Options,
+    dataset: datasets.Dataset,
+    initial_sha256: str | None,
+) -> dict[str, Any]:
+    """Returns everything that the trained weights depend on."""
+    identity = {
+        "kind": "adversarial_training",
+        "dataset": dataset.name,
+        "dataset_sha256": dataset.sha256,
+        **dataclasses.asdict(options),
+        "initial_model": initial_sha256,
+        **dataclasses.asdict(settings),
+    }
+    unread = _EVALUATION_KEYS + (() if settings.num_steps else _ATTACK_KEYS)
+    return {key: identity[key] for key in identity if key not in unread}

@@ -1,7 +1,72 @@
-"""What the challenge takes as adversarial images."""
+"""A submission to the challenge: adversarial images of all test images."""
+
+import dataclasses
 
 import numpy as np
 from numpy.typing import NDArray
+
+from madry_challenge import data
+from peernets_tf import evaluation, files, models, peers
+from peernets_tf.errors import UserError
+
+# The original's, on the 0-255 pixel scale.
+_TOLERANCE = 1e-4
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SubmissionConfig:
+    """A submission and the model that it attacks.
+
+    Attributes:
+        checkpoint: str, a .keras file or the name of a preset.
+        adversarial_path: str, the .npy file of adversarial images, in
+            CIFAR-10's own order and on the 0-255 pixel scale.
+        epsilon: float, the largest L-infinity distance on that scale.
+        predictions_path: str, the .npy file to write predictions to.
+        data_dir: str or None, the TensorFlow Datasets directory.
+    """
+
+    checkpoint: str
+    adversarial_path: str
+    epsilon: float
+    predictions_path: str
+    data_dir: str | None = None
+
+
+def score(config: SubmissionConfig) -> float:
+    """Writes a model's predictions on a submission.
+
+    Returns:
+        The accuracy in [0, 1] on the adversarial images.
+
+    Raises:
+        UserError: if the submission breaks the rules of `check`, or the model's
+            logits are not finite.
+    """
+    if not config.predictions_path.endswith(".npy"):
+        raise UserError(
+            "--predictions must end in .npy. Received: "
+            f"{config.predictions_path}"
+        )
+    files.check_parent_exists(config.predictions_path)
+    adversarial = files.read_array(config.adversarial_path)
+    model = models.load(models.preset_path(config.checkpoint))
+    dataset = data.load("cifar10", config.data_dir)
+    evaluation.check_fits(model, dataset)
+    test = dataset.test
+    check(adversarial, 255 * test.images, config.epsilon)
+    logits = peers.monte_carlo(model).predict(
+        adversarial.astype(np.float32) / 255, batch_size=100
+    )
+    if not np.isfinite(logits).all():
+        raise UserError(
+            f"the logits of {model.name} are not finite: give a model whose "
+            "training did not diverge"
+        )
+    predictions = np.argmax(logits, axis=1)
+    with files.atomic_file(config.predictions_path) as temporary:
+        np.save(temporary, predictions)
+    return float(np.mean(predictions == test.labels))
 
 
 def check(
@@ -9,33 +74,37 @@ def check(
     images: NDArray[np.floating],
     epsilon: float,
 ) -> None:
-    """Refuses adversarial images as the original does.
+    """Raises a `UserError` unless a submission keeps the challenge's rules.
+
+    Its images must be finite numbers in [0, 255], as many and as large as the
+    test images, and within the radius.
 
     Args:
         adversarial: array of the shape of `images`, in [0, 255].
         images: float array of shape `(N, H, W, C)`, in [0, 255].
-        epsilon: float, the largest distance, of 255.
-
-    Raises:
-        ValueError: if they are no numbers, have another shape, another range,
-            or are farther than `epsilon` from the images.
+        epsilon: float, the largest L-infinity distance on the 0-255 pixel
+            scale.
     """
     if adversarial.dtype.kind not in "fiu":
-        raise ValueError(
-            f"invalid type: expected numbers, found {adversarial.dtype}"
+        raise UserError(
+            "adversarial images must be numbers. Received: dtype "
+            f"{adversarial.dtype}"
         )
     if adversarial.shape != images.shape:
-        raise ValueError(
-            f"invalid shape: expected {images.shape}, found {adversarial.shape}"
+        raise UserError(
+            f"adversarial images must have shape {images.shape}. Received: "
+            f"{adversarial.shape}"
         )
     low, high = np.min(adversarial), np.max(adversarial)
-    # The original's tolerance.
-    if not (low >= -1e-4 and high <= 255 + 1e-4):
-        raise ValueError(
-            f"invalid pixel range: expected [0, 255], found [{low}, {high}]"
+    # Written so that NaN fails, too.
+    if not (low >= -_TOLERANCE and high <= 255 + _TOLERANCE):
+        raise UserError(
+            "adversarial images must lie in [0, 255]. Received: "
+            f"[{low}, {high}]"
         )
     distance = np.max(np.abs(adversarial - images))
-    if distance > epsilon + 1e-4:
-        raise ValueError(
-            f"maximum perturbation found: {distance}, allowed: {epsilon}"
+    if distance > epsilon + _TOLERANCE:
+        raise UserError(
+            f"adversarial images must lie within {epsilon} of the test images "
+            f"on the 0-255 pixel scale. Received: {distance}"
         )

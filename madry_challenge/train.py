@@ -2,22 +2,25 @@
 
     python -m madry_challenge.train --network=resnet32 --config=config.json
 
-A training that was stopped goes on from its last checkpoint when the same
-command is given again. It needs Keras's TensorFlow backend.
+Give the same command again to resume a training that was interrupted. It needs
+Keras's TensorFlow backend.
 """
 
 from absl import flags
 
-from madry_challenge import config_flags, data, runs, training
-from peernets_tf import attacks, command, pretrained, results
+from madry_challenge import adversarial_training, config_flags, runs
+from peernets_tf import adaptive, records
+from peernets_tf.cli import app, shared_flags
+
+_DEFAULT_DATASET = "cifar10"
 
 _NETWORK = flags.DEFINE_enum(
     "network",
     "w32-10",
     runs.NETWORKS,
-    "The challenge's w32-10 or thin, or a network of ours.",
+    "Network: w32-10 or thin of the challenge, or a model of peernets_tf.",
 )
-_config = config_flags.define(
+_read_config = config_flags.define(
     "seed",
     "output_dir",
     "max_num_training_steps",
@@ -31,76 +34,75 @@ _config = config_flags.define(
 _ATTACK_MODE = flags.DEFINE_enum(
     "attack_mode",
     "train",
-    training.MODES,
-    "How a batch is attacked. train: batch normalization with the batch's "
-    "statistics, which also moves the averages, as in the original; a "
-    "PeerNet's graph is the batch, and its dropouts are drawn at each step. "
-    "eval: in inference mode, with a PeerNet's graph of the last checkpoint.",
+    adversarial_training.MODES,
+    "How the network works while a batch is attacked. train: as in training, "
+    "like the original: batch normalization uses the batch's statistics and "
+    "moves its averages, and a PeerNet takes the batch as its graph and draws "
+    "dropouts at each step. eval: as in inference, a PeerNet with the graph of "
+    "the last checkpoint.",
 )
 _BACKWARD = flags.DEFINE_enum(
     "backward",
     "exact",
-    attacks.BACKWARDS,
-    "The gradient of PeerRegularization layers that the attack follows.",
+    adaptive.BACKWARDS,
+    "Backward pass of PeerRegularization layers that the attack follows: "
+    "exact, or the smoother identity or soft (BPDA).",
 )
 _AUGMENT = flags.DEFINE_bool(
-    "augment", None, "Shift and mirror images. Default: for CIFAR only."
+    "augment",
+    None,
+    "Shift and mirror training images (default: true for CIFAR, otherwise "
+    "false).",
 )
 _NUM_PEERS = flags.DEFINE_integer(
-    "num_peers", 50, "N, peers in a graph of the trained PeerNet.", 1
+    "num_peers", 50, "N, images in each graph of a PeerNet.", 1
 )
 _NUM_GRAPHS = flags.DEFINE_integer(
-    "num_graphs", 10, "M, graphs of the trained PeerNet.", 1
+    "num_graphs", 10, "M, graphs that the trained PeerNet keeps.", 1
 )
 _VALIDATION_SIZE = flags.DEFINE_integer(
-    "validation_size", 1000, "Test images used at each checkpoint.", 1
+    "validation_size",
+    1000,
+    "Test images that are classified at each checkpoint.",
+    1,
 )
 _INITIAL_MODEL = flags.DEFINE_string(
     "initial_model",
     None,
-    "A .keras file, or the name of a trained model in checkpoints/: layers "
-    "start from the weights of its layers of the same name.",
+    "A .keras file, or the name of a preset such as cifar10_resnet32. Layers "
+    "start from the weights of its layers of the same name (default: random "
+    "weights).",
 )
-_DATASET = flags.DEFINE_string(
-    "dataset", "cifar10", "A data set of TFDS, or the path of an .npz file."
-)
-_DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "TensorFlow Datasets directory. Default: TFDS's own."
-)
+_DATASET = shared_flags.define_dataset(_DEFAULT_DATASET, _DEFAULT_DATASET)
+_DATA_DIR = shared_flags.define_data_dir()
 
 
-def train(argv: list[str]) -> None:
-    """Trains, and writes the model and its checkpoints."""
-    if argv[1:]:
-        raise ValueError(f"not a flag: {' '.join(argv[1:])}")
-    # Now, because the source may change while the training runs.
-    environment = results.environment()
-    settings = _config()
-    initial = _INITIAL_MODEL.value
-    dataset = data.load(_DATASET.value, _DATA_DIR.value)
-    augment = _AUGMENT.value
-    if augment is None:
-        augment = dataset.name.startswith("cifar")
-    options = runs.Options(
-        network=_NETWORK.value,
-        attack_mode=_ATTACK_MODE.value,
-        backward=_BACKWARD.value,
-        augment=augment,
-        num_peers=_NUM_PEERS.value,
-        num_graphs=_NUM_GRAPHS.value,
-        validation_size=_VALIDATION_SIZE.value,
-        initial_model=pretrained.path_of(initial) if initial else None,
+def _parse(arguments: list[str]) -> runs.TrainConfig:
+    app.refuse_arguments(arguments)
+    return runs.TrainConfig(
+        settings=_read_config(),
+        options=adversarial_training.Options(
+            network=_NETWORK.value,
+            attack_mode=_ATTACK_MODE.value,
+            backward=_BACKWARD.value,
+            augment=_AUGMENT.value,
+            num_peers=_NUM_PEERS.value,
+            num_graphs=_NUM_GRAPHS.value,
+            validation_size=_VALIDATION_SIZE.value,
+            initial_model=_INITIAL_MODEL.value,
+        ),
+        dataset=_DATASET.value or _DEFAULT_DATASET,
+        data_dir=_DATA_DIR.value,
     )
-    print(
-        f"Training {options.network} on {dataset.name} for "
-        f"{settings.max_num_training_steps} steps in {settings.model_dir}",
-        flush=True,
-    )
-    runs.train(options, settings, dataset, environment)
-    path = runs.newest_model(settings.model_dir)
-    print(f"Model: {path}\nIts robustness: ", end="")
-    print(f"python -m madry_challenge.evaluate --checkpoint={path}")
 
+
+def _run(config: runs.TrainConfig, provenance: records.Provenance) -> None:
+    trained = runs.train(config, provenance)
+    print(f"Model: {trained.path}\nIts robust accuracy: ", end="")
+    print(f"python -m madry_challenge.evaluate --checkpoint={trained.path}")
+
+
+COMMAND = app.Command(module="madry_challenge.train", parse=_parse, run=_run)
 
 if __name__ == "__main__":
-    command.run(train)
+    app.main(COMMAND)

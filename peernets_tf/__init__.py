@@ -1,13 +1,20 @@
 """PeerNets for TensorFlow and Keras."""
 
-from peernets_tf.layers.nearest_neighbors import nearest_neighbors
-from peernets_tf.layers.peer_regularization import PeerRegularization
-from peernets_tf.peers import draw_peers, monte_carlo, set_peers
-from peernets_tf.pretrained import load_pretrained
+from peernets_tf.layers import PeerRegularization, nearest_neighbors
+from peernets_tf.models import load_pretrained
+from peernets_tf.peers import (
+    PeerBank,
+    draw_peers,
+    encode_peers,
+    monte_carlo,
+    set_peers,
+)
 
 __all__ = [
+    "PeerBank",
     "PeerRegularization",
     "draw_peers",
+    "encode_peers",
     "load_pretrained",
     "monte_carlo",
     "nearest_neighbors",

@@ -4,249 +4,188 @@ import dataclasses
 import os
 from typing import Any
 
-import keras
 from absl import flags
 
-from peernets_tf import (
-    command,
-    data,
-    models,
-    peers,
-    recipes,
-    results,
-    training,
-)
-from peernets_tf.checkpoint import Checkpoint
+from peernets_tf import models, records, training
+from peernets_tf.cli import app, shared_flags
 
-_DATASET = flags.DEFINE_string(
-    "dataset",
-    "mnist5k",
-    f"One of {', '.join(data.DATASET_NAMES)}, or the path of an .npz file with "
-    "x_train, y_train, x_test and y_test.",
-)
+_DEFAULT_DATASET = "mnist5k"
+
+_DATASET = shared_flags.define_dataset(_DEFAULT_DATASET, _DEFAULT_DATASET)
+_DATA_DIR = shared_flags.define_data_dir()
+_SEED = shared_flags.define_seed()
 _MODEL = flags.DEFINE_enum(
     "model",
     None,
     models.MODEL_NAMES,
-    "The network. Default: the paper's PeerNet for the data set.",
-)
-_DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "TensorFlow Datasets directory. Default: TFDS's own."
+    "Network; pr_ marks a PeerNet (default: pr_resnet32 for cifar10, "
+    "pr_resnet110 for cifar100, otherwise pr_lenet5).",
 )
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir",
     None,
-    "Where checkpoints, logs, model and record go; a run found there is "
-    "resumed. Default: runs/DATASET_MODEL.",
+    "Folder for checkpoints, logs, model.keras and record.json. If it holds an "
+    "interrupted run with the same flags, that run is resumed (default: "
+    "runs/DATASET_MODEL).",
 )
 _INITIAL_MODEL = flags.DEFINE_string(
     "initial_model",
     None,
-    "A .keras file, such as a trained baseline: layers start from the weights "
-    "of its layers of the same name.",
+    "A .keras file, such as a trained baseline. Each layer starts from the "
+    "weights of that model's layer of the same name (default: random weights).",
 )
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of everything drawn.", 0)
 _VALIDATION_SIZE = flags.DEFINE_integer(
-    "validation_size", 1000, "Test images used after each epoch.", 1
+    "validation_size",
+    1000,
+    "Test images classified after each epoch, the first ones (default: 1000).",
+    1,
 )
 _TEST_SIZE = flags.DEFINE_integer(
-    "test_size", None, "Test images used at the end. Default: all.", 1
+    "test_size",
+    None,
+    "Test images classified at the end, the first ones (default: all).",
+    1,
 )
 
-# One flag for each number of Table 1; None is the recipe's.
-_RECIPE = {
+# The fields of `training.Recipe`. None leaves a field as the paper has it.
+_RECIPE: dict[str, flags.FlagHolder[Any]] = {
     "optimizer": flags.DEFINE_enum(
-        "optimizer", None, training.OPTIMIZERS, "Default: Table 1's."
+        "optimizer",
+        None,
+        training.OPTIMIZERS,
+        "Optimizer (default: that of Table 1 of the paper for the network: "
+        "adam for LeNet-5, momentum for ResNets).",
     ),
-    "epochs": flags.DEFINE_integer("epochs", None, "Default: Table 1's.", 1),
+    "epochs": flags.DEFINE_integer(
+        "epochs",
+        None,
+        "Passes over the training set (default: Table 1: 100 for LeNet-5, 350 "
+        "for ResNets).",
+        1,
+    ),
     "batch_size": flags.DEFINE_integer(
-        "batch_size", None, "Default: Table 1's.", 1
+        "batch_size",
+        None,
+        "Images per batch, which in a PeerNet are also the graph (default: "
+        "Table 1: 32 for pr_lenet5, 64 for PR-ResNets, 128 for baselines).",
+        1,
     ),
     "learning_rate": flags.DEFINE_float(
-        "learning_rate", None, "Largest learning rate. Default: Table 1's.", 0.0
+        "learning_rate",
+        None,
+        "Largest learning rate (default: Table 1: 0.001 for LeNet-5, 0.1 for "
+        "ResNets, 0.01 for PR-ResNets).",
+        0.0,
     ),
     "momentum": flags.DEFINE_float(
-        "momentum", None, "Default: Table 1's.", 0.0, 1.0
+        "momentum",
+        None,
+        "Momentum in [0, 1], used only with --optimizer=momentum (default: "
+        "0.9).",
+        0.0,
+        1.0,
     ),
     "l2": flags.DEFINE_float(
         "l2",
         None,
-        "Weight of the squared kernels / 2. Default: Table 1's.",
+        "L2 regularization: the loss has this number times half the sum of "
+        "squares of all kernels added (default: Table 1: 0.0001 for LeNet-5, "
+        "0.001 for ResNet-32, 0.002 for ResNet-110).",
         0.0,
     ),
     "schedule": flags.DEFINE_enum(
         "schedule",
         None,
         training.SCHEDULES,
-        "Course of the learning rate. Default: Table 1's.",
+        "Learning rate over time. constant: no change. step: multiplied by "
+        "--decay_factor after each of --decay_epochs. cosine: rises linearly "
+        "over the first tenth of all steps, then falls along a cosine to 0 "
+        "(default: Table 1: constant for LeNet-5, step for ResNets).",
     ),
     "decay_epochs": flags.DEFINE_list(
-        "decay_epochs", None, "Epochs of the step schedule. Default: Table 1's."
+        "decay_epochs",
+        None,
+        "Epochs after which --schedule=step lowers the learning rate, "
+        "ascending and separated by commas (default: 100,175,250).",
     ),
     "decay_factor": flags.DEFINE_float(
-        "decay_factor", None, "Factor of the step schedule. Default: Table 1's."
+        "decay_factor",
+        None,
+        "Factor by which --schedule=step multiplies the learning rate "
+        "(default: 0.1).",
     ),
     "augment": flags.DEFINE_bool(
-        "augment", None, "Shift and mirror images. Default: for CIFAR only."
+        "augment",
+        None,
+        "Whether to shift training images by up to 4 pixels and to mirror half "
+        "of them (default: true for ResNets on cifar10 and cifar100, "
+        "otherwise false).",
     ),
     "num_peers": flags.DEFINE_integer(
-        "num_peers", None, "N, peers in a test graph. Default: Sec. 4.1's.", 1
+        "num_peers",
+        None,
+        "N, the training images of one graph when a PeerNet is tested "
+        "(default: Section 4.1 of the paper: 500 for cifar100, otherwise 50).",
+        1,
     ),
     "num_graphs": flags.DEFINE_integer(
-        "num_graphs", None, "M, test graphs. Default: Section 4.1's.", 1
+        "num_graphs",
+        None,
+        "M, the graphs over which a PeerNet's logits are averaged in the test "
+        "(default: 10).",
+        1,
     ),
 }
 
-flags.register_validator(
-    "decay_epochs",
-    lambda epochs: (
-        epochs is None
-        or all(map(str.isdigit, epochs))
-        and [*map(int, epochs)] == sorted({*map(int, epochs)})
-    ),
-    "must be epochs in ascending order, as in 100,175,250",
+
+@flags.validator(
+    "decay_epochs", "must be epochs in ascending order, as in 100,175,250"
 )
+def _are_ascending(epochs: list[str] | None) -> bool:
+    if epochs is None:
+        return True
+    if not all(map(str.isdecimal, epochs)):
+        return False
+    numbers = [*map(int, epochs)]
+    return numbers == sorted(set(numbers))
 
 
-def train(argv: list[str]) -> None:
-    """Trains, tests, and writes model.keras and record.json."""
-    if argv[1:]:
-        raise ValueError(f"not a flag: {' '.join(argv[1:])}")
-    # Now, because the source may change while the training runs.
-    environment = results.environment()
-    dataset = data.load(_DATASET.value, _DATA_DIR.value)
-    name = _MODEL.value or recipes.default_model(_DATASET.value)
-    recipe = _chosen_recipe(name)
-    output_dir = _OUTPUT_DIR.value or _default_output_dir(name)
-    os.makedirs(output_dir, exist_ok=True)
-    keras.utils.set_random_seed(_SEED.value)
-    model = _build_model(name, dataset, recipe)
-    run_id = {
-        "dataset": _DATASET.value,
-        "dataset_sha256": data.fingerprint(_DATASET.value),
-        "model": name,
-        "initial_model": _start_from_initial_model(model),
-        "validation_size": _VALIDATION_SIZE.value,
-        "seed": _SEED.value,
-        **dataclasses.asdict(recipe),
-    }
-    checkpoint = Checkpoint(output_dir, run_id, environment)
-    print(f"Training {name} on {dataset.name} in {output_dir}", flush=True)
-    training.fit(
-        model,
-        dataset,
-        recipe,
-        checkpoint=checkpoint,
+def _parse(arguments: list[str]) -> training.TrainingConfig:
+    app.refuse_arguments(arguments)
+    dataset = _DATASET.value or _DEFAULT_DATASET
+    model = _MODEL.value or training.default_model(dataset)
+    base = os.path.splitext(os.path.basename(dataset))[0]
+    return training.TrainingConfig(
+        dataset=dataset,
+        data_dir=_DATA_DIR.value,
+        model=model,
+        recipe=_chosen_recipe(model, dataset),
+        initial_model=_INITIAL_MODEL.value,
         seed=_SEED.value,
         validation_size=_VALIDATION_SIZE.value,
-    )
-    record = _test(model, dataset, recipe, checkpoint)
-    model_path = os.path.join(output_dir, "model.keras")
-    with results.atomic_file(model_path) as path:
-        model.save(path)
-    record_path = os.path.join(output_dir, "record.json")
-    results.write_json(record, record_path)
-    print(f"{name} on {dataset.name}: test accuracy {record.accuracy:.2%}")
-    print(f"Model: {model_path}\nRecord: {record_path}")
-
-
-def _build_model(
-    name: str, dataset: data.Dataset, recipe: recipes.Recipe
-) -> keras.Model:
-    mean, variance = data.channel_statistics(dataset.train.images)
-    return models.build(
-        name,
-        dataset.train.images.shape[1:],
-        dataset.num_classes,
-        mean=mean,
-        variance=variance,
-        l2=recipe.l2,
-        seed=_SEED.value,
+        test_size=_TEST_SIZE.value,
+        output_dir=_OUTPUT_DIR.value or os.path.join("runs", f"{base}_{model}"),
     )
 
 
-def _start_from_initial_model(model: keras.Model) -> dict[str, Any]:
-    """Copies the weights of --initial_model, and returns what it is."""
-    path = _INITIAL_MODEL.value
-    if not path:
-        return {}
-    initial = models.load(path)
-    models.copy_weights(initial, model)
-    record_path = os.path.join(os.path.dirname(path), "record.json")
-    epochs = None
-    if os.path.exists(record_path):
-        epochs = len(results.read_json(record_path).history)
-    return {
-        "path": path,
-        "model": initial.name,
-        "epochs": epochs,
-        "weights_sha256": results.weights_sha256(initial),
-    }
-
-
-def _test(
-    model: keras.Model,
-    dataset: data.Dataset,
-    recipe: recipes.Recipe,
-    checkpoint: Checkpoint,
-) -> results.TrainingResult:
-    """Stores the test graphs in the model, and counts what it gets right."""
-    is_peernet = bool(peers.peer_layers(model))
-    peers_seed = [3, _SEED.value]
-    if is_peernet:
-        graphs = peers.draw_peers(
-            dataset.train.images,
-            recipe.num_peers,
-            recipe.num_graphs,
-            seed=peers_seed,
-        )
-        peers.set_peers(model, graphs)
-    test = dataset.test.first(_TEST_SIZE.value)
-    print(f"Testing on {len(test)} images", flush=True)
-    history = checkpoint.history
-    return results.TrainingResult(
-        model=model.name,
-        weights_sha256=results.weights_sha256(model),
-        dataset=dataset.name,
-        train_size=len(dataset.train),
-        test_size=len(test),
-        correct=training.count_correct(peers.monte_carlo(model), test),
-        num_peers=recipe.num_peers if is_peernet else 0,
-        num_graphs=recipe.num_graphs if is_peernet else 0,
-        peers_seed=peers_seed if is_peernet else [],
-        history=[
-            {key: row[key] for key in row if key != "seconds"}
-            for row in history
-        ],
-        seed=_SEED.value,
-        flags={
-            **command.own_flags(),
-            **dataclasses.asdict(recipe),
-            "model": model.name,
-        },
-        command=command.line("peernets_tf.train"),
-        seconds=round(sum(row["seconds"] for row in history), 1),
-        initial_model=checkpoint.run_id["initial_model"],
-        **checkpoint.environment,
-    )
-
-
-def _chosen_recipe(model: str) -> recipes.Recipe:
-    recipe = recipes.recipe(model, _DATASET.value)
-    changes: dict[str, Any] = {
+def _chosen_recipe(model: str, dataset: str) -> training.Recipe:
+    changes = {
         name: flag.value
         for name, flag in _RECIPE.items()
         if flag.value is not None
     }
     if "decay_epochs" in changes:
         changes["decay_epochs"] = tuple(map(int, changes["decay_epochs"]))
-    return dataclasses.replace(recipe, **changes)
+    return dataclasses.replace(training.recipe(model, dataset), **changes)
 
 
-def _default_output_dir(model: str) -> str:
-    dataset = os.path.splitext(os.path.basename(_DATASET.value))[0]
-    return os.path.join("runs", f"{dataset}_{model}")
+def _run(
+    config: training.TrainingConfig, provenance: records.Provenance
+) -> None:
+    training.train(config, provenance)
 
+
+COMMAND = app.Command(module="peernets_tf.train", parse=_parse, run=_run)
 
 if __name__ == "__main__":
-    command.run(train)
+    app.main(COMMAND)

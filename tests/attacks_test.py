@@ -8,10 +8,12 @@ import pytest
 from keras import layers, ops
 
 from peernets_tf import attacks
-from peernets_tf.attacks import guards, projections
+from peernets_tf.attacks import norms
+from peernets_tf.errors import AttackError, UserError
 
 SHAPE = (6, 6, 2)
 EPSILON = 0.1
+SEARCHED = attacks.FGSM()
 BALLS = [
     attacks.FGSM(epsilon=EPSILON),
     attacks.FGSM(epsilon=EPSILON, norm="l2", loss="margin"),
@@ -26,13 +28,27 @@ BALLS = [
 ALL = [
     *BALLS,
     attacks.DeepFool(max_steps=5),
-    attacks.SmallestEpsilon(attack=attacks.FGSM()),
+    attacks.SmallestEpsilon(attack=SEARCHED),
     attacks.SmallestEpsilon(attack=attacks.PGD(steps=3), halvings=2),
+    attacks.UniversalDeepFool(epsilon=1.0, passes=2),
+    attacks.UniversalGradient(epsilon=1.0, passes=2),
+    attacks.FixedPerturbation(
+        perturbation=np.linspace(-0.1, 0.1, 72, dtype="f4").reshape(SHAPE),
+        source="a ramp",
+    ),
+]
+# Attacks that ask the model, whose answers must be finite.
+ASKING = [
+    attack
+    for attack in ALL
+    if not isinstance(attack, attacks.RandomNoise | attacks.FixedPerturbation)
 ]
 
 
-@pytest.fixture
-def logits_fn():
+@pytest.fixture(scope="module")
+def classifier():
+    """One for all attacks, so that nothing is compiled twice."""
+    keras.utils.set_random_seed(0)
     model = keras.Sequential(
         [
             keras.Input(SHAPE),
@@ -41,147 +57,250 @@ def logits_fn():
             layers.Dense(4),
         ]
     )
-    return lambda images: model(images, training=False)
+    return attacks.Classifier(lambda images: model(images, training=False))
 
 
 @pytest.fixture
-def batch(rng, logits_fn):
+def batch(rng, classifier):
     images = rng.uniform(0, 1, (7, *SHAPE)).astype("float32")
     # Values at the border of [0, 1] are the ones that clipping moves.
     images[0], images[1] = 0.0, 1.0
-    predictions = ops.convert_to_numpy(logits_fn(images)).argmax(axis=1)
-    return images, predictions.astype("int32")
+    return images, classifier.predict(images)
 
 
 @pytest.mark.parametrize("attack", ALL, ids=repr)
-def test_images_stay_in_range(attack, logits_fn, batch):
+def test_images_stay_in_range(attack, classifier, batch):
     images, labels = batch
-    adversarial = attack(logits_fn, images, labels, seed=3)
+    before = images.copy()
+    adversarial = attack(classifier, images, labels, seed=3)
     assert adversarial.shape == images.shape
     assert adversarial.dtype == np.float32
     assert adversarial.min() >= 0
     assert adversarial.max() <= 1
     assert np.any(adversarial != images)
+    np.testing.assert_array_equal(images, before)
 
 
 @pytest.mark.parametrize("attack", BALLS, ids=repr)
-def test_perturbations_stay_in_the_ball(attack, logits_fn, batch):
+def test_perturbations_stay_in_the_ball(attack, classifier, batch):
     images, labels = batch
-    change = attack(logits_fn, images, labels, seed=3) - images
-    sizes = ops.convert_to_numpy(projections.norms(change, attack.norm))
+    change = attack(classifier, images, labels, seed=3) - images
+    sizes = ops.convert_to_numpy(norms.norms(change, attack.norm))
     assert sizes.max() <= EPSILON + 1e-6
     # No image is forgotten.
     assert sizes.min() > EPSILON / 10
 
 
 @pytest.mark.parametrize("attack", BALLS, ids=repr)
-def test_epsilon_zero_returns_the_images(attack, logits_fn, batch):
+def test_epsilon_zero_returns_the_images(attack, classifier, batch):
     images, labels = batch
     still = dataclasses.replace(attack, epsilon=0.0)
-    adversarial = still(logits_fn, images, labels, seed=3)
+    adversarial = still(classifier, images, labels, seed=3)
     np.testing.assert_allclose(adversarial, images, atol=1e-7)
 
 
 @pytest.mark.parametrize("attack", ALL, ids=repr)
-def test_one_seed_one_result(attack, logits_fn, batch):
-    first, second = (attack(logits_fn, *batch, seed=5) for _ in range(2))
+def test_one_seed_one_result(attack, classifier, batch):
+    first, second = (attack(classifier, *batch, seed=5) for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
 @pytest.mark.parametrize("attack", ALL, ids=repr)
-def test_images_do_not_depend_on_each_other(attack, logits_fn, batch):
+def test_images_do_not_depend_on_each_other(attack, classifier, batch):
     if isinstance(attack, attacks.RandomNoise):
         pytest.skip("draws noise for each place in the batch")
+    if isinstance(attack, attacks.UniversalAttack):
+        pytest.skip("fits one perturbation for all images")
     if isinstance(attack, attacks.SmallestEpsilon):
         attack = attack.attack
     if isinstance(attack, attacks.PGD):
         attack = dataclasses.replace(attack, random_start=False)
     images, labels = batch
-    whole = attack(logits_fn, images, labels)
-    alone = attack(logits_fn, images[2:3], labels[2:3])
+    whole = attack(classifier, images, labels)
+    alone = attack(classifier, images[2:3], labels[2:3])
     np.testing.assert_allclose(alone, whole[2:3], atol=1e-5)
 
 
 @pytest.mark.parametrize(
-    "attack",
-    [a for a in BALLS if not isinstance(a, attacks.RandomNoise)],
-    ids=repr,
+    "attack", [attack for attack in BALLS if attack.follows_gradient], ids=repr
 )
-def test_beats_noise_of_the_same_norm(attack, logits_fn, batch):
+def test_beats_noise_of_the_same_norm(attack, classifier, batch):
     images, labels = batch
     noise = attacks.RandomNoise(epsilon=EPSILON, norm=attack.norm)
 
     def mean_loss(adversarial):
         return np.mean(
             ops.sparse_categorical_crossentropy(
-                labels, logits_fn(adversarial), from_logits=True
+                labels, classifier.logits_fn(adversarial), from_logits=True
             )
         )
 
-    attacked = mean_loss(attack(logits_fn, images, labels, seed=1))
-    assert attacked > mean_loss(noise(logits_fn, images, labels, seed=1))
+    attacked = mean_loss(attack(classifier, images, labels, seed=1))
+    assert attacked > mean_loss(noise(classifier, images, labels, seed=1))
     assert attacked > mean_loss(images)
 
 
-@pytest.mark.parametrize(
-    "attack",
-    [
-        *ALL,
-        attacks.UniversalDeepFool(epsilon=1.0),
-        attacks.UniversalGradient(epsilon=1.0),
-    ],
-    ids=repr,
-)
-def test_images_out_of_range_are_refused(attack, logits_fn, batch):
+@pytest.mark.parametrize("attack", ALL, ids=repr)
+def test_images_out_of_range_are_refused(attack, classifier, batch):
     images, labels = batch
-    arguments = (255 * images, labels)
-    if "Universal" in repr(attack):
-        arguments = (255 * images,)
-    with pytest.raises(guards.AttackError, match=r"\[0, 1\]"):
-        attack(logits_fn, *arguments)
+    for bad in (255 * images, images - 0.1, np.where(images > 1, 0, np.nan)):
+        with pytest.raises(AttackError, match=r"\[0, 1\]"):
+            attack(classifier, bad, labels)
+    with pytest.raises(AttackError, match="shape"):
+        attack(classifier, images[0], labels)
 
 
-def test_seeds_differ(logits_fn, batch):
+@pytest.mark.parametrize(
+    "attack", [attack for attack in ALL if attack.uses_labels], ids=repr
+)
+def test_labels_that_are_no_classes_are_refused(attack, classifier, batch):
+    images, labels = batch
+    cases = [
+        (None, "Received: None"),
+        (labels[:3], "shape"),
+        (labels[:, None], "shape"),
+        (labels.astype("float32"), "integers"),
+        (labels - 4, "between 0 and 3"),
+        (labels + 4, "between 0 and 3"),
+    ]
+    for bad, message in cases:
+        with pytest.raises(AttackError, match=message):
+            attack(classifier, images, bad)
+
+
+@pytest.mark.parametrize("attack", ALL, ids=repr)
+def test_epsilons_of_images_are_refused_or_checked(attack, classifier, batch):
+    epsilon = np.full(7, 0.1)
+    if not attack.is_searchable:
+        with pytest.raises(AttackError, match="no epsilon for each image"):
+            attack(classifier, *batch, epsilon=epsilon)
+        return
+    attack(classifier, *batch, epsilon=epsilon)
+    for bad in (epsilon[:3], -epsilon, epsilon * np.nan):
+        with pytest.raises(AttackError, match="7 finite radii"):
+            attack(classifier, *batch, epsilon=bad)
+
+
+@pytest.mark.parametrize("attack", ASKING, ids=repr)
+def test_logits_that_are_not_finite_are_refused(attack, classifier, batch):
+    """Else a random start would pass as what an attack found."""
+
+    def broken(images):
+        bright = ops.sum(images, axis=(1, 2, 3))[:, None] > 40
+        return ops.where(bright, np.nan, classifier.logits_fn(images))
+
+    images, labels = batch
+    assert 0 < np.sum(images.sum(axis=(1, 2, 3)) > 40) < 7
+    with pytest.raises(AttackError, match="not finite"):
+        attack(broken, images, labels)
+
+
+@pytest.mark.parametrize("targeted", [False, True])
+@pytest.mark.parametrize("keep_best", [False, True])
+def test_gradients_that_are_not_finite_are_refused(keep_best, targeted):
+    def broken(images):
+        flat = ops.reshape(images - 0.5, (-1, 4))
+        # The root's gradient at zero is infinite, times zero.
+        return ops.sqrt(ops.square(flat))[:, :3]
+
+    attack = attacks.PGD(
+        keep_best=keep_best, targeted=targeted, random_start=False
+    )
+    images = np.full((2, 2, 2, 1), 0.5, "float32")
+    with pytest.raises(AttackError, match="gradients"):
+        attack(broken, images, np.array([0, 1]))
+
+
+def test_logits_of_another_shape_are_refused():
+    def image_logits(images):
+        return images
+
+    with pytest.raises(AttackError, match=r"\(B, classes\)"):
+        attacks.FGSM()(image_logits, np.zeros((2, 2, 2, 1)), np.zeros(2, int))
+
+
+def test_seeds_differ(classifier, batch):
     for attack in (
         attacks.PGD(steps=1, keep_best=False),
         attacks.RandomNoise(),
     ):
-        first, second = (attack(logits_fn, *batch, seed=s) for s in (0, 1))
+        first, second = (attack(classifier, *batch, seed=s) for s in (0, 1))
         assert np.any(first != second)
 
 
-def test_a_large_epsilon_fools_everywhere(logits_fn, batch):
-    images, _ = batch
-    labels = np.argmax(logits_fn(images), axis=1)
-    adversarial = attacks.PGD(epsilon=1.0, steps=20)(logits_fn, images, labels)
-    assert not np.any(np.argmax(logits_fn(adversarial), axis=1) == labels)
+def test_a_large_epsilon_fools_everywhere(classifier, batch):
+    images, labels = batch
+    adversarial = attacks.PGD(epsilon=1.0, steps=20)(classifier, images, labels)
+    assert not np.any(classifier.predict(adversarial) == labels)
 
 
 @pytest.mark.parametrize(
-    "make",
+    ("make", "name"),
     [
-        lambda: attacks.FGSM(norm="l1"),
-        lambda: attacks.FGSM(loss="hinge"),
-        lambda: attacks.FGSM(epsilon=-1),
-        lambda: attacks.GradientDescent(norm="linf"),
-        lambda: attacks.PGD(steps=0),
-        lambda: attacks.PGD(restarts=0),
-        lambda: attacks.PGD(step_size=-0.1),
-        lambda: attacks.PGD(restarts=2, keep_best=False),
-        lambda: attacks.RandomNoise(epsilon=-1),
-        lambda: attacks.DeepFool(max_steps=0),
-        lambda: attacks.DeepFool(num_classes=1),
-        lambda: attacks.UniversalGradient(epsilon=1, loss="hinge"),
-        lambda: attacks.UniversalDeepFool(epsilon=-1),
-        lambda: attacks.RandomNoise(norm="l1"),
-        lambda: attacks.CleverHans(method="spsa"),
-        lambda: attacks.UniversalGradient(epsilon=1, passes=0),
-        lambda: attacks.UniversalDeepFool(epsilon=1, batch_size=0),
+        (lambda: attacks.FGSM(norm="l1"), "norm"),
+        (lambda: attacks.FGSM(loss="hinge"), "loss"),
+        (lambda: attacks.FGSM(epsilon=-1), "epsilon"),
+        (lambda: attacks.FGSM(epsilon=float("nan")), "epsilon"),
+        (lambda: attacks.FGSM(epsilon=float("inf")), "epsilon"),
+        (lambda: attacks.GradientDescent(norm="linf"), "norm"),
+        (lambda: attacks.PGD(steps=0), "steps"),
+        (lambda: attacks.PGD(restarts=0), "restarts"),
+        (lambda: attacks.PGD(step_size=-0.1), "step_size"),
+        (lambda: attacks.PGD(restarts=2, keep_best=False), "restarts=2"),
+        (
+            lambda: attacks.PGD(stop_when_fooled=True, keep_best=False),
+            "stop_when_fooled=True",
+        ),
+        (lambda: attacks.RandomNoise(epsilon=-1), "epsilon"),
+        (lambda: attacks.RandomNoise(norm="l1"), "norm"),
+        (lambda: attacks.DeepFool(max_steps=0), "max_steps"),
+        (lambda: attacks.DeepFool(num_classes=1), "num_classes"),
+        (lambda: attacks.DeepFool(overshoot=-0.1), "overshoot"),
+        (lambda: attacks.SmallestEpsilon(attack=SEARCHED, ratio=0.5), "ratio"),
+        (lambda: attacks.UniversalGradient(epsilon=1, loss="hinge"), "loss"),
+        (lambda: attacks.UniversalDeepFool(epsilon=-1), "epsilon"),
+        (lambda: attacks.UniversalGradient(epsilon=1, passes=0), "passes"),
+        (
+            lambda: attacks.UniversalGradient(epsilon=1, fooling_rate=1.1),
+            "fooling_rate",
+        ),
+        (
+            lambda: attacks.UniversalDeepFool(epsilon=1, batch_size=0),
+            "batch_size",
+        ),
     ],
 )
-def test_bad_arguments_are_refused(make):
-    with pytest.raises(
-        ValueError,
-        match="norm|loss|epsilon|steps|restarts|classes|step_size|method|passes",
-    ):
+def test_bad_arguments_are_refused(make, name):
+    with pytest.raises(UserError, match=name) as error:
         make()
+    assert "Received: " in str(error.value)
+
+
+def test_the_names_in_published_records_stay():
+    """The `repr` of an attack is its name in a record."""
+    assert repr(attacks.PGD(stop_when_fooled=True)) == (
+        "PGD(epsilon=0.03137254901960784, steps=40, step_size=None, "
+        "norm='linf', loss='cross_entropy', targeted=False, random_start=True, "
+        "restarts=1, keep_best=True, stop_when_fooled=True)"
+    )
+    assert repr(attacks.SmallestEpsilon(attack=attacks.FGSM(epsilon=1.0))) == (
+        "SmallestEpsilon(attack=FGSM(epsilon=1.0, norm='linf', "
+        "loss='cross_entropy', targeted=False), largest_epsilon=1.0, "
+        "num_epsilons=10, ratio=2.0, halvings=4)"
+    )
+    assert repr(attacks.GradientDescent()) == (
+        "GradientDescent(epsilon=1.0, norm='l2', loss='cross_entropy', "
+        "targeted=False)"
+    )
+    assert repr(attacks.UniversalDeepFool(epsilon=1.5)) == (
+        "UniversalDeepFool(epsilon=1.5, norm='l2', passes=10, batch_size=32, "
+        "fooling_rate=0.8, deepfool=DeepFool(max_steps=10, overshoot=0.02, "
+        "num_classes=10))"
+    )
+    assert repr(attacks.UniversalGradient(epsilon=1.5, passes=5)) == (
+        "UniversalGradient(epsilon=1.5, norm='l2', passes=5, batch_size=32, "
+        "fooling_rate=1.0, loss='cross_entropy', step_size=0.1)"
+    )
+    assert repr(attacks.RandomNoise(epsilon=0.5, norm="l2")) == (
+        "RandomNoise(epsilon=0.5, norm='l2')"
+    )

@@ -6,15 +6,10 @@ cosines are equal up to rounding, each backend may take another neighbour.
 """
 
 import importlib.util
-import os
-import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from commands import run_process, run_python
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("jax") is None, reason="jax is not installed"
@@ -32,106 +27,94 @@ from peernets_tf.peers import peer_layers
 
 keras.config.set_floatx("float64")
 keras.utils.set_random_seed(0)
-name, shape, weights, output = sys.argv[1], eval(sys.argv[2]), *sys.argv[3:]
-rng = np.random.default_rng(0)
-images = rng.random((4, *shape))
-graphs = rng.random((2, 3, *shape))
-labels = np.arange(4)
-model = models.build(name, shape, 10, l2=1e-3)
-for layer in model.layers:
-    if isinstance(layer, keras.layers.Conv2D) and layer.use_bias:
-        layer.bias.assign(ops.ones(layer.bias.shape))
-if keras.backend.backend() == "tensorflow":
-    model.save_weights(weights)
-model.load_weights(weights)
-for layer in peer_layers(model):
-    layer.neighbor_dropout = layer.attention_dropout = 0.0
-loss_function = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-found = {"training": model(images, training=True)}
-if keras.backend.backend() == "tensorflow":
-    import tensorflow as tf
+folder = sys.argv[1]
 
-    with tf.GradientTape() as tape:
-        loss = loss_function(labels, model(images, training=True))
-    variables = [v.value for v in model.trainable_variables]
-    gradients = tape.gradient(loss, variables)
-else:
-    import jax
 
-    def compute_loss(trainable):
-        logits, _ = model.stateless_call(
-            trainable,
-            [v.value for v in model.non_trainable_variables],
-            images,
-            training=True,
+def compute(name, shape):
+    rng = np.random.default_rng(0)
+    images = rng.random((4, *shape))
+    graphs = rng.random((2, 3, *shape))
+    labels = np.arange(4)
+    model = models.build(name, shape, 10, l2=1e-3)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Conv2D) and layer.use_bias:
+            layer.bias.assign(ops.ones(layer.bias.shape))
+    weights = f"{folder}/{name}.weights.h5"
+    if keras.backend.backend() == "tensorflow":
+        model.save_weights(weights)
+    model.load_weights(weights)
+    for layer in peer_layers(model):
+        layer.neighbor_dropout = layer.attention_dropout = 0.0
+    loss_function = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    found = {"training": model(images, training=True)}
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            loss = loss_function(labels, model(images, training=True))
+        variables = [v.value for v in model.trainable_variables]
+        gradients = tape.gradient(loss, variables)
+    else:
+        import jax
+
+        def compute_loss(trainable):
+            logits, _ = model.stateless_call(
+                trainable,
+                [v.value for v in model.non_trainable_variables],
+                images,
+                training=True,
+            )
+            return loss_function(labels, logits)
+
+        gradients = jax.jit(jax.grad(compute_loss))(
+            [v.value for v in model.trainable_variables]
         )
-        return loss_function(labels, logits)
+    for i, gradient in enumerate(gradients):
+        found[f"gradient {i}"] = gradient
+    model.load_weights(weights)
+    set_peers(model, graphs)
+    found["inference"] = model(images, training=False)
+    found["monte carlo"] = monte_carlo(model).predict(images, verbose=0)
+    path = f"{folder}/{name}_{keras.backend.backend()}.npz"
+    np.savez(path, **{k: ops.convert_to_numpy(v) for k, v in found.items()})
 
-    gradients = jax.jit(jax.grad(compute_loss))(
-        [v.value for v in model.trainable_variables]
-    )
-for i, gradient in enumerate(gradients):
-    found[f"gradient {i}"] = gradient
-model.load_weights(weights)
-set_peers(model, graphs)
-found["inference"] = model(images, training=False)
-found["monte carlo"] = monte_carlo(model).predict(images, verbose=0)
-np.savez(output, **{k: ops.convert_to_numpy(v) for k, v in found.items()})
+
+compute("pr_lenet5", (28, 28, 1))
+compute("pr_resnet32", (32, 32, 3))
 """
 
 
-def run(code, *arguments, backend):
-    process = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        cwd=ROOT,
-        env={**os.environ, "KERAS_BACKEND": backend, "JAX_ENABLE_X64": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert process.returncode == 0, process.stderr
-
-
-@pytest.mark.parametrize(
-    ("name", "shape"),
-    [("pr_lenet5", (28, 28, 1)), ("pr_resnet32", (32, 32, 3))],
-)
-def test_logits_and_gradients_agree(tmp_path, name, shape):
-    found = {}
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """What each backend computes, in two processes for all networks."""
+    folder = tmp_path_factory.mktemp("backends")
     for backend in ("tensorflow", "jax"):
-        output = tmp_path / f"{backend}.npz"
-        weights = tmp_path / "initial.weights.h5"
-        run(COMPUTE, name, shape, weights, output, backend=backend)
-        found[backend] = np.load(output)
-    assert len(found["jax"].files) > 10
-    for key in found["tensorflow"].files:
+        run_python(COMPUTE, folder, KERAS_BACKEND=backend, JAX_ENABLE_X64="1")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["pr_lenet5", "pr_resnet32"])
+def test_logits_and_gradients_agree(folder, name):
+    ours, theirs = (
+        np.load(folder / f"{name}_{backend}.npz")
+        for backend in ("tensorflow", "jax")
+    )
+    assert len(theirs.files) > 10
+    for key in ours.files:
         np.testing.assert_allclose(
-            found["jax"][key],
-            found["tensorflow"][key],
-            atol=1e-4,
-            rtol=1e-6,
-            err_msg=key,
+            theirs[key], ours[key], atol=1e-4, rtol=1e-6, err_msg=key
         )
 
 
-def test_needs_no_tensorflow_on_jax():
-    run(
+def test_a_users_model_on_jax_without_tensorflow():
+    """Fit before any peers are stored, then inference with one and more."""
+    run_python(
         """
 import sys
 sys.modules["tensorflow"] = None
-import peernets_tf
-from peernets_tf import data, models, train
-assert sys.modules["tensorflow"] is None
-""",
-        backend="jax",
-    )
-
-
-def test_a_users_model_on_jax():
-    """Fit before any peers are stored, then inference with one and more."""
-    run(
-        """
 import keras
 import numpy as np
+import peernets_tf.train, peernets_tf.evaluation
 from peernets_tf import PeerRegularization, draw_peers, monte_carlo, set_peers
 
 images = np.random.default_rng(0).random((24, 8, 8, 3)).astype("float32")
@@ -146,28 +129,22 @@ set_peers(model, draw_peers(images, 5))
 assert np.isfinite(model.predict(images, verbose=0)).all()
 set_peers(model, draw_peers(images, 5, 3))
 assert monte_carlo(model).predict(images, verbose=0).shape == (24, 3)
+assert sys.modules["tensorflow"] is None
 """,
-        backend="jax",
+        KERAS_BACKEND="jax",
     )
 
 
 def test_training_command_on_jax(npz_path, tmp_path):
-    process = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "peernets_tf.train",
-            f"--dataset={npz_path}",
-            f"--output_dir={tmp_path}",
-            "--epochs=2",
-            "--num_peers=8",
-            "--num_graphs=2",
-        ],
-        cwd=ROOT,
-        env={**os.environ, "KERAS_BACKEND": "jax"},
-        capture_output=True,
-        text=True,
+    result = run_process(
+        f"--dataset={npz_path}",
+        f"--output_dir={tmp_path}",
+        "--epochs=2",
+        "--num_peers=8",
+        "--num_graphs=2",
+        module="peernets_tf.train",
+        KERAS_BACKEND="jax",
     )
-    assert process.returncode == 0, process.stderr
-    assert "test accuracy" in process.stdout
+    assert result.status == 0, result.stderr
+    assert "test accuracy" in result.stdout
     assert (tmp_path / "model.keras").is_file()

@@ -1,27 +1,32 @@
 """Ours and cleverhans's adversarial images are the same."""
 
+import random
+
 import keras
 import numpy as np
 import pytest
 
-from peernets_tf import data, load_pretrained
-from peernets_tf.attacks import FGSM, PGD, CleverHans
+from peernets_tf import datasets, models
+from peernets_tf.attacks import FGSM, PGD, Classifier, registry
+from peernets_tf.errors import UserError
 
 pytest.importorskip("cleverhans", reason="pip install cleverhans")
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow",
     reason="cleverhans needs TensorFlow",
 )
+METHODS = ["fgsm", "pgd", "bim", "mim"]
 
 
 @pytest.fixture(scope="module")
 def problem():
-    model = load_pretrained("mnist_lenet5")
-    split = data.load("mnist5k").test
+    model = models.load_pretrained("mnist_lenet5")
+    split = datasets.load("mnist5k").test
     # With less contrast, because cleverhans shortens L2 steps where the
     # network is so sure that the gradient is below 1e-6.
     images = 0.3 * split.images[::20] + 0.35
-    return lambda x: model(x, training=False), images, split.labels[::20]
+    classifier = Classifier(lambda x: model(x, training=False))
+    return classifier, images, split.labels[::20]
 
 
 @pytest.mark.parametrize("targeted", [False, True])
@@ -31,25 +36,59 @@ def test_same_adversarial_images(method, norm, epsilon, targeted, problem):
     options = {"epsilon": epsilon, "norm": norm, "targeted": targeted}
     if method == "fgsm":
         ours = FGSM(**options)
-        theirs = CleverHans(method="fgsm", **options)
     else:
         options |= {"steps": 10, "random_start": False}
         ours = PGD(keep_best=False, **options)
-        theirs = CleverHans(method="pgd", **options)
+    theirs = registry.make(f"cleverhans.{method}", **options)
+    before = problem[0].queries
     expected = theirs(*problem)
+    after = problem[0].queries
     assert np.abs(expected - problem[1]).max() > epsilon / 20
     np.testing.assert_allclose(ours(*problem), expected, atol=1e-5)
+    assert after - before == problem[0].queries - after
 
 
-@pytest.mark.parametrize("method", ["fgsm", "pgd", "bim", "mim"])
+@pytest.mark.parametrize("method", METHODS)
 def test_every_method_fools(method, problem):
-    logits_fn, images, labels = problem
-    attack = CleverHans(method=method, epsilon=0.15, steps=10)
+    classifier, images, labels = problem
+    options = {} if method == "fgsm" else {"steps": 10}
+    attack = registry.make(f"cleverhans.{method}", epsilon=0.15, **options)
+    assert attack.name == f"cleverhans.{method}"
 
     def correct(images):
-        return np.sum(np.argmax(logits_fn(images), axis=1) == labels)
+        return np.sum(classifier.predict(images) == labels)
 
     adversarial = attack(*problem, seed=1)
     assert correct(adversarial) < correct(images)
     np.testing.assert_array_equal(adversarial, attack(*problem, seed=1))
     assert np.abs(adversarial - images).max() <= 0.15 + 1e-6
+
+
+def test_leaves_the_global_random_numbers_alone(problem):
+    import tensorflow as tf
+
+    def draw():
+        return [
+            random.random(),
+            np.random.random(),
+            float(tf.random.uniform(())),
+        ]
+
+    keras.utils.set_random_seed(7)
+    expected = [draw(), draw()]
+    keras.utils.set_random_seed(7)
+    found = [draw()]
+    registry.make("cleverhans.pgd", steps=1)(*problem, seed=3)
+    found.append(draw())
+    assert found == expected
+
+
+def test_seeds_differ(problem):
+    attack = registry.make("cleverhans.pgd", steps=1)
+    first, second = (attack(*problem, seed=seed) for seed in (0, 1))
+    assert np.any(first != second)
+
+
+def test_refuses_a_step_above_epsilon():
+    with pytest.raises(UserError, match="step_size=0.2, epsilon=0.1"):
+        registry.make("cleverhans.bim", epsilon=0.1, step_size=0.2)

@@ -40,6 +40,22 @@ def data_dir():
 @pytest.fixture
 def npz_path(tmp_path_factory):
     """A small data set of three kinds of stripes, as an .npz file."""
+    path = str(tmp_path_factory.mktemp("data") / "stripes.npz")
+    _write_stripes(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def stripes(tmp_path_factory):
+    """The data set of `npz_path`, read once."""
+    from peernets_tf import datasets
+
+    path = str(tmp_path_factory.mktemp("stripes") / "stripes.npz")
+    _write_stripes(path)
+    return datasets.load(path)
+
+
+def _write_stripes(path):
     rng = np.random.default_rng(1)
 
     def split(count):
@@ -51,8 +67,6 @@ def npz_path(tmp_path_factory):
 
     x_train, y_train = split(96)
     x_test, y_test = split(30)
-    path = tmp_path_factory.mktemp("data") / "stripes.npz"
     np.savez(
         path, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test
     )
-    return str(path)

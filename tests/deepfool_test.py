@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from peernets_tf.attacks import DeepFool
+from peernets_tf.attacks import Classifier, DeepFool
 
 
 def test_one_step_is_exact_on_a_linear_model(rng):
@@ -43,11 +43,12 @@ def test_fools_a_curved_model_and_ignores_the_labels(rng):
 
     images = rng.uniform(0.3, 0.7, (30, 2, 2, 1)).astype("float32")
     before = np.argmax(logits_fn(images), axis=1)
-    adversarial = DeepFool()(logits_fn, images, np.zeros(30, "int32"))
+    classifier = Classifier(logits_fn)
+    adversarial = DeepFool()(classifier, images, np.zeros(30, "int32"))
     after = np.argmax(logits_fn(adversarial), axis=1)
     assert np.all(before != after)
     np.testing.assert_array_equal(
-        adversarial, DeepFool()(logits_fn, images, np.ones(30, "int32"))
+        adversarial, DeepFool()(classifier, images, np.ones(30, "int32"))
     )
 
 

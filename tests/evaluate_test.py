@@ -1,4 +1,4 @@
-"""The evaluation command, as a user runs it."""
+"""The command `python -m peernets_tf.evaluate`."""
 
 import os
 import signal
@@ -6,282 +6,236 @@ import subprocess
 import sys
 import time
 
-import keras
 import numpy as np
 import pytest
-from processes import ROOT, check_errors, error_line, run
+from commands import ROOT, check_errors, run_command, run_python
+from small_models import SHAPE, make_linear, make_peernet
 
-from peernets_tf import draw_peers, models, results, set_peers
+from peernets_tf import datasets, records
+
+MODULE = "peernets_tf.evaluate"
 
 
-def evaluate(*flags, **environment):
-    return run(*flags, module="peernets_tf.evaluate", **environment)
+@pytest.fixture
+def linear(npz_path, tmp_path):
+    return flags_of(make_linear(), npz_path, tmp_path)
 
 
-@pytest.fixture(scope="module")
-def lenet5(tmp_path_factory):
-    """Flags for attacking the trained LeNet-5 on some digits of mnist5k."""
-    folder = tmp_path_factory.mktemp("lenet5")
+@pytest.fixture
+def peernet(rng, tmp_path):
+    # Of uniform images, because neighbours in stripes are equal and the exact
+    # gradient there is mere rounding.
+    path = str(tmp_path / "uniform.npz")
+    images, labels = rng.uniform(size=(40, *SHAPE)), np.arange(40) % 3
+    train = {"x_train": images, "y_train": labels}
+    np.savez(path, **train, x_test=images[:12], y_test=labels[:12])
+    return flags_of(make_peernet(datasets.load(path)), path, tmp_path)
 
-    def flags(name, attack, **options):
-        options = {
-            "checkpoint": "mnist_lenet5",
-            "dataset": "mnist5k",
-            "test_size": 50,
-            "batch_size": 25,
-            "output_dir": folder / name,
-            "attack": attack,
-            **options,
-        }
-        return [f"--{key}={value}" for key, value in options.items()]
 
-    flags.folder = folder
+def flags_of(model, npz_path, tmp_path):
+    """Flags that name a model and a data set, and a folder's flag."""
+    path = tmp_path / "model.keras"
+    model.save(path)
+
+    def flags(folder, *more):
+        return [
+            f"--checkpoint={path}",
+            f"--dataset={npz_path}",
+            f"--output_dir={tmp_path / folder}",
+            *more,
+        ]
+
     return flags
 
 
-def read(folder):
-    return results.read_record(str(folder / "record.json"))
+def evaluate(*flags):
+    result = run_command(MODULE, *flags)
+    assert result.status == 0, result.stderr
+    (folder,) = [f for f in flags if f.startswith("--output_dir=")]
+    return records.read(os.path.join(folder.partition("=")[2], "record.json"))
 
 
-def accuracies(folder):
-    return [
-        case["adversarial_correct"] / case["total"]
-        for case in read(folder).cases
-    ]
-
-
-@pytest.mark.slow
-def test_attacks_and_records(lenet5):
-    process = evaluate(
-        *lenet5("pgd", "pgd", epsilon="0,0.1,51/255", steps=10, loss="margin")
-    )
-    assert process.returncode == 0, process.stderr
-    record = read(lenet5.folder / "pgd")
-    assert [case["epsilon"] for case in record.cases] == [0, 0.1, 0.2]
-    first, second, third = accuracies(lenet5.folder / "pgd")
-    assert first == record.cases[0]["correct"] / 50
-    assert first > second > third
-    assert "loss='margin'" in record.cases[1]["attack"]
-    assert "| linf 51/255 " in process.stdout
-    # The control: noise of the same norm does almost nothing.
-    noise = evaluate(*lenet5("noise", "noise", epsilon=0.2))
-    assert noise.returncode == 0, noise.stderr
-    assert accuracies(lenet5.folder / "noise")[0] > third + 0.3
-
-    again = evaluate(
-        *lenet5("pgd", "pgd", epsilon="0,0.1,51/255", steps=10, loss="margin")
-    )
-    assert again.returncode == 0, again.stderr
-    same = read(lenet5.folder / "pgd")
-    assert same.cases == record.cases
-
-
-@pytest.mark.slow
-def test_searches_the_smallest_epsilon(lenet5):
-    process = evaluate(*lenet5("search", "fgsm", search=True))
-    assert process.returncode == 0, process.stderr
-    (case,) = read(lenet5.folder / "search").cases
-    assert case["epsilon"] is None
-    assert case["fooled"] == case["correct"]
-    assert 5 < case["mean_linf"] < 128
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("maker", ["deepfool", "gradient"])
-def test_makes_saves_and_transfers_a_perturbation(lenet5, maker):
-    options = {"rho": "0.3,0.6", "train_size": 200, "passes": 3, "maker": maker}
-    process = evaluate(*lenet5(maker, "universal", **options))
-    assert process.returncode == 0, process.stderr
-    folder = lenet5.folder / maker
-    cases = read(folder).cases
-    assert cases[0]["changed"] < cases[1]["changed"]
-    path = folder / "perturbation_rho_0.6.npy"
-    perturbation = np.load(path)
-    assert perturbation.shape == (28, 28, 1)
-    assert np.linalg.norm(perturbation) <= cases[1]["epsilon"] * (1 + 1e-6)
-    picture = keras.utils.load_img(path.with_suffix(".png"))
-    assert np.asarray(picture).shape == (28, 28, 3)
-
-    applied = evaluate(*lenet5(f"{maker}_file", "universal", perturbation=path))
-    assert applied.returncode == 0, applied.stderr
-    (case,) = read(lenet5.folder / f"{maker}_file").cases
-    assert case["changed"] == cases[1]["changed"]
-
-
-@pytest.fixture(scope="module")
-def peernet(tmp_path_factory):
-    """A PR-LeNet-5 with two graphs, not trained, and images for it."""
-    folder = tmp_path_factory.mktemp("peernet")
-    keras.utils.set_random_seed(0)
-    rng = np.random.default_rng(0)
-    images = rng.uniform(0, 1, (40, 12, 12, 1)).astype("float32")
-    model = models.build("pr_lenet5", (12, 12, 1), 3)
-    set_peers(model, draw_peers(images, 6, 2))
-    model.save(folder / "model.keras")
-    labels = np.arange(40) % 3
-    np.savez(
-        folder / "noise.npz",
-        x_train=images,
-        y_train=labels,
-        x_test=images[:12],
-        y_test=labels[:12],
-    )
-    return [
-        f"--checkpoint={folder / 'model.keras'}",
-        f"--dataset={folder / 'noise.npz'}",
+def test_flags_reach_the_record(linear):
+    flags = linear(
+        "run",
         "--attack=pgd",
+        "--epsilon=0,51/255",
         "--steps=3",
-        "--batch_size=6",
-    ]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("flags", "judged", "attacked"),
-    [
-        ([], (6, 2, None), (6, 2, None)),
-        (["--attack_graphs=1"], (6, 2, None), (6, 1, None)),
-        (["--num_graphs=3"], (6, 3, [3, 0]), (6, 3, [3, 0])),
-        (["--peers=drawn", "--attack_graphs=4"], (6, 2, None), (6, 4, [5, 0])),
-        (["--peers=fresh", "--num_peers=4"], (4, 2, [6, 0]), (4, 2, [3, 0])),
-    ],
-    ids=["known", "one", "more", "drawn", "fresh"],
-)
-def test_what_the_attacker_knows(flags, judged, attacked, peernet, tmp_path):
-    process = evaluate(
-        *peernet, *flags, "--backward=identity", f"--output_dir={tmp_path}"
+        "--loss=margin",
+        "--nokeep_best",
+        "--test_size=20",
+        "--batch_size=8",
+        "--seed=2",
     )
-    assert process.returncode == 0, process.stderr
-    record = read(tmp_path)
-    assert record.backward == "identity"
-    for role, graphs in (("judged", judged), ("attacked", attacked)):
-        keys = ("num_peers", "num_graphs", "seed")
-        assert record.peers[role] == dict(zip(keys, graphs, strict=True))
-
-
-def test_stopping_needs_the_graphs_that_count(peernet, tmp_path):
-    process = evaluate(
-        *peernet,
-        "--stop_when_fooled",
-        "--attack_graphs=1",
-        f"--output_dir={tmp_path}",
+    result = run_command(MODULE, *flags)
+    record = evaluate(*flags)
+    assert record.checkpoint in flags[0]
+    assert record.dataset in flags[1]
+    assert record.test_size == 20
+    assert [case.epsilon for case in record.cases] == [0, 0.2]
+    assert record.cases[1].attack == (
+        "PGD(epsilon=0.2, steps=3, step_size=None, norm='linf', "
+        "loss='margin', targeted=False, random_start=True, restarts=1, "
+        "keep_best=False, stop_when_fooled=False)"
     )
-    assert process.returncode == 1
-    assert "the graphs that count" in error_line(process)
+    assert record.provenance.seed == 2
+    assert record.provenance.flags["epsilon"] == ["0", "51/255"]
+    assert record.provenance.flags["keep_best"] is False
+    assert f"python -m {MODULE} --checkpoint=" in record.provenance.command
+    assert "record.json" in result.stdout
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("backward", ["exact", "identity", "soft"])
-def test_jax_counts_the_same(backward, peernet, tmp_path):
-    pytest.importorskip("jax", reason="pip install jax")
-    flags = [*peernet, f"--backward={backward}", "--norandom_start"]
-    cases = []
-    for backend in ("tensorflow", "jax"):
-        process = evaluate(
-            *flags, f"--output_dir={tmp_path / backend}", KERAS_BACKEND=backend
+def test_names_of_universal_perturbations(linear, tmp_path):
+    fit = ["--attack=universal", "--rho=0.5", "--passes=2", "--train_size=40"]
+    by_deepfool = evaluate(*linear("deepfool", *fit, "--maker_batch_size=8"))
+    assert by_deepfool.attack == "universal.deepfool"
+    assert "batch_size=8" in by_deepfool.cases[0].attack
+    by_gradient = evaluate(*linear("gradient", *fit, "--maker=gradient"))
+    assert by_gradient.attack == "universal.gradient"
+    path = tmp_path / "gradient" / "perturbation_rho_0.5.npy"
+    file = ["--attack=universal", f"--perturbation={path}"]
+    from_file = evaluate(*linear("file", *file))
+    assert from_file.attack == "universal.file"
+    assert from_file.cases[0].changed == by_gradient.cases[0].changed
+
+
+def test_flags_of_peers(peernet):
+    record = evaluate(
+        *peernet(
+            "run",
+            "--attack=fgsm",
+            "--peers=fresh",
+            "--num_peers=4",
+            "--attack_graphs=1",
+            "--backward=soft",
+            "--temperature=0.1",
         )
-        assert process.returncode == 0, process.stderr
-        cases += read(tmp_path / backend).cases
-    counts = ("correct", "adversarial_correct", "changed", "zero_gradients")
-    first, second = ({key: case[key] for key in counts} for case in cases)
-    assert first == second
+    )
+    assert record.backward == "soft"
+    assert record.threat_model == records.ThreatModel(
+        policy="fresh",
+        defended=records.Graphs(num_peers=4, num_graphs=2, seed=(6, 0)),
+        attacker=records.Graphs(num_peers=4, num_graphs=1, seed=(3, 0)),
+    )
+
+
+@pytest.mark.slow
+def test_the_trained_model_of_the_package(tmp_path):
+    common = ["--checkpoint=mnist_lenet5", "--dataset=mnist5k"]
+    common += ["--test_size=50", "--epsilon=0.2"]
+
+    def attacked(attack, *flags):
+        folder = f"--output_dir={tmp_path / attack}"
+        record = evaluate(*common, f"--attack={attack}", folder, *flags)
+        return record.cases[0].adversarial_correct
+
+    # The control: noise of the same norm does almost nothing.
+    assert attacked("pgd", "--steps=10") + 15 < attacked("noise")
+
+
+_ALL_BACKWARDS = """
+import sys
+
+sys.path.insert(0, "tests")
+from commands import run_command
+
+for backward in ("exact", "identity", "soft"):
+    flags = [f"--backward={backward}", f"--output_dir={sys.argv[1]}/{backward}"]
+    result = run_command("peernets_tf.evaluate", *sys.argv[2:], *flags)
+    assert result.status == 0, result.stderr
+"""
+
+
+@pytest.mark.slow
+def test_jax_counts_the_same(peernet, tmp_path):
+    pytest.importorskip("jax", reason="pip install jax")
+    checkpoint, dataset, _, *flags = peernet(
+        "", "--attack=pgd", "--steps=3", "--epsilon=0.3", "--norandom_start"
+    )
+    flags = [checkpoint, dataset, *flags]
+    folder = tmp_path / "jax"
+    run_python(_ALL_BACKWARDS, folder, *flags, KERAS_BACKEND="jax")
+    for backward in ("exact", "identity", "soft"):
+        in_jax = records.read(str(folder / backward / "record.json"))
+        assert "jax backend" in in_jax.provenance.device
+        output_dir = f"--output_dir={tmp_path / backward}"
+        here = evaluate(*flags, f"--backward={backward}", output_dir)
+        (first,), (second,) = in_jax.cases, here.cases
+        for count in ("adversarial_correct", "changed", "zero_gradients"):
+            assert getattr(first, count) == getattr(second, count), backward
+        # Noise in the exact gradient changes none: it is masked.
+        assert first.changed > 0 or backward == "exact"
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
-def test_a_kill_and_the_same_command(lenet5):
-    flags = lenet5(
-        "killed", "universal", rho=0.5, train_size=2000, passes=3,
-        fooling_rate=1.0, maker_batch_size=50,
-    )  # fmt: skip
-    folder = lenet5.folder / "killed"
+def test_a_kill_and_the_same_command(linear, tmp_path):
+    fit = ["--attack=universal", "--rho=0.5", "--passes=10"]
+    fit += ["--maker_batch_size=1", "--fooling_rate=1"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "peernets_tf.evaluate", *map(str, flags)],
+        [sys.executable, "-m", MODULE, *linear("killed", *fit)],
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    progress = folder / "perturbation_rho_0.5.npz"
-    for _ in range(1200):
+    progress = tmp_path / "killed" / "perturbation_rho_0.5.npz"
+    for _ in range(6000):
         if progress.exists() or process.poll() is not None:
             break
-        time.sleep(0.1)
+        time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     with np.load(progress) as state:
-        assert 0 < state["batches"] < 120
-    resumed = evaluate(*flags)
-    assert resumed.returncode == 0, resumed.stderr
-    whole = lenet5(
-        "whole", "universal", rho=0.5, train_size=2000, passes=3,
-        fooling_rate=1.0, maker_batch_size=50,
-    )  # fmt: skip
-    assert evaluate(*whole).returncode == 0
+        assert 0 < state["batches"] < 960
+    resumed = evaluate(*linear("killed", *fit))
+    whole = evaluate(*linear("whole", *fit))
+    assert resumed.cases == whole.cases
     np.testing.assert_array_equal(
-        np.load(folder / "perturbation_rho_0.5.npy"),
-        np.load(lenet5.folder / "whole" / "perturbation_rho_0.5.npy"),
+        np.load(progress.with_suffix(".npy")),
+        np.load(tmp_path / "whole" / "perturbation_rho_0.5.npy"),
     )
-    assert read(folder).cases == read(lenet5.folder / "whole").cases
 
 
-def test_bad_flags_are_one_line(tmp_path):
+def test_bad_flags_are_one_line(linear, tmp_path):
     cases = [
-        (["--attack=fgsm", "--epsilon=a"], "not numbers"),
-        (["--attack=fgsm", "--epsilon=-1"], "negative"),
+        ([], "attack"),
         (["--attack=sgd"], "attack"),
-        (["--attack=fgsm", "--rho=0.1", "--epsilon=1"], "--rho"),
-        (["--attack=fgsm", "--dataset=mnist6k"], "unknown dataset"),
+        (["--attack=fgsm", "more"], "not a flag: more"),
+        (["--attack=fgsm", "--epsilon=a"], "expected numbers"),
+        (["--attack=fgsm", "--epsilon=-1"], "negative"),
+        (["--attack=fgsm", "--test_size=0"], "test_size"),
+        (["--attack=fgsm", "--rho=0.1", "--epsilon=1"], "rho"),
+        (["--attack=fgsm", "--dataset=mnist6k"], "mnist6k"),
         (["--attack=fgsm", "--checkpoint=nowhere"], "no file"),
-        (["--attack=gradient_descent", "--norm=linf"], "norm l2"),
-        (["--attack=noise", "--search"], "--search"),
-        (["--attack=noise", "--targeted"], "--targeted"),
-        (["--attack=noise", "--backward=soft"], "--backward"),
-        (["--attack=pgd", "--temperature=0.1"], "--temperature"),
-        (["--attack=pgd", "--search", "--nokeep_best"], "--keep_best"),
+        (["--attack=fgsm", "--checkpoint=README.md"], "not a .keras file"),
+        (["--attack=gradient_descent", "--norm=linf"], "l2"),
+        (["--attack=noise", "--search"], "search"),
+        (["--attack=noise", "--targeted"], "targeted"),
+        (["--attack=noise", "--backward=soft"], "backward"),
+        (["--attack=pgd", "--temperature=0.1"], "temperature"),
+        (["--attack=pgd", "--search", "--nokeep_best"], "keep_best"),
         (["--attack=pgd", "--stop_when_fooled", "--nokeep_best"], "keep_best"),
-        (["--attack=fgsm", "--search", "--epsilon=1,2"], "one --epsilon"),
-        (["--attack=fgsm", "--search", "--rho=0.1"], "--rho"),
+        (["--attack=pgd", "--search", "--step_size=0.1"], "step_size"),
+        (["--attack=pgd", "--maker=gradient"], "--maker"),
+        (["--attack=pgd", "--maker_batch_size=8"], "--maker_batch_size"),
+        (["--attack=fgsm", "--search", "--epsilon=1,2"], "one epsilon"),
+        (["--attack=fgsm", "--perturbation=a.npy"], "perturbation"),
+        (["--attack=fgsm", "--steps=3"], "steps"),
+        (["--attack=deepfool", "--norm=linf"], "norm"),
+        (["--attack=pgd", "--backward=identity"], "no PeerRegularization"),
+        (["--attack=pgd", "--peers=drawn"], "no PeerRegularization"),
         (
-            ["--attack=universal", "--perturbation=a.npy", "--train_size=3"],
-            "--train_size",
+            ["--attack=universal", "--perturbation=a", "--maker=gradient"],
+            "maker",
         ),
-        (["--attack=fgsm", "--perturbation=a.npy"], "--perturbation"),
-        (["--attack=fgsm", "--steps=3"], "--steps"),
-        (["--attack=deepfool", "--norm=linf"], "--norm"),
-        (["--attack=pgd", "--search", "--step_size=0.1"], "--step_size"),
-        (["--attack=pgd", "--backward=identity"], "--backward"),
-        (["--attack=pgd", "--restarts=2", "--nokeep_best"], "restarts"),
+        (
+            ["--attack=universal", "--perturbation=a", "--train_size=3"],
+            "train_size",
+        ),
         (
             ["--attack=universal", "--perturbation=README.md"],
             "cannot read README.md",
         ),
     ]
-    usual = [
-        "--checkpoint=mnist_lenet5",
-        "--dataset=mnist5k",
-        "--test_size=10",
-        f"--output_dir={tmp_path}",
-    ]
-    check_errors(
-        "peernets_tf.evaluate:evaluate",
-        [([*usual, *flags], message) for flags, message in cases],
-    )
-
-
-def test_a_softmax_model_is_refused(tmp_path):
-    model = keras.Sequential(
-        [
-            keras.Input((28, 28, 1)),
-            keras.layers.Flatten(),
-            keras.layers.Dense(10, activation="softmax"),
-        ]
-    )
-    model.save(tmp_path / "model.keras")
-    process = evaluate(
-        f"--checkpoint={tmp_path / 'model.keras'}",
-        "--dataset=mnist5k",
-        "--attack=fgsm",
-        f"--output_dir={tmp_path}",
-    )
-    assert process.returncode == 1
-    assert "softmax" in error_line(process)
+    check_errors(MODULE, cases, usual=linear("run"))
+    assert not (tmp_path / "run").exists()

@@ -1,66 +1,142 @@
-"""Every flag file is one that its command takes, and says how to use it."""
+"""Flag files: each is one that its command takes, and its header is true."""
 
 import pathlib
-import subprocess
+import re
 import sys
 
 import pytest
+from commands import flags_of
+
+from peernets_tf.cli import app
+from peernets_tf.records import paper
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FILES = sorted((ROOT / "flags").glob("*.flags"))
+COMMANDS = (
+    "peernets_tf.train",
+    "peernets_tf.evaluate",
+    "madry_challenge.compare",
+)
+# The table of universal perturbations and our rows of it, in their order.
+ROWS = {
+    "mnist": (3, (1, 2)),
+    # Rows 3 and 4 are BReLU + GDA and MagNet.
+    "cifar10": (4, (1, 2, 5, 6, 7, 8, 9)),
+    "cifar100": (5, (1, 2, 3)),
+}
 
-PARSE = """
-import importlib, sys
-from absl import flags
-importlib.import_module(sys.argv[1])
-for path in sys.argv[2:]:
-    flags.FLAGS.unparse_flags()
-    flags.FLAGS([sys.argv[1], f"--flagfile={path}"])
-"""
+
+def header_of(text):
+    return "\n".join(line for line in text.splitlines() if line[:1] == "#")
+
+
+def flags_in(text):
+    """Returns the flags of a file, by name."""
+    lines = [line for line in text.splitlines() if line.startswith("--")]
+    return dict(line[2:].split("=", 1) for line in lines)
 
 
 def command_of(path):
-    """The module that a flag file's header names."""
+    """Returns the module that a flag file's header names."""
     usage = [
         line.removeprefix("# python -m ")
-        for line in path.read_text().splitlines()
+        for line in header_of(path.read_text()).splitlines()
         if line.endswith(f" --flagfile=flags/{path.name}")
+        and not line.startswith("# First: ")
     ]
     assert len(usage) == 1, f"{path.name} lacks its command"
     return usage[0].split()[0]
 
 
-@pytest.mark.parametrize(
-    ("module", "at_least"),
-    [
-        ("peernets_tf.train", 11),
-        ("peernets_tf.evaluate", 11),
-        ("madry_challenge.compare", 1),
-    ],
-)
-def test_commands_take_their_flag_files(module, at_least):
-    paths = [str(path) for path in FILES if command_of(path) == module]
-    assert len(paths) >= at_least
-    process = subprocess.run(
-        [sys.executable, "-c", PARSE, module, *paths],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert process.returncode == 0, process.stderr
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_command_takes_the_file(path):
+    module = command_of(path)
+    assert module in COMMANDS
+    with flags_of(module):
+        rest = app.parse_flags([module, f"--flagfile={path}"])
+        sys.modules[module].COMMAND.parse(rest[1:])
 
 
 def test_tables_attack_what_is_trained():
-    outputs = {
-        line.removeprefix("--output_dir=")
-        for path in FILES
-        for line in path.read_text().splitlines()
-        if line.startswith("--output_dir=")
-    }
+    outputs = {flags_in(p.read_text()).get("output_dir") for p in FILES}
     for path in FILES:
-        for line in path.read_text().splitlines():
-            if line.startswith("--checkpoint="):
-                checkpoint = pathlib.Path(line.removeprefix("--checkpoint="))
-                assert str(checkpoint.parent) in outputs
-                header = path.read_text()
-                assert f"flags/{checkpoint.parent.name}.flags" in header
+        checkpoint = flags_in(path.read_text()).get("checkpoint")
+        if checkpoint:
+            folder = pathlib.Path(checkpoint).parent
+            assert str(folder) in outputs
+            assert f"flags/{folder.name}.flags" in path.read_text()
+
+
+def training_flags(flags):
+    """Returns the flags of the training whose model a file attacks."""
+    folder = pathlib.Path(flags["checkpoint"]).parent.name
+    return flags_in((ROOT / "flags" / f"{folder}.flags").read_text())
+
+
+def expected_figures(flags):
+    """Returns the paper's figures, in percent, that a header must hold."""
+    if flags.get("budget"):
+        figures = [
+            x for row in paper.ADVERSARIAL_TRAINING.values() for x in row
+        ]
+    elif "checkpoint" in flags:
+        row = universal_row(flags)[1]
+        assert [float(rho) for rho in flags["rho"].split(",")] == list(row)
+        accuracies, rates = zip(*row.values(), strict=True)
+        figures = [*accuracies, *rates]
+    elif "epochs" in flags:
+        # A schedule of our own: the paper has no figure for it.
+        figures = []
+    else:
+        figures = [paper.ACCURACY[flags["dataset"], flags["model"]]]
+    return [round(100 * figure, 2) for figure in figures]
+
+
+def universal_row(flags):
+    """Returns the place of a row in the paper, `(table, row)`, and the row."""
+    training = training_flags(flags)
+    name = (training["dataset"], training["model"])
+    size = (int(flags.get("num_peers", 0)), int(flags.get("num_graphs", 0)))
+    key = (*name, *size)
+    if key not in paper.UNIVERSAL:
+        # Table 3 does not name the graphs; Section 4.1 says which.
+        assert size == (50, 10)
+        key = (*name, None, None)
+    table, rows = ROWS[training["dataset"]]
+    keys = [key for key in paper.UNIVERSAL if key[0] == training["dataset"]]
+    return (table, rows[keys.index(key)]), paper.UNIVERSAL[key]
+
+
+def has_true_figures(text):
+    """Returns whether a file's header holds the paper's figures, no others."""
+    found = re.findall(r"\d+\.\d+", header_of(text))
+    return list(map(float, found)) == expected_figures(flags_in(text))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_expected_figures_are_the_papers(path):
+    assert has_true_figures(path.read_text())
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_any_false_figure_would_be_seen(path):
+    text = path.read_text()
+    figures = list(re.finditer(r"\d+\.\d+", header_of(text)))
+    assert bool(figures) == ("Expected" in text)
+    for match in figures:
+        last = (int(match[0][-1]) + 1) % 10
+        false = match[0][:-1] + str(last)
+        header = header_of(text)
+        planted = header[: match.start()] + false + header[match.end() :]
+        assert not has_true_figures(text.replace(header, planted))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_headers_name_the_row_and_the_graphs(path):
+    header, flags = header_of(path.read_text()), flags_in(path.read_text())
+    if "checkpoint" in flags:
+        (table, row), _ = universal_row(flags)
+        assert f"Table {table}, row {row}:" in header
+    for num_peers, num_graphs in re.findall(r"N = (\d+), M = (\d+)", header):
+        assert num_peers == flags.get("num_peers", "50")
+        assert num_graphs == flags.get("num_graphs", "10")

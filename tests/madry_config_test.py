@@ -1,10 +1,12 @@
-"""The challenge's config.json, and ours."""
+"""The challenge's config.json: what is read, and what is refused."""
 
+import dataclasses
 import json
 
 import pytest
 
 from madry_challenge import config
+from peernets_tf.errors import UserError
 
 # What the original's file holds, values as it publishes them.
 ORIGINAL = """{
@@ -59,29 +61,57 @@ def test_missing_keys_have_defaults(tmp_path):
     ("values", "message"),
     [
         ({"epsilom": 8}, "epsilom"),
-        ({"epsilon": -1}, "epsilon must be finite, and not negative"),
+        ({"epsilon": -1}, "epsilon must be finite and at least 0"),
         ({"epsilon": float("inf")}, "epsilon must be finite"),
-        ({"training_batch_size": 0}, "training_batch_size"),
+        (
+            {"training_batch_size": 0},
+            "training_batch_size must be finite and at",
+        ),
         ({"loss_func": "mse"}, "loss_func must be one of xent, cw"),
-        ({"step_size_schedule": [[10, 0.1]]}, "ascending steps from 0"),
-        ({"step_size_schedule": []}, "ascending steps from 0"),
+        ({"step_size_schedule": [[10, 0.1]]}, "ascending steps that begin"),
+        ({"step_size_schedule": []}, "ascending steps that begin"),
         ({"step_size_schedule": [0.1]}, "not a configuration"),
-        ({"step_size_schedule": [[0, -0.1]]}, "none negative"),
-        ({"step_size_schedule": [[0, "0.1"]]}, "pairs of int and float"),
-        ({"step_size_schedule": [[0, 0.1], [2.7, 0.01]]}, "pairs of int and"),
-        ({"num_steps": "ten"}, "num_steps must be int. Received: 'ten'"),
-        ({"num_steps": 2.5}, "num_steps must be int. Received: 2.5"),
-        ({"random_start": "false"}, "random_start must be bool"),
-        ({"tf_random_seed": -1}, "tf_random_seed must be finite, and not"),
+        ({"step_size_schedule": [[0, -0.1]]}, "rates of at least 0"),
+        ({"step_size_schedule": [[0, "0.1"]]}, "pairs of an int and"),
+        (
+            {"step_size_schedule": [[0, 0.1], [2.7, 0.01]]},
+            "pairs of an int and",
+        ),
+        (
+            {"num_steps": "ten"},
+            "num_steps must be of type int",
+        ),
+        ({"num_steps": 2.5}, "of type int. Received: 2.5"),
+        ({"random_start": "false"}, "random_start must be of type bool"),
+        ({"tf_random_seed": -1}, "tf_random_seed must be finite and at"),
         ({"momentum": 1.0}, "momentum must be below 1"),
         ([], "not a configuration"),
     ],
 )
-def test_refuses_what_is_none(values, message, tmp_path):
+def test_refuses_other_files(values, message, tmp_path):
     path = tmp_path / "config.json"
     path.write_text(json.dumps(values))
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         config.read(str(path))
+
+
+def test_refuses_a_file_that_is_not_json(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text("{")
+    with pytest.raises(UserError, match="config.json"):
+        config.read(str(path))
+
+
+def test_written_and_read(tmp_path):
+    settings = config.Config(step_size_schedule=((0, 0.5), (3, 0.1)))
+    path = str(tmp_path / "config.json")
+    settings.write(path)
+    assert config.read(path) == settings
+
+
+def test_every_key_is_described():
+    for field in dataclasses.fields(config.Config):
+        assert field.metadata["description"], field.name
 
 
 def test_integers_stand_for_floats(tmp_path):

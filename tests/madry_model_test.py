@@ -1,10 +1,11 @@
-"""The challenge's networks beside the equations that its code documents."""
+"""The challenge's networks: their sizes and layers."""
 
 import keras
 import numpy as np
 import pytest
 
 from madry_challenge import model as networks
+from peernets_tf.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -59,5 +60,5 @@ def test_saved_and_loaded(rng, tmp_path):
 
 
 def test_unknown_network():
-    with pytest.raises(ValueError, match="Received: w28"):
+    with pytest.raises(UserError, match="Received: w28"):
         networks.build("w28")

@@ -1,14 +1,12 @@
-"""An original checkpoint, written here, gives the logits worked out here."""
-
-import subprocess
-import sys
+"""A TensorFlow 1 checkpoint gives the logits of the original's equations."""
 
 import keras
 import numpy as np
 import pytest
-from processes import ROOT, error_line, run
+from commands import check_errors, run_command, run_python
 
 from madry_challenge import original_checkpoint
+from peernets_tf.errors import UserError
 
 tf = pytest.importorskip("tensorflow", reason="pip install tensorflow-cpu")
 pytestmark = pytest.mark.skipif(
@@ -21,7 +19,7 @@ def original_variables(rng):
     """The variables of the thin network, under the original's names.
 
     Its `_batch_norm` opens a name scope for `init_bn` and its like, which
-    names operations only: the variables are `unit_1_1/sub2/BatchNorm/gamma`.
+    names operations only. So the variables are `unit_1_1/sub2/BatchNorm/gamma`.
     """
     variables = {"global_step": np.array(70_000)}
 
@@ -29,7 +27,7 @@ def original_variables(rng):
         scale = np.sqrt(2 / (9 * outputs))
         shape = (3, 3, inputs, outputs)
         variables[f"{name}/DW"] = scale * rng.normal(size=shape)
-        # The optimizer's, which is not read.
+        # The optimizer's state is in the file, but not read.
         variables[f"{name}/DW/Momentum"] = np.zeros(shape)
 
     def normalization(name, maps):
@@ -123,41 +121,41 @@ def test_the_command(rng, tmp_path):
     prefix = save(original_variables(rng), tmp_path)
     output = tmp_path / "thin.keras"
     module = "madry_challenge.import_checkpoint"
-    process = run(f"--checkpoint={prefix}", f"--output={output}", module=module)
-    assert process.returncode == 0, process.stderr
-    assert f"Model: {output} (thin)" in process.stdout
+    result = run_command(module, f"--checkpoint={prefix}", f"--output={output}")
+    assert result.status == 0, result.stderr
+    assert f"Model: {output} (thin)" in result.stdout
     # A process that has not built the network loads it, too.
     code = "from madry_challenge import submission; from peernets_tf import "
     code += f"models; print(models.load({str(output)!r}).name)"
-    loaded = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
+    assert run_python(code).strip() == "thin"
+    missing = f"--checkpoint={tmp_path / 'none'}"
+    check_errors(
+        module,
+        [
+            ([missing, f"--output={output}"], "is not a TensorFlow checkpoint"),
+            ([missing, "--output=thin.h5"], "must end in .keras"),
+            ([missing, f"--output={tmp_path}/none/x.keras"], "is missing"),
+        ],
     )
-    assert loaded.returncode == 0, loaded.stderr
-    assert loaded.stdout.strip() == "thin"
-    process = run(
-        f"--checkpoint={tmp_path / 'none'}", f"--output={output}", module=module
-    )
-    assert process.returncode == 1
-    assert "is no checkpoint" in error_line(process)
 
 
 @pytest.mark.parametrize(
     ("missing", "message"),
     [
         ("unit_2_3/sub1/conv1/DW", "unit_2_3/sub1/conv1/DW"),
-        ("logit/DW", "holds none of w32-10, thin"),
+        ("logit/DW", "must hold one of the networks w32-10, thin"),
     ],
 )
-def test_refuses_what_is_incomplete(rng, tmp_path, missing, message):
+def test_refuses_an_incomplete_checkpoint(rng, tmp_path, missing, message):
     variables = original_variables(rng)
     del variables[missing]
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         original_checkpoint.read(save(variables, tmp_path))
 
 
-def test_refuses_what_is_damaged(rng, tmp_path):
+def test_refuses_a_damaged_checkpoint(rng, tmp_path):
     prefix = save(original_variables(rng), tmp_path)
     (path,) = tmp_path.glob("*.data-*")
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(ValueError, match="is damaged"):
+    with pytest.raises(UserError, match="is damaged"):
         original_checkpoint.read(prefix)

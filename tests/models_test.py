@@ -1,11 +1,13 @@
+"""The networks: layers, parameters, and weights in files."""
+
 import zipfile
 
 import keras
 import numpy as np
 import pytest
 
-from peernets_tf import models, set_peers
-from peernets_tf.peers import peer_layers
+from peernets_tf import models, peers
+from peernets_tf.errors import UserError
 
 
 def shape_of(name):
@@ -25,7 +27,7 @@ def test_builds(name):
     assert model.name == name
     assert model.output_shape == (None, 7)
     assert model.layers[-1].activation is keras.activations.linear
-    assert len(peer_layers(model)) == 2 * name.startswith("pr_")
+    assert len(peers.peer_layers(model)) == 2 * name.startswith("pr_")
 
 
 def test_the_names_are_table_1s_and_v2():
@@ -64,7 +66,7 @@ def test_structure_of_resnet(name, widths):
     assert len(convolutions) + 1 == depth
     stages = [layer.filters for layer in convolutions[1:]]
     assert stages == sorted(widths * ((depth - 2) // 3))
-    first, second = peer_layers(model)
+    first, second = peers.peer_layers(model)
     assert first.output.shape == (None, 16, 16, widths[1])
     assert second.output.shape == (None, 8, 8, widths[2])
 
@@ -112,10 +114,73 @@ def test_l2_is_half_the_sum_of_squares_of_all_kernels():
 def test_predicts_with_peers(rng, name):
     model = models.build(name, shape_of(name), 10)
     images = rng.random((4, *shape_of(name))).astype("float32")
-    set_peers(model, images[:2])
+    peers.set_peers(model, images[:2])
     logits = model.predict(images, verbose=0)
     assert logits.shape == (4, 10)
     assert np.isfinite(logits).all()
+
+
+def test_the_seeds_of_layers_are_those_of_published_models():
+    for name, expected in (("pr_lenet5", [6, 7]), ("pr_resnet32", [103, 104])):
+        model = models.build(name, shape_of(name), 10, seed=5)
+        assert [layer.seed for layer in peers.peer_layers(model)] == expected
+
+
+def test_variables_have_the_same_paths_in_each_model():
+    """Checkpoints find them by path, whatever else a process has built."""
+    for name in ("pr_lenet5", "pr_resnet32"):
+        first, second = (
+            [v.path for v in models.build(name, shape_of(name), 10).variables]
+            for _ in range(2)
+        )
+        assert first == second
+        assert len(set(first)) == len(first)
+
+
+def test_copies_the_weights_of_layers_of_the_same_name(rng):
+    baseline = models.build("lenet5", (12, 12, 1), 3)
+    peernet = models.build("pr_lenet5", (12, 12, 1), 3)
+    images = rng.random((10, 12, 12, 1)).astype("float32")
+    peers.set_peers(peernet, images)
+    before = peernet.get_layer("peers1").get_weights()
+    models.copy_weights(baseline, peernet)
+    for name in ("conv1", "conv2", "dense1", "dense2", "logits"):
+        pairs = zip(
+            peernet.get_layer(name).get_weights(),
+            baseline.get_layer(name).get_weights(),
+            strict=True,
+        )
+        for a, b in pairs:
+            np.testing.assert_array_equal(a, b)
+    for a, b in zip(
+        peernet.get_layer("peers1").get_weights(), before, strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_refuses_weights_that_do_not_fit():
+    source = models.build("lenet5", (12, 12, 1), 3)
+    with pytest.raises(
+        UserError, match=r"logits/kernel .*\(84, 4\).*\(84, 3\)"
+    ):
+        models.copy_weights(source, models.build("lenet5", (12, 12, 1), 4))
+    other = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    with pytest.raises(UserError, match="no layer name in common"):
+        models.copy_weights(source, other)
+
+
+def test_the_hash_depends_on_weights_and_stored_peers(rng, tmp_path):
+    model = models.build("pr_lenet5", (12, 12, 1), 3)
+    bare = models.weights_sha256(model)
+    peers.set_peers(model, rng.random((4, 12, 12, 1)).astype("float32"))
+    whole = models.weights_sha256(model)
+    assert whole != bare
+    assert models.weights_sha256(model, with_peers=False) == bare
+    path = str(tmp_path / "model.keras")
+    models.save(model, path)
+    assert models.weights_sha256(models.load(path)) == whole
+    model.get_layer("logits").bias.assign([1.0, 2.0, 3.0])
+    assert models.weights_sha256(model, with_peers=False) != bare
 
 
 def test_a_damaged_file_is_named(tmp_path):
@@ -127,10 +192,10 @@ def test_a_damaged_file_is_named(tmp_path):
     middle = entry.header_offset + entry.compress_size // 2
     content[middle : middle + 40] = bytes(40)
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"model\.keras is not a model"):
+    with pytest.raises(UserError, match=r"model\.keras is damaged"):
         models.load(path)
 
 
 def test_refuses_unknown_names():
-    with pytest.raises(ValueError, match="Received: resnet33"):
+    with pytest.raises(UserError, match="Received: name=resnet33"):
         models.build("resnet33", (32, 32, 3), 10)

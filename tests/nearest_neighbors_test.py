@@ -112,18 +112,16 @@ def test_never_holds_the_whole_matrix():
     graph = (
         tf.function(nearest_neighbors)
         .get_concrete_function(spec, spec, k=10)
-        .graph
+        .graph.as_graph_def(add_shapes=True)
     )
-    functions = [graph] + [
-        function.graph
-        for function in graph._functions.values()  # the search and its loop
-        if hasattr(function, "graph")
-    ]
+    # The search and its loop are functions of the graph's library.
+    nodes = [*graph.node]
+    for function in graph.library.function:
+        nodes += function.node_def
+    assert "TopKV2" in {node.op for node in nodes}
     sizes = [
-        tensor.shape.num_elements()
-        for function in functions
-        for operation in function.get_operations()
-        for tensor in operation.outputs
-        if tensor.shape.num_elements()
+        np.prod([dimension.size for dimension in shape.dim])
+        for node in nodes
+        for shape in node.attr["_output_shapes"].list.shape
     ]
     assert 25088 * 6 <= max(sizes) <= 2**20 + 25088 * 64

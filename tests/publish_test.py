@@ -1,28 +1,16 @@
 """A run, published: small, whole, and with the counts of the small model."""
 
-import os
-import pathlib
-import subprocess
-import sys
+import numpy as np
+from commands import check_errors, run_command
+from sample_records import make_training
 
-import keras
-
-from peernets_tf import data, models, results, training
-from peernets_tf.peers import peer_layers
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from peernets_tf import datasets, models, peers, records, training
 
 
 def run(module, *flags):
-    process = subprocess.run(
-        [sys.executable, "-m", module, *flags],
-        cwd=ROOT,
-        env={**os.environ},
-        capture_output=True,
-        text=True,
-    )
-    assert process.returncode == 0, process.stderr
-    return process.stdout
+    result = run_command(module, *flags)
+    assert result.status == 0, result.stderr
+    return result.stdout
 
 
 def test_publish(npz_path, tmp_path):
@@ -31,7 +19,7 @@ def test_publish(npz_path, tmp_path):
         "peernets_tf.train",
         f"--dataset={npz_path}",
         f"--output_dir={run_dir}",
-        "--epochs=2",
+        "--epochs=1",
         "--num_peers=8",
         "--num_graphs=3",
     )
@@ -42,19 +30,45 @@ def test_publish(npz_path, tmp_path):
         "--name=stripes",
         "--test_size=20",
     )
-    whole = models.load(str(run_dir / "model.keras"))
-    small = models.load(str(published / "stripes.keras"))
-    for layer, source in zip(
-        peer_layers(small), peer_layers(whole), strict=True
-    ):
-        assert layer.peers.shape[0] == 1
-        assert keras.ops.all(layer.peers[0] == source.peers[0])
-    record = results.read_json(str(published / "stripes.json"))
-    assert record.weights_sha256 == results.weights_sha256(small)
-    assert (record.test_size, record.num_graphs) == (20, 1)
-    test = data.load(npz_path).test.first(20)
+    whole = peers.stored_peers(models.load(run_dir / "model.keras"))
+    small = models.load(published / "stripes.keras")
+    bank = peers.stored_peers(small)
+    assert (whole.num_graphs, bank.num_graphs) == (3, 1)
+    for a, b in zip(bank.features, whole.features, strict=True):
+        np.testing.assert_array_equal(a[0], b[0])
+    record = records.read(str(published / "stripes.json"))
+    assert record.weights_sha256 == models.weights_sha256(small)
+    assert (record.test_size, record.graphs.num_graphs) == (20, 1)
+    test = datasets.load(npz_path).test.first(20)
     correct = training.count_correct(small, test, verbose=0)
     assert record.correct == correct
     card = (published / "stripes.md").read_text()
-    assert f"{record.accuracy:.2%} of the first 20" in card
-    assert record.command in card
+    run_record = records.read(str(run_dir / "record.json"))
+    assert card == training.model_card("stripes", run_record, record)
+
+
+def test_the_card_says_where_the_model_comes_from():
+    run_record = make_training()
+    published = make_training(test_size=100, correct=99)
+    card = training.model_card("name", run_record, published)
+    assert "weights of a lenet5 that was trained for 8 epochs" in card
+    assert "98.50% of 200 images" in card
+    assert "averaged over 10 graphs of 50 peers" in card
+    assert "99.00% of the first 100" in card
+    assert run_record.provenance.command in card
+    bare = make_training(graphs=None, initial_model=None)
+    card = training.model_card("name", bare, bare)
+    assert "from random weights" in card
+    assert "graph" not in card
+
+
+def test_bad_input_is_one_clear_line(tmp_path):
+    flags = [f"--run_dir={tmp_path}", "--name=a", f"--output_dir={tmp_path}"]
+    check_errors(
+        "peernets_tf.publish",
+        [
+            (["--name=a"], "run_dir"),
+            (flags, "record.json"),
+            ([*flags, "b"], "not a flag: b"),
+        ],
+    )

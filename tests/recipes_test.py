@@ -1,6 +1,10 @@
+"""Recipes are those of Table 1 and Section 4.1."""
+
 import pytest
 
-from peernets_tf.recipes import default_model, recipe
+from peernets_tf import models
+from peernets_tf.errors import UserError
+from peernets_tf.training import default_model, recipe
 
 # Table 1: optimizer, epochs, batch, momentum, learning rate, L2, decay.
 TABLE_1 = {
@@ -53,3 +57,25 @@ def test_default_models():
     assert default_model("cifar100") == "pr_resnet110"
     assert default_model("mnist") == "pr_lenet5"
     assert default_model("own.npz") == "pr_lenet5"
+
+
+def test_every_network_has_a_recipe():
+    for name in models.MODEL_NAMES:
+        wide = recipe(name, "cifar10")
+        assert wide == recipe(name.removesuffix("_v2"), "cifar10")
+    with pytest.raises(UserError, match="model=vgg"):
+        recipe("vgg", "cifar10")
+
+
+@pytest.mark.parametrize(
+    ("model", "dataset", "augment"),
+    [
+        ("resnet32", "cifar10", True),
+        ("pr_resnet110_v2", "cifar100", True),
+        ("resnet32", "own.npz", False),
+        ("lenet5", "cifar10", False),
+        ("lenet5", "mnist", False),
+    ],
+)
+def test_only_resnets_on_cifar_are_augmented(model, dataset, augment):
+    assert recipe(model, dataset).augment == augment

@@ -1,73 +1,113 @@
-import dataclasses
+"""The report prints every record that there is."""
+
+import pathlib
 
 import pytest
-from absl import flags
-from absl.testing import flagsaver
-from results_test import make_attack_result, make_result
+from commands import check_errors, run_command
+from sample_records import make_attack, one_of_each_kind
 
-from peernets_tf import report, results
+from peernets_tf import records
+from peernets_tf.errors import UserError
 
-
-@pytest.fixture(autouse=True)
-def parsed_flags():
-    flags.FLAGS.mark_as_parsed()
+ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
-def test_ours_stands_beside_the_papers(tmp_path, capsys):
-    paths = []
-    for model, correct in (("lenet5", 190), ("pr_lenet5", 183)):
-        peers = 50 if model == "pr_lenet5" else 0
-        record = dataclasses.replace(
-            make_result(), model=model, correct=correct, num_peers=peers
-        )
-        paths.append(str(tmp_path / f"{model}.json"))
-        results.write_json(record, paths[-1])
-    report.report(["report", *paths])
-    lines = capsys.readouterr().out.splitlines()
-    cells = [[cell.strip() for cell in line.split("|")] for line in lines]
-    assert cells[2][1:8] == [
-        *("lenet5", "mnist", "1", "-", "200", "95.00%", "98.60%")
+@pytest.fixture
+def paths(tmp_path):
+    """Records of all kinds, each in the folder of a run."""
+    found = []
+    for i, record in enumerate(one_of_each_kind()):
+        (tmp_path / str(i)).mkdir()
+        found.append(str(tmp_path / str(i) / "record.json"))
+        records.write(record, found[-1])
+    return found
+
+
+def table_rows(text):
+    """Returns the cells of each row of all tables, heads included."""
+    return [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in text.splitlines()
+        if line.startswith("|")
     ]
-    assert cells[3][4:8] == ["50 x 10", "200", "91.50%", "98.20%"]
 
 
-def test_curves(tmp_path, capsys):
-    paths = []
-    for name, accuracies in (("a", [0.5, 0.75]), ("b", [0.25])):
-        history = [{"epoch": 1, "val_accuracy": a} for a in accuracies]
-        paths.append(str(tmp_path / f"{name}.json"))
-        results.write_json(make_result(model=name, history=history), paths[-1])
-    with flagsaver.flagsaver(curves=True):
-        report.report(["report", *paths])
-    output = capsys.readouterr().out
-    assert "| 1     | 50.0%    | 25.0%    |" in output
-    assert "| 2     | 75.0%    |          |" in output
+def test_every_kind_has_a_table(paths):
+    text = records.report(paths)
+    heads = [cells[:2] for cells in table_rows(text)]
+    for columns in (
+        records.tables.TRAINING_COLUMNS,
+        records.tables.ATTACK_COLUMNS,
+        records.tables.COMPARISON_COLUMNS,
+        ("timed", "median seconds"),
+    ):
+        assert list(columns[:2]) in heads
+    assert text.count("98.50%") == 2
+    assert "98.20%" in text
+    assert "| 83.3% / 13.0% |" in text
+    assert "| 77.4% / 64.8% |" in text
+    assert "Benchmark attacks: attack=PGD-40" in text
 
 
-def test_curves_go_on_from_the_initial_model(tmp_path):
-    history = [{"epoch": 1, "val_accuracy": 0.5}]
-    start = make_result(model="a", history=history)
-    second = make_result(
-        model="b", history=history, initial_model={"epochs": 1}
-    )
-    lines = report.curves([start, second]).splitlines()
-    cells = [[cell.strip() for cell in line.split("|")] for line in lines]
-    assert cells[2][1:4] == ["1", "50.0%", ""]
-    assert cells[3][1:4] == ["2", "", "50.0%"]
+def test_every_file_is_named_with_its_model(paths):
+    model = pathlib.Path(paths[0]).parent / "model.keras"
+    model.touch()
+    lines = records.report(paths).splitlines()
+    assert lines[-len(paths) :] == [
+        f"Record {paths[0]}, model {model}",
+        *(f"Record {path}" for path in paths[1:]),
+    ]
 
 
-def test_attacks_have_a_table_of_their_own(tmp_path, capsys):
-    paths = [str(tmp_path / name) for name in ("train.json", "attack.json")]
-    results.write_json(make_result(), paths[0])
-    results.write_json(make_attack_result(), paths[1])
-    report.report(["report", *paths])
-    output = capsys.readouterr().out
-    assert "98.20%" in output
-    assert "| 83.3% / 13.0% |" in output
+def test_curves_are_printed_on_demand(paths):
+    assert "75.0%" not in records.report(paths[:1])
+    assert "75.0%" in records.report(paths[:1], curves=True)
 
 
-def test_a_file_that_is_no_record(tmp_path):
+def test_every_published_record_is_printed():
+    paths = sorted((ROOT / "results").glob("*.json"))
+    text = records.report(list(map(str, paths)), curves=True)
+    rows = table_rows(text)
+    for path in paths:
+        record = records.read(str(path))
+        expected = []
+        if isinstance(record, records.TrainingRecord):
+            expected = [records.tables.training_row(record)]
+        elif isinstance(record, records.AttackRecord):
+            for table in records.tables.attack_tables([record]):
+                expected += table.rows
+        elif isinstance(record, records.ComparisonRecord):
+            expected = records.tables.comparison_table(record).rows
+        else:
+            assert f"Benchmark {record.name}:" in text
+        for row in expected:
+            assert list(row) in rows
+        assert f"Record {path}" in text
+
+
+def test_a_file_that_is_not_a_record(tmp_path):
     path = tmp_path / "other.json"
     path.write_text("{}")
-    with pytest.raises(ValueError, match="not a record"):
-        report.report(["report", str(path)])
+    with pytest.raises(UserError, match="not a valid record"):
+        records.report([str(path)])
+
+
+def test_command(paths):
+    result = run_command("peernets_tf.report", *paths, "--curves")
+    assert result.status == 0
+    assert result.stdout == records.report(paths, curves=True) + "\n"
+
+
+def test_command_refuses_what_it_cannot_read(tmp_path):
+    path = tmp_path / "record.json"
+    records.write(make_attack(), str(path))
+    path.write_text(path.read_text().replace('"total": 200', '"total": -1'))
+    check_errors(
+        "peernets_tf.report",
+        [
+            ([], "expected the paths of records. Received: none."),
+            ([tmp_path / "none.json"], "none.json"),
+            ([path], "total must be at least 1. Received: -1"),
+            (["--curve=3", path], "curve"),
+        ],
+    )

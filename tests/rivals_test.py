@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import pytest
 
-from peernets_tf import data, load_pretrained
-from peernets_tf.attacks import FGSM, PGD
+from peernets_tf import datasets, models
+from peernets_tf.attacks import FGSM, PGD, Classifier
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="needs TensorFlow"
@@ -18,8 +18,8 @@ STEPS = 10
 
 @pytest.fixture(scope="module")
 def problem():
-    split = data.load("mnist5k").test
-    return load_pretrained("mnist_lenet5"), split.images, split.labels
+    split = datasets.load("mnist5k").test
+    return models.load_pretrained("mnist_lenet5"), split.images, split.labels
 
 
 @pytest.fixture(params=[("linf", 0.1), ("l2", 1.5)], ids=["linf", "l2"])
@@ -48,12 +48,9 @@ def ours(problem, ball):
             keep_best=False,
         ),
     )
+    classifier = Classifier(lambda x: model(x, training=False))
     return [
-        fooling_rate(
-            model,
-            attack(lambda x: model(x, training=False), images, labels),
-            labels,
-        )
+        fooling_rate(model, attack(classifier, images, labels), labels)
         for attack in attacks
     ]
 

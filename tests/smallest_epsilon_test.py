@@ -2,10 +2,17 @@
 
 import numpy as np
 import pytest
-from gradient_test import DIRECTION, WEIGHTS
 from keras import ops
+from linear_model import DIRECTION, WEIGHTS
 
-from peernets_tf.attacks import FGSM, PGD, GradientDescent, SmallestEpsilon
+from peernets_tf.attacks import (
+    FGSM,
+    PGD,
+    DeepFool,
+    GradientDescent,
+    SmallestEpsilon,
+)
+from peernets_tf.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -51,3 +58,18 @@ def test_returns_the_image_where_nothing_fools(rng):
     images = rng.uniform(0, 1, (3, 2, 2, 1)).astype("float32")
     found = SmallestEpsilon(attack=FGSM())(constant, images, np.zeros(3, "i4"))
     np.testing.assert_array_equal(found, images)
+
+
+def test_takes_the_attributes_of_its_attack():
+    search = SmallestEpsilon(attack=PGD(norm="l2", loss="margin"))
+    assert (search.norm, search.loss, search.targeted) == (
+        "l2",
+        "margin",
+        False,
+    )
+    assert SmallestEpsilon(attack=FGSM(targeted=True)).targeted
+
+
+def test_refuses_an_attack_without_epsilons():
+    with pytest.raises(UserError, match="epsilon for each image"):
+        SmallestEpsilon(attack=DeepFool())

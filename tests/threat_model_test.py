@@ -1,11 +1,21 @@
-"""Which graphs the judge has, and which the attacker."""
+"""Which graphs predictions use, and which the attacker."""
 
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
-from peernets_tf import draw_peers, models, peers, set_peers, threat_model
+from peernets_tf import (
+    draw_peers,
+    encode_peers,
+    evaluation,
+    models,
+    peers,
+    records,
+    set_peers,
+)
+from peernets_tf.errors import UserError
+from peernets_tf.seeds import Stream
 
 SHAPE = (12, 12, 1)
 
@@ -16,96 +26,125 @@ def images():
     return rng.uniform(0, 1, (30, *SHAPE)).astype("float32")
 
 
-@pytest.fixture
-def pair(images):
-    """Two copies of a PeerNet with three graphs of five."""
+@pytest.fixture(scope="module")
+def model(images):
+    """A PeerNet with three graphs of five."""
     keras.utils.set_random_seed(0)
-    judge = models.build("pr_lenet5", SHAPE, 3)
-    attacked = models.build("pr_lenet5", SHAPE, 3)
-    attacked.set_weights(judge.get_weights())
-    for model in (judge, attacked):
-        set_peers(model, draw_peers(images, 5, 3, seed=99))
-    return judge, attacked
+    model = models.build("pr_lenet5", SHAPE, 3)
+    set_peers(model, draw_peers(images, 5, 3, seed=99))
+    return model
 
 
-def graphs(model):
-    """The stored features of all layers, one array a graph."""
-    stored = [
-        ops.convert_to_numpy(layer.peers) for layer in peers.peer_layers(model)
-    ]
+def choose(model, images, seed=7, **config):
+    return evaluation.choose_graphs(
+        model, images, evaluation.GraphsConfig(**config), seed=seed
+    )
+
+
+def graphs(bank):
+    """The features of all layers, one array for each graph."""
+    features = [ops.convert_to_numpy(f) for f in bank.features]
     return [
-        np.concatenate([features[i].reshape(-1) for features in stored])
-        for i in range(len(stored[0]))
+        np.concatenate([f[i].reshape(-1) for f in features])
+        for i in range(bank.num_graphs)
     ]
 
 
 def same(first, second):
+    first, second = graphs(first), graphs(second)
     return len(first) == len(second) and all(map(np.array_equal, first, second))
 
 
-def test_known(pair, images):
-    before = graphs(pair[0])
-    threat_model.set_graphs(*pair, images)
-    judge, attacked = map(graphs, pair)
-    assert same(judge, before)
-    assert same(attacked, before)
-
-
-def test_known_in_part(pair, images):
-    before = graphs(pair[0])
-    threat_model.set_graphs(*pair, images, attack_graphs=2)
-    judge, attacked = map(graphs, pair)
-    assert same(judge, before)
-    assert same(attacked, before[:2])
-
-
-def test_known_and_drawn_for_the_flags(pair, images):
-    record = threat_model.set_graphs(
-        *pair, images, num_peers=6, num_graphs=4, attack_graphs=2, seed=7
+def share_a_graph(first, second):
+    return any(
+        np.array_equal(a, b) for a in graphs(first) for b in graphs(second)
     )
-    judge, attacked = map(graphs, pair)
-    assert len(judge) == 4
-    assert same(attacked, judge[:2])
+
+
+def test_known(model, images):
+    chosen = choose(model, images)
+    stored = peers.stored_peers(model)
+    assert same(chosen.defended, stored)
+    assert same(chosen.attacker, stored)
+    three = records.Graphs(num_peers=5, num_graphs=3, seed=None)
+    assert chosen.record == records.ThreatModel(
+        policy="known", defended=three, attacker=three
+    )
+
+
+def test_known_in_part(model, images):
+    chosen = choose(model, images, attack_graphs=2)
+    assert same(chosen.attacker, chosen.defended.first(2))
+    assert chosen.record.attacker.num_graphs == 2
+
+
+def test_known_and_drawn_for_the_numbers(model, images):
+    chosen = choose(model, images, num_peers=6, num_graphs=4, attack_graphs=2)
+    assert chosen.defended.num_graphs == 4
+    assert same(chosen.attacker, chosen.defended.first(2))
     # What the record says draws them again.
-    seed = record["judged"]["seed"]
-    set_peers(pair[0], draw_peers(images, 6, 4, seed=seed))
-    assert same(graphs(pair[0]), judge)
+    seed = chosen.record.defended.seed
+    assert seed == (Stream.MODEL_PEERS, 7)
+    again = encode_peers(model, draw_peers(images, 6, 4, seed=seed))
+    assert same(again, chosen.defended)
 
 
-def test_drawn(pair, images):
-    before = graphs(pair[0])
-    threat_model.set_graphs(*pair, images, policy="drawn", attack_graphs=4)
-    judge, attacked = map(graphs, pair)
-    assert same(judge, before)
-    assert len(attacked) == 4
-    assert not any(np.array_equal(a, b) for a in attacked for b in before)
+def test_one_number_takes_the_other_from_the_stored_graphs(model, images):
+    record = choose(model, images, num_graphs=2).record
+    assert (record.defended.num_peers, record.defended.num_graphs) == (5, 2)
+    record = choose(model, images, num_peers=4).record
+    assert (record.defended.num_peers, record.defended.num_graphs) == (4, 3)
 
 
-def test_ten_graphs_are_drawn_by_default(pair, images):
-    record = threat_model.set_graphs(*pair, images, policy="drawn")
-    assert record["attacked"]["num_graphs"] == 10
+def test_drawn(model, images):
+    chosen = choose(model, images, policy="drawn", attack_graphs=4)
+    assert same(chosen.defended, peers.stored_peers(model))
+    assert chosen.attacker.num_graphs == 4
+    assert not share_a_graph(chosen.attacker, chosen.defended)
+    assert chosen.record.attacker.seed == (Stream.ATTACKER_PEERS, 7)
 
 
-def test_fresh(pair, images):
-    before = graphs(pair[0])
-    threat_model.set_graphs(*pair, images, policy="fresh")
-    judge, attacked = map(graphs, pair)
-    assert same(attacked, before)
-    assert len(judge) == 3
-    assert not any(np.array_equal(a, b) for a in judge for b in before)
+def test_ten_graphs_are_drawn_by_default(model, images):
+    record = choose(model, images, policy="drawn").record
+    assert record.attacker.num_graphs == 10
 
 
-def test_refuses_to_know_more_graphs_than_there_are(pair, images):
-    with pytest.raises(ValueError, match="attack_graphs"):
-        threat_model.set_graphs(*pair, images, attack_graphs=4)
+def test_fresh(model, images):
+    chosen = choose(model, images, policy="fresh")
+    assert same(chosen.attacker, peers.stored_peers(model))
+    assert chosen.defended.num_graphs == 3
+    assert not share_a_graph(chosen.attacker, chosen.defended)
+    assert chosen.record.defended.seed == (Stream.FRESH_PEERS, 7)
+
+
+def test_the_model_does_not_change(model, images):
+    before = peers.stored_peers(model)
+    choose(model, images, policy="fresh", num_peers=4, num_graphs=2)
+    assert same(peers.stored_peers(model), before)
+
+
+def test_refuses_to_know_more_graphs_than_there_are(model, images):
+    with pytest.raises(UserError, match="at most 3.* Received: 4"):
+        choose(model, images, attack_graphs=4)
 
 
 def test_needs_peers_from_somewhere(images):
-    pair = [models.build("pr_lenet5", SHAPE, 3) for _ in range(2)]
-    with pytest.raises(ValueError, match="num_peers"):
-        threat_model.set_graphs(*pair, images)
+    model = models.build("pr_lenet5", SHAPE, 3)
+    with pytest.raises(UserError, match="`num_peers`"):
+        choose(model, images)
+    record = choose(model, images, num_peers=4).record
+    assert (record.defended.num_peers, record.defended.num_graphs) == (4, 1)
 
 
 def test_a_model_without_peers_has_no_graphs(images):
-    pair = [models.build("lenet5", SHAPE, 3) for _ in range(2)]
-    assert threat_model.set_graphs(*pair, images) == {}
+    model = models.build("lenet5", SHAPE, 3)
+    assert choose(model, images) is None
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"policy": "secret"}, {"num_peers": 0}, {"attack_graphs": -1}],
+)
+def test_bad_arguments(arguments):
+    with pytest.raises(UserError, match="Received"):
+        evaluation.GraphsConfig(**arguments)

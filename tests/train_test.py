@@ -1,17 +1,26 @@
 """The training command, as a user runs it."""
 
-import json
+import os
 import signal
 import subprocess
 import sys
 import time
 
-import keras
 import numpy as np
 import pytest
-from processes import ROOT, check_errors, error_line, run
+from commands import (
+    ROOT,
+    check_errors,
+    error_line,
+    flags_of,
+    run_command,
+)
 
-from peernets_tf import data, monte_carlo, results, training
+from peernets_tf import datasets, models, peers, records, training
+from peernets_tf.cli import app
+from peernets_tf.records import paper
+
+TRAIN = "peernets_tf.train"
 
 
 def quick(npz_path, output_dir, **options):
@@ -27,43 +36,101 @@ def quick(npz_path, output_dir, **options):
     return [f"--{name}={value}" for name, value in flags.items()]
 
 
+def train(*flags):
+    """Runs the command, and returns what it printed."""
+    result = run_command(TRAIN, *flags)
+    assert result.status == 0, result.stderr
+    return result.stdout
+
+
+def read_record(folder):
+    return records.read(str(folder / "record.json"))
+
+
+def parsed(*flags):
+    """Returns the configuration that the command makes of flags."""
+    with flags_of(TRAIN):
+        rest = app.parse_flags([TRAIN, *flags])
+        return sys.modules[TRAIN].COMMAND.parse(rest[1:])
+
+
 def test_trains_tests_and_saves(npz_path, tmp_path):
-    process = run(*quick(npz_path, tmp_path / "a", seed=5))
-    assert process.returncode == 0, process.stderr
-    record = results.read_json(str(tmp_path / "a" / "record.json"))
-    assert f"test accuracy {record.accuracy:.2%}" in process.stdout
-    assert (record.num_peers, record.num_graphs) == (6, 2)
-    assert len(record.history) == 2
-    # The saved model gives the record's count again, and its hash.
-    model = keras.saving.load_model(tmp_path / "a" / "model.keras")
-    assert results.weights_sha256(model) == record.weights_sha256
-    test = data.load(npz_path).test
-    correct = training.count_correct(monte_carlo(model), test, verbose=0)
+    stdout = train(*quick(npz_path, tmp_path / "a", seed=5))
+    record = read_record(tmp_path / "a")
+    assert f"test accuracy {record.accuracy:.2%}" in stdout
+    assert record.graphs == records.Graphs(
+        num_peers=6, num_graphs=2, seed=(3, 5)
+    )
+    assert [row["epoch"] for row in record.history] == [1, 2]
+    assert record.provenance.seed == 5
+    assert record.provenance.flags["learning_rate"] == 1e-3
+    assert f"--output_dir={tmp_path / 'a'}" in record.provenance.command
+
+    # The saved model has the record's hash and gives its count again.
+    model = models.load(tmp_path / "a" / "model.keras")
+    assert models.weights_sha256(model) == record.weights_sha256
+    test = datasets.load(npz_path).test
+    correct = training.count_correct(peers.monte_carlo(model), test, verbose=0)
     assert correct == record.correct
 
-    again = run(*quick(npz_path, tmp_path / "b", seed=5))
-    assert again.returncode == 0, again.stderr
-    records = [
-        json.loads((tmp_path / name / "record.json").read_text())
-        for name in "ab"
-    ]
-    for record in records:
-        # Wall time and the folder's name are all that may differ.
-        del record["seconds"], record["command"]
-        del record["flags"]["output_dir"]
-    assert records[0] == records[1]
+    # Another run of the same flags gives the same record.
+    train(*quick(npz_path, tmp_path / "b", seed=5))
+    again = read_record(tmp_path / "b")
+    assert again.weights_sha256 == record.weights_sha256
+    assert again.history == record.history
+    assert again.correct == record.correct
 
-    report = run(tmp_path / "a" / "record.json", module="peernets_tf.report")
-    assert report.returncode == 0, report.stderr
-    assert "| pr_lenet5 |" in report.stdout
-    assert "| 6 x 2 |" in report.stdout
+    # It may be tested again on fewer images, without any training.
+    stdout = train(*quick(npz_path, tmp_path / "a", seed=5, test_size=10))
+    assert "Epoch" not in stdout
+    shorter = read_record(tmp_path / "a")
+    assert (shorter.test_size, shorter.history) == (10, record.history)
+    assert "--test_size=10" in shorter.provenance.command
+
+
+def test_starts_from_another_model(npz_path, tmp_path):
+    start = tmp_path / "start"
+    train(*quick(npz_path, start, model="lenet5", epochs=1, batch_size=32))
+    path = start / "model.keras"
+    flags = quick(
+        npz_path,
+        tmp_path / "run",
+        initial_model=path,
+        epochs=1,
+        optimizer="momentum",
+        learning_rate=0,
+    )
+    train(*flags)
+    record = read_record(tmp_path / "run")
+    assert record.initial_model == records.InitialModel(
+        path=str(path),
+        model="lenet5",
+        epochs=1,
+        weights_sha256=read_record(start).weights_sha256,
+    )
+    assert record.epochs == "1 + 1"
+    # With a learning rate of 0 the weights are still those of the start.
+    model, initial = (
+        models.load(tmp_path / "run" / "model.keras"),
+        models.load(path),
+    )
+    for name in ("conv1", "conv2", "dense1", "dense2", "logits"):
+        for a, b in zip(
+            model.get_layer(name).get_weights(),
+            initial.get_layer(name).get_weights(),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGINT")
 def test_ctrl_c_and_resume(npz_path, tmp_path):
-    flags = quick(npz_path, tmp_path, model="lenet5", epochs=400, batch_size=8)
+    epochs = 40
+    flags = quick(
+        npz_path, tmp_path, model="lenet5", epochs=epochs, batch_size=8
+    )
     process = subprocess.Popen(
-        [sys.executable, "-m", "peernets_tf.train", *flags],
+        [sys.executable, "-m", TRAIN, *flags],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -75,23 +142,21 @@ def test_ctrl_c_and_resume(npz_path, tmp_path):
     while not list(tmp_path.glob("checkpoint-*")):
         assert process.poll() is None, process.stdout.read()
         assert time.monotonic() < deadline
-        time.sleep(0.1)
+        time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "the same command goes on" in output
+    assert "give the same command again to resume" in output
     assert "Traceback" not in output
     (path,) = tmp_path.glob("checkpoint-*")
     reached = int(path.name[11:15])
-    # The same run, shortened so that the test ends soon.
-    run_id = json.loads((tmp_path / "run.json").read_text())
-    run_id["run"]["epochs"] = reached + 1
-    (tmp_path / "run.json").write_text(json.dumps(run_id))
-    flags[3] = f"--epochs={reached + 1}"
-    resumed = run(*flags)
-    assert resumed.returncode == 0, resumed.stderr
-    assert f"Epoch {reached + 1}/{reached + 1}" in resumed.stdout
-    assert f"Epoch {reached}/" not in resumed.stdout
+    assert reached < epochs
+
+    stdout = train(*flags)
+    assert f"Epoch {reached + 1}/{epochs}" in stdout
+    assert f"Epoch {reached}/" not in stdout
+    history = read_record(tmp_path).history
+    assert [row["epoch"] for row in history] == [*range(1, epochs + 1)]
 
 
 def test_bad_input_is_one_clear_line(npz_path, tmp_path):
@@ -104,82 +169,60 @@ def test_bad_input_is_one_clear_line(npz_path, tmp_path):
         (["--batch_size=97"], "batch_size=97"),
         (["--batch_size=1"], "batch_size=1"),
         (["--decay_epochs=a,b"], "decay_epochs"),
+        (["--decay_epochs=175,100"], "ascending order"),
         (["--no_such_flag"], "no_such_flag"),
         (["--initial_model=none.keras"], "no file none.keras"),
         (["--initial_model=README.md"], "README.md is not a .keras"),
         (["cifar10"], "not a flag: cifar10"),
         (["--output_dir=/dev/null/x"], "/dev/null/x"),
     ]
-    usual = quick(npz_path, tmp_path)
-    check_errors(
-        "peernets_tf.train:train",
-        [([*usual, *flags], message) for flags, message in cases],
-    )
+    check_errors(TRAIN, cases, usual=quick(npz_path, tmp_path))
 
 
 def test_other_images_in_the_same_file(npz_path, tmp_path):
     flags = quick(npz_path, tmp_path, model="lenet5", epochs=1, batch_size=8)
-    assert run(*flags).returncode == 0
+    train(*flags)
     arrays = dict(np.load(npz_path))
     arrays["y_train"] = arrays["y_train"][::-1]
     np.savez(npz_path, **arrays)
-    process = run(*flags)
-    assert process.returncode == 1
-    assert "dataset_sha256" in error_line(process)
+    check_errors(TRAIN, [(flags, "dataset_sha256")])
 
 
-def test_data_dir_without_the_dataset(tmp_path):
-    process = run(
-        "--dataset=cifar10",
-        f"--data_dir={tmp_path}",
-        f"--output_dir={tmp_path / 'run'}",
-        # No way out, as on a machine without network.
-        https_proxy="http://127.0.0.1:9",
-        http_proxy="http://127.0.0.1:9",
-        NO_PROXY="",
-    )
-    assert process.returncode == 1
-    assert "--data_dir" in error_line(process)
+def test_data_dir_without_the_dataset(tmp_path, monkeypatch):
+    # No way out, as on a machine without network.
+    for name in ("https_proxy", "http_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "")
+    flags = ["--dataset=cifar10", f"--data_dir={tmp_path}"]
+    result = run_command(TRAIN, *flags, f"--output_dir={tmp_path / 'run'}")
+    assert "--data_dir" in error_line(result)
 
 
-def test_a_record_that_is_none(tmp_path):
-    path = tmp_path / "record.json"
-    path.write_text("{}")
-    process = run(path, module="peernets_tf.report")
-    assert process.returncode == 1
-    assert "not a record of a training" in error_line(process)
+def test_defaults():
+    config = parsed()
+    assert (config.dataset, config.model) == ("mnist5k", "pr_lenet5")
+    assert config.recipe == training.recipe("pr_lenet5", "mnist5k")
+    assert config.output_dir == os.path.join("runs", "mnist5k_pr_lenet5")
+    config = parsed("--dataset=data/own.npz", "--model=resnet32")
+    assert config.output_dir == os.path.join("runs", "own_resnet32")
+    assert parsed("--dataset=cifar10").model == "pr_resnet32"
 
 
-def test_flagfiles_are_the_recipes_of_the_published_rows():
+def test_flags_change_the_recipe():
+    config = parsed("--decay_epochs=3,5", "--noaugment", "--dataset=cifar10")
+    assert config.recipe.decay_epochs == (3, 5)
+    assert config.recipe.augment is False
+    assert config.recipe.epochs == 350
+
+
+@pytest.mark.parametrize(("dataset", "model"), paper.ACCURACY)
+def test_flagfiles_are_the_recipes_of_the_published_rows(dataset, model):
     """Each published row has its file, which changes nothing of its recipe."""
-    code = """
-import json, sys
-from absl import flags
-from peernets_tf import paper, train
-found = {}
-for dataset, model in paper.ACCURACY:
-    flags.FLAGS.unparse_flags()
-    for name in list(flags.FLAGS):
-        flags.FLAGS[name].unparse()
-    path = f"flags/{dataset}_{model}.flags"
-    flags.FLAGS([sys.argv[0], f"--flagfile={path}"])
-    assert (flags.FLAGS.dataset, flags.FLAGS.model) == (dataset, model), path
-    found[path] = {
-        name: flag.value
-        for name, flag in train._RECIPE.items()
-        if flag.value is not None
-    }
-print(json.dumps(found))
-"""
-    process = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert process.returncode == 0, process.stderr
-    for path, changes in json.loads(process.stdout).items():
-        # Table 5 names its own N and M.
-        table_5 = {"num_peers": 500, "num_graphs": 5}
-        is_table_5 = "cifar100_pr_" in path
-        assert changes == (table_5 if is_table_5 else {}), path
+    config = parsed(f"--flagfile={ROOT}/flags/{dataset}_{model}.flags")
+    assert (config.dataset, config.model) == (dataset, model)
+    # Table 5 names its own N and M.
+    is_table_5 = dataset == "cifar100" and model.startswith("pr_")
+    own = {"num_peers": 500, "num_graphs": 5} if is_table_5 else {}
+    expected = training.recipe(model, dataset)
+    for name, value in vars(expected).items():
+        assert getattr(config.recipe, name) == own.get(name, value), name

@@ -1,28 +1,75 @@
 """Attacks: `attack(logits_fn, images, labels, seed=0)` -> adversarial images.
 
-Each is a frozen dataclass; its `repr` names all that it depends on.
+An attack is a frozen dataclass, which sees a model only through its logits. Its
+`repr` names all its settings. `Classifier` keeps what attacks compile for a
+model.
 """
 
-from peernets_tf.attacks.cleverhans import CleverHans
+from peernets_tf.attacks import (
+    autodiff,
+    checks,
+    losses,
+    norms,
+    registry,
+)
+from peernets_tf.attacks.ascent import Ascended, Ascent
+from peernets_tf.attacks.base import Attack
+from peernets_tf.attacks.classifier import Classifier
+from peernets_tf.attacks.cleverhans import (
+    CleverHansBIM,
+    CleverHansFGSM,
+    CleverHansMIM,
+    CleverHansPGD,
+)
 from peernets_tf.attacks.deepfool import DeepFool
-from peernets_tf.attacks.gradient import FGSM, PGD, GradientDescent
+from peernets_tf.attacks.fgsm import FGSM
+from peernets_tf.attacks.fixed_perturbation import (
+    FixedPerturbation,
+    apply_perturbation,
+    epsilon_from_rho,
+)
+from peernets_tf.attacks.gradient_descent import GradientDescent
 from peernets_tf.attacks.losses import LOSSES
 from peernets_tf.attacks.noise import RandomNoise
+from peernets_tf.attacks.norms import NORMS
+from peernets_tf.attacks.pgd import PGD
+from peernets_tf.attacks.registry import ATTACKS, NAMES, make, make_search
 from peernets_tf.attacks.smallest_epsilon import SmallestEpsilon
-from peernets_tf.attacks.surrogate import BACKWARDS, surrogate
-from peernets_tf.attacks.universal import UniversalDeepFool, UniversalGradient
+from peernets_tf.attacks.universal import Progress, UniversalAttack
+from peernets_tf.attacks.universal_deepfool import UniversalDeepFool
+from peernets_tf.attacks.universal_gradient import UniversalGradient
 
 __all__ = [
-    "BACKWARDS",
+    "ATTACKS",
     "FGSM",
     "LOSSES",
+    "NAMES",
+    "NORMS",
     "PGD",
-    "CleverHans",
+    "Ascended",
+    "Ascent",
+    "Attack",
+    "Classifier",
+    "CleverHansBIM",
+    "CleverHansFGSM",
+    "CleverHansMIM",
+    "CleverHansPGD",
     "DeepFool",
+    "FixedPerturbation",
     "GradientDescent",
+    "Progress",
     "RandomNoise",
     "SmallestEpsilon",
+    "UniversalAttack",
     "UniversalDeepFool",
     "UniversalGradient",
-    "surrogate",
+    "apply_perturbation",
+    "autodiff",
+    "checks",
+    "epsilon_from_rho",
+    "losses",
+    "make",
+    "make_search",
+    "norms",
+    "registry",
 ]

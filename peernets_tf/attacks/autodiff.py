@@ -1,84 +1,80 @@
-"""Compiled functions and gradients on the Keras backend.
+"""Compiled functions and gradients on the backend that Keras runs on."""
 
-With `layers/nearest_neighbors.py` the only place that knows the backend.
-"""
-
+import contextlib
 import functools
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
-from numpy.typing import NDArray
 
-# A tensor of the Keras backend, or an array that it converts.
-Tensor = Any
-# From images `(B, H, W, C)` in [0, 1] to logits `(B, classes)`.
-LogitsFunction = Callable[[Tensor], Tensor]
+from peernets_tf.errors import AttackError, UserError
+from peernets_tf.types import Tensor
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Returns a function of tensors that the backend compiles once a shape."""
+    """Returns a function of tensors, compiled once for each shape.
+
+    The function may read Keras variables, whose current values each call uses.
+    """
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        # No XLA: it makes convolutions slower on a CPU. A GPU wants it.
+        # XLA makes the convolutions of a whole model slower on a CPU.
         return tf.function(
             function,
             autograph=False,
-            jit_compile=_on_gpu() or None,
-            reduce_retracing=not _on_gpu(),
+            jit_compile=True if on_gpu() else None,
+            reduce_retracing=not on_gpu(),
         )
     if keras.backend.backend() == "jax":
-        import jax
-
-        return jax.jit(function)
+        return _JaxFunction(function)
     raise _unknown_backend()
 
 
 def value_and_gradient(
-    function: Callable[[Tensor], tuple[Tensor, Tensor]], inputs: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+    function: Callable[[Tensor], tuple[Tensor, Any]], inputs: Tensor
+) -> tuple[Tensor, Any, Tensor]:
     """Differentiates each image's value with respect to that image.
 
     Args:
-        function: from inputs `(B, ...)` to values `(B,)`, where one image's
-            value depends on that image only, and anything else beside.
+        function: from inputs `(B, ...)` to values `(B,)` and an auxiliary
+            result. Each image's value depends on that image only.
         inputs: float tensor of shape `(B, ...)`.
 
     Returns:
-        The values, what the function returned beside, and the gradient, of the
-        shape of `inputs`.
+        The values, the auxiliary result and the gradient, of the shape of
+        `inputs`.
     """
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(inputs)
-            values, beside = function(inputs)
+            values, aux = function(inputs)
         gradient = tape.gradient(values, inputs, unconnected_gradients="zero")
-        return values, beside, gradient
+        return values, aux, gradient
     if keras.backend.backend() == "jax":
         import jax
 
-        values, pull_back, beside = jax.vjp(function, inputs, has_aux=True)
-        return values, beside, pull_back(ops.ones_like(values))[0]
+        values, pull_back, aux = jax.vjp(function, inputs, has_aux=True)
+        return values, aux, pull_back(ops.ones_like(values))[0]
     raise _unknown_backend()
 
 
 def value_and_jacobian(
-    function: LogitsFunction, inputs: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Differentiates all of an image's outputs with respect to that image.
+    function: Callable[[Tensor], tuple[Tensor, Any]], inputs: Tensor
+) -> tuple[Tensor, Any, Tensor]:
+    """Differentiates all outputs of each image with respect to that image.
 
     Args:
-        function: from inputs `(B, ...)` to outputs `(B, n)`, where one image's
-            outputs depend on that image only.
+        function: from inputs `(B, ...)` to outputs `(B, n)` and an auxiliary
+            result. Each image's outputs depend on that image only.
         inputs: float tensor of shape `(B, ...)`.
 
     Returns:
-        The outputs, and their gradients `(B, n, ...)`.
+        The outputs, the auxiliary result and the gradients `(B, n, ...)`.
     """
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
@@ -87,81 +83,121 @@ def value_and_jacobian(
             persistent=True, watch_accessed_variables=False
         ) as tape:
             tape.watch(inputs)
-            outputs = function(inputs)
+            outputs, aux = function(inputs)
             columns = tf.unstack(outputs, axis=1)
         gradients = [
             tape.gradient(column, inputs, unconnected_gradients="zero")
             for column in columns
         ]
-        return outputs, tf.stack(gradients, axis=1)
+        return outputs, aux, tf.stack(gradients, axis=1)
     if keras.backend.backend() == "jax":
         import jax
 
-        outputs, pull_back = jax.vjp(function, inputs)
+        outputs, pull_back, aux = jax.vjp(function, inputs, has_aux=True)
         ones = ops.ones_like(outputs)
         gradients = [
             pull_back(ones * ops.one_hot(i, outputs.shape[1]))[0]
             for i in range(outputs.shape[1])
         ]
-        return outputs, ops.stack(gradients, axis=1)
+        return outputs, aux, ops.stack(gradients, axis=1)
     raise _unknown_backend()
 
 
-def in_buckets(
-    function: Callable[..., Any], *arrays: NDArray[Any]
-) -> tuple[NDArray[Any], ...]:
-    """Calls a compiled function on arrays, and returns arrays.
-
-    An attack drops the images that it is done with. Where XLA compiles, the
-    batch is padded to a power of two, or each number of images that are left
-    would be compiled anew.
-
-    Args:
-        function: of arrays whose first axis is the batch, to a tuple of such.
-        *arrays: arrays of the same length, at least one.
-
-    Returns:
-        The results for the given images, as NumPy arrays.
-    """
-    count = len(arrays[0])
-    padding = 0
-    if keras.backend.backend() == "jax" or _on_gpu():
-        padding = (1 << (count - 1).bit_length()) - count
-    padded = [
-        np.concatenate([array, np.repeat(array[:1], padding, axis=0)])
-        for array in arrays
-    ]
-    return tuple(
-        ops.convert_to_numpy(result)[:count] for result in function(*padded)
-    )
-
-
-@functools.lru_cache(maxsize=16)
-def predictions_of(logits_fn: LogitsFunction) -> Callable[..., Any]:
-    """Returns the compiled function from images to a tuple of predictions.
-
-    It is compiled once for a `logits_fn`: make a new one after changing what
-    it calls.
-    """
-    return compiled(lambda images: (predictions(logits_fn(images)),))
-
-
-def predictions(logits: Tensor) -> Tensor:
-    """Returns the likeliest classes, int32 `(B,)`; -1 if logits are no numbers.
-
-    Else NaN would pass as a prediction, and as one that changed.
-    """
-    classes = ops.cast(ops.argmax(logits, axis=1), "int32")
-    return ops.where(ops.all(ops.isfinite(logits), axis=1), classes, -1)
+def pads_batches() -> bool:
+    """Whether a new batch size costs more to compile than to avoid."""
+    return keras.backend.backend() == "jax" or on_gpu()
 
 
 @functools.cache
-def _on_gpu() -> bool:
+def on_gpu() -> bool:
+    """Whether Keras runs on a GPU."""
     return any("gpu" in name for name in keras.distribution.list_devices())
 
 
-def _unknown_backend() -> ValueError:
-    return ValueError(
-        "attacks need Keras's tensorflow or jax backend. Received: "
-        f"{keras.backend.backend()}"
+@contextlib.contextmanager
+def tensorflow_seed(seed: int) -> Iterator[None]:
+    """Sets TensorFlow's global seed until the block ends.
+
+    TensorFlow has no public way to read the state that this restores.
+    """
+    import tensorflow as tf
+    from tensorflow.python.eager import context as eager
+
+    context = eager.context()
+    # TensorFlow makes this generator when a seed is first set.
+    before = context._seed, getattr(context, "_rng", None) or random.Random()
+    tf.random.set_seed(seed)
+    try:
+        yield
+    finally:
+        context._seed, context._rng = before
+
+
+class _JaxFunction:
+    """Compiles with `jax.jit`, which would freeze the variables it reads.
+
+    So they are found out in a first, abstract call, and then are arguments.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        import jax
+
+        self._function = function
+        self._variables: list[keras.Variable] | None = None
+        self._compiled = jax.jit(self._of_values)
+
+    def __call__(self, *tensors: Tensor) -> Any:
+        import jax
+
+        if self._variables is None:
+            with _NoteVariables() as scope:
+                jax.eval_shape(self._function, *tensors)
+            self._variables = list(scope.read.values())
+        values = [variable.value for variable in self._variables]
+        return self._compiled(values, *tensors)
+
+    def _of_values(self, values: list[Tensor], *tensors: Tensor) -> Any:
+        assert self._variables is not None
+        known = list(zip(self._variables, values, strict=True))
+        with _GivenVariables(known, initialize_variables=False):
+            return self._function(*tensors)
+
+
+class _NoteVariables(keras.StatelessScope):
+    """Notes the variables that are read, and refuses to change any."""
+
+    def __init__(self) -> None:
+        super().__init__(initialize_variables=False)
+        self.read: dict[int, keras.Variable] = {}
+
+    def get_current_value(self, variable: keras.Variable) -> Tensor | None:
+        self.read[id(variable)] = variable
+        return super().get_current_value(variable)
+
+    def add_update(self, update: tuple[keras.Variable, Tensor]) -> None:
+        raise AttackError(
+            "the model must not change its variables while it is attacked on "
+            f"the JAX backend. It changed '{update[0].path}': call the model "
+            "with training=False"
+        )
+
+
+class _GivenVariables(keras.StatelessScope):
+    """Replaces the value of every variable that is read."""
+
+    def get_current_value(self, variable: keras.Variable) -> Tensor:
+        value = super().get_current_value(variable)
+        if value is None:
+            raise AttackError(
+                "the model must read the same variables for every batch on "
+                f"the JAX backend. A later batch read '{variable.path}' too: "
+                "make a new Classifier for it"
+            )
+        return value
+
+
+def _unknown_backend() -> UserError:
+    return UserError(
+        "attacks need Keras's TensorFlow or JAX backend: set KERAS_BACKEND to "
+        f"tensorflow or jax. Received: {keras.backend.backend()}"
     )

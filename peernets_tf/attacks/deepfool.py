@@ -1,95 +1,93 @@
 """DeepFool: the shortest step to the nearest linearised decision boundary."""
 
 import dataclasses
-import functools
-from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from peernets_tf.attacks import autodiff, guards
+from peernets_tf.attacks import autodiff, checks, losses
+from peernets_tf.attacks.base import Attack
+from peernets_tf.attacks.classifier import Classifier
+from peernets_tf.types import LogitsFunction, Tensor
 
-# A tensor of the Keras backend, or an array that it converts.
-Tensor = Any
-
-# Added to each step's length, as its authors do, to cross the boundary.
-_BEYOND = 1e-4
-# Smaller squared gradients are not divided by: there is no way to go.
-_TINY = 1e-16
+# The authors of DeepFool add this to each step, to cross the boundary.
+_EXTRA_LENGTH = 1e-4
+# Where the squared gradient is smaller, no direction leads to the boundary.
+_SMALLEST_SQUARE = 1e-16
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DeepFool:
+class DeepFool(Attack):
     """DeepFool of Moosavi-Dezfooli et al. (2016), L2 and untargeted.
 
-    It leaves the class that the model predicts, right or wrong.
+    It leaves the class that the model predicts, whether or not it is right.
 
     Attributes:
-        max_steps: int, linearisations at most.
-        overshoot: float, by which share the perturbation is lengthened.
-        num_classes: int, the most likely classes whose boundaries are looked
-            at.
+        max_steps: int, the largest number of linearisations.
+        overshoot: float, the share by which the perturbation is lengthened.
+        num_classes: int, the number of likeliest classes whose boundaries are
+            considered.
     """
+
+    name: ClassVar[str] = "deepfool"
+    uses_labels: ClassVar[bool] = False
+    internal: ClassVar[frozenset[str]] = frozenset({"num_classes"})
+    norm: ClassVar[str] = "l2"
+    loss: ClassVar[str] = "margin"
+    targeted: ClassVar[bool] = False
 
     max_steps: int = 50
     overshoot: float = 0.02
     num_classes: int = 10
 
-    def __post_init__(self) -> None:
-        if self.max_steps < 1 or self.num_classes < 2:
-            raise ValueError(
-                "`max_steps` must be at least 1 and `num_classes` at least 2. "
-                f"Received: max_steps={self.max_steps}, "
-                f"num_classes={self.num_classes}"
-            )
-
-    def __call__(
+    def _perturb(
         self,
-        logits_fn: autodiff.LogitsFunction,
-        images: NDArray[Any],
-        labels: NDArray[Any] | None = None,
+        classifier: Classifier,
+        images: NDArray[np.float32],
+        labels: Any,
         *,
-        seed: int = 0,
+        seed: int,
+        epsilon: NDArray[np.float32] | None,
     ) -> NDArray[np.float32]:
-        """Attacks images.
-
-        Args:
-            logits_fn: function from images to logits.
-            images: float array of shape `(B, H, W, C)` in [0, 1].
-            labels: not used: the predictions are left.
-            seed: int, not used: nothing is drawn.
-
-        Returns:
-            Array of the shape of `images`, in [0, 1].
-        """
-        del labels, seed
-        images = np.asarray(images, np.float32)
-        guards.check_images(images)
-        changes, _ = self.perturbations(logits_fn, images)
-        return images + changes
+        del labels, seed, epsilon
+        return images + self.perturbations(classifier, images)[0]
 
     def perturbations(
-        self, logits_fn: autodiff.LogitsFunction, images: NDArray[Any]
+        self,
+        logits_fn: LogitsFunction | Classifier,
+        images: NDArray[np.float32],
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Returns the perturbations, and which of them are known to fool.
 
-        Like its authors' code it does not look whether the last of `max_steps`
-        steps fools. Images with their perturbations lie in [0, 1].
+        As in the authors' code, it is not known whether the last of
+        `max_steps` steps fools. Images plus perturbations lie in [0, 1].
+
+        Args:
+            logits_fn: function from images to logits, or a `Classifier`.
+            images: float32 array of shape `(B, H, W, C)` in [0, 1].
+
+        Returns:
+            Float32 array of the shape of `images`, and bool array `(B,)`.
+
+        Raises:
+            AttackError: if logits are not finite.
         """
-        step = _compiled_step(logits_fn, self.num_classes)
+        classifier = Classifier.of(logits_fn)
         total = np.zeros(images.shape, np.float32)
         active = np.arange(len(images))
         left_class = np.full(len(images), -1, np.int32)
         for _ in range(self.max_steps):
-            change, predictions, left_class[active] = autodiff.in_buckets(
-                step,
+            change, predictions, left_class[active] = classifier.call(
+                _linearised_step,
                 np.clip(
                     images[active] + (1 + self.overshoot) * total[active], 0, 1
                 ),
                 left_class[active],
+                num_classes=self.num_classes,
             )
+            checks.check_predictions(predictions)
             still = predictions == left_class[active]
             active = active[still]
             if not len(active):
@@ -101,46 +99,55 @@ class DeepFool:
         return changed - images, fools
 
 
-@functools.lru_cache(maxsize=16)
-def _compiled_step(
-    logits_fn: autodiff.LogitsFunction, num_classes: int
-) -> Callable[..., Any]:
-    def step(images: Tensor, left_class: Tensor) -> Any:
-        """One linearisation; `left_class` is -1 before the first."""
+def _linearised_step(
+    logits_fn: LogitsFunction,
+    images: Tensor,
+    left_class: Tensor,
+    *,
+    num_classes: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Computes one step to the nearest linearised boundary.
 
-        def own_and_others(images: Tensor) -> Tensor:
-            """Logits of the class to leave, then of the likeliest others."""
-            logits = logits_fn(images)
-            left = ops.where(
-                left_class < 0,
-                ops.cast(ops.argmax(logits, axis=1), "int32"),
-                left_class,
-            )
-            count = min(num_classes, logits.shape[1])
-            own = ops.one_hot(left, logits.shape[1], dtype="bool")
-            order = ops.where(own, float("inf"), logits)
-            _, classes = ops.top_k(ops.stop_gradient(order), count)
-            state["predictions"] = ops.cast(ops.argmax(logits, axis=1), "int32")
-            state["left"] = left
-            return ops.take_along_axis(logits, classes, axis=1)
+    Args:
+        logits_fn: function from images to logits.
+        images: float tensor of shape `(B, H, W, C)`.
+        left_class: int tensor of shape `(B,)`, the class to leave; -1 for the
+            predicted one.
+        num_classes: int, the number of classes to consider.
 
-        state: dict[str, Tensor] = {}
-        logits, jacobian = autodiff.value_and_jacobian(own_and_others, images)
-        gaps = logits[:, 1:] - logits[:, :1]
-        normals = jacobian[:, 1:] - jacobian[:, :1]
-        axes = tuple(range(2, len(normals.shape)))
-        squares = ops.sum(ops.square(normals), axis=axes)
-        reachable = squares > _TINY
-        squares = ops.where(reachable, squares, 1.0)
-        distances = ops.where(
-            reachable, ops.abs(gaps) / ops.sqrt(squares), float("inf")
-        )
-        nearest = ops.argmin(distances, axis=1)
-        chosen = ops.one_hot(nearest, gaps.shape[1], dtype=normals.dtype)
-        chosen = chosen * ops.cast(reachable, normals.dtype)
-        length = ops.where(reachable, distances, 0.0) + _BEYOND
-        weights = chosen * length / ops.sqrt(squares)
-        change = ops.einsum("bn,bn...->b...", weights, normals)
-        return change, state["predictions"], state["left"]
+    Returns:
+        The step, of the shape of `images`, the predicted classes `(B,)` and
+        the classes to leave `(B,)`.
+    """
 
-    return autodiff.compiled(step)
+    def own_and_others(images: Tensor) -> tuple[Tensor, Any]:
+        """Returns the logits of the class to leave and of the likeliest."""
+        logits = logits_fn(images)
+        likeliest = ops.cast(ops.argmax(logits, axis=1), "int32")
+        left = ops.where(left_class < 0, likeliest, left_class)
+        own = ops.one_hot(left, logits.shape[1], dtype="bool")
+        order = ops.where(own, float("inf"), logits)
+        count = min(num_classes, logits.shape[1])
+        _, classes = ops.top_k(ops.stop_gradient(order), count)
+        chosen = ops.take_along_axis(logits, classes, axis=1)
+        return chosen, (losses.predicted_classes(logits), left)
+
+    logits, (predictions, left), jacobian = autodiff.value_and_jacobian(
+        own_and_others, images
+    )
+    gaps = logits[:, 1:] - logits[:, :1]
+    normals = jacobian[:, 1:] - jacobian[:, :1]
+    axes = tuple(range(2, len(normals.shape)))
+    squares = ops.sum(ops.square(normals), axis=axes)
+    reachable = squares > _SMALLEST_SQUARE
+    squares = ops.where(reachable, squares, 1.0)
+    distances = ops.where(
+        reachable, ops.abs(gaps) / ops.sqrt(squares), float("inf")
+    )
+    nearest = ops.argmin(distances, axis=1)
+    chosen = ops.one_hot(nearest, gaps.shape[1], dtype=normals.dtype)
+    chosen = chosen * ops.cast(reachable, normals.dtype)
+    length = ops.where(reachable, distances, 0.0) + _EXTRA_LENGTH
+    weights = chosen * length / ops.sqrt(squares)
+    change = ops.einsum("bn,bn...->b...", weights, normals)
+    return change, predictions, left

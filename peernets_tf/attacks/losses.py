@@ -1,15 +1,9 @@
-"""What gradient attacks make large: one value an image."""
-
-import functools
-from collections.abc import Callable
-from typing import Any
+"""The losses that gradient attacks increase, and who is fooled."""
 
 from keras import ops
 
-from peernets_tf.attacks import autodiff
-
-# A tensor of the Keras backend, or an array that it converts.
-Tensor = Any
+from peernets_tf.errors import UserError
+from peernets_tf.types import Tensor
 
 LOSSES = ("cross_entropy", "margin")
 
@@ -17,14 +11,16 @@ LOSSES = ("cross_entropy", "margin")
 def loss(
     logits: Tensor, labels: Tensor, name: str, *, targeted: bool = False
 ) -> Tensor:
-    """Returns what an attack makes large, a tensor of shape `(B,)`.
+    """Returns the loss that an attack increases, a tensor of shape `(B,)`.
 
     Args:
         logits: float tensor of shape `(B, classes)`.
-        labels: int tensor of shape `(B,)`: what to leave, or what to reach.
+        labels: int tensor of shape `(B,)`, the true classes or, if targeted,
+            the classes to reach.
         name: `"cross_entropy"`, or `"margin"`: the largest other logit minus
-            the label's (Carlini and Wagner 2017, without its threshold).
-        targeted: bool, whether the labels are to be reached.
+            the logit of the label (Carlini and Wagner 2017, without the
+            threshold).
+        targeted: bool, whether the labels are classes to reach.
     """
     if name == "cross_entropy":
         values = ops.sparse_categorical_crossentropy(
@@ -38,35 +34,21 @@ def loss(
     return -values if targeted else values
 
 
-@functools.lru_cache(maxsize=16)
-def gradient_of(
-    logits_fn: autodiff.LogitsFunction, name: str, *, targeted: bool = False
-) -> Callable[..., Any]:
-    """Compiles the gradient of a loss with respect to the images.
+def predicted_classes(logits: Tensor) -> Tensor:
+    """Returns the likeliest classes, int32 `(B,)`; -1 for logits not finite.
 
-    Returns:
-        A function from images and labels to the gradient and the predictions.
+    Without the -1, NaN would pass as a prediction that an attack changed.
     """
-
-    def gradient(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        def loss_and_logits(images: Tensor) -> tuple[Tensor, Tensor]:
-            logits = logits_fn(images)
-            return loss(logits, labels, name, targeted=targeted), logits
-
-        _, logits, gradients = autodiff.value_and_gradient(
-            loss_and_logits, images
-        )
-        return gradients, autodiff.predictions(logits)
-
-    return autodiff.compiled(gradient)
-
-
-def check_loss(name: str) -> None:
-    """Raises a `ValueError` unless it is one of `LOSSES`."""
-    if name not in LOSSES:
-        raise ValueError(f"`loss` must be one of {LOSSES}. Received: {name}")
+    classes = ops.cast(ops.argmax(logits, axis=1), "int32")
+    return ops.where(ops.all(ops.isfinite(logits), axis=1), classes, -1)
 
 
 def is_fooled(predictions: Tensor, labels: Tensor, targeted: bool) -> Tensor:
-    """Whether predictions leave, or reach, the labels; bool `(B,)`."""
+    """Whether predictions leave or, if targeted, reach the labels; `(B,)`."""
     return predictions == labels if targeted else predictions != labels
+
+
+def check_loss(name: str) -> None:
+    """Raises a `UserError` unless the loss is one of `LOSSES`."""
+    if name not in LOSSES:
+        raise UserError(f"`loss` must be one of {LOSSES}. Received: {name}")

@@ -6,47 +6,46 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from peernets_tf.attacks import autodiff, guards, projections
+from peernets_tf.attacks import norms
+from peernets_tf.attacks.base import Attack
+from peernets_tf.attacks.classifier import Classifier
+from peernets_tf.seeds import Stream, generator
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RandomNoise:
-    """Noise of norm `epsilon`, drawn anew for each image, clipped to [0, 1].
+class RandomNoise(Attack):
+    """Noise of norm `epsilon`, drawn for each image, clipped to [0, 1].
 
     Attributes:
-        epsilon: float, the norm before clipping, for images in [0, 1].
-        norm: `"linf"`: each value + or - epsilon; `"l2"`: a uniform direction.
+        epsilon: float, the norm before clipping for images in [0, 1].
+        norm: `"linf"`: each value is + or - epsilon; `"l2"`: the direction is
+            uniform.
     """
 
-    _STREAM: ClassVar[int] = 11
+    name: ClassVar[str] = "noise"
+    follows_gradient: ClassVar[bool] = False
+    uses_labels: ClassVar[bool] = False
+    loss: ClassVar[None] = None
+    targeted: ClassVar[bool] = False
 
     epsilon: float = 8 / 255
     norm: str = "linf"
 
-    def __post_init__(self) -> None:
-        projections.check_norm(self.norm)
-        if not self.epsilon >= 0:
-            raise ValueError(
-                f"`epsilon` must not be negative. Received: {self.epsilon}"
-            )
-
-    def __call__(
+    def _perturb(
         self,
-        logits_fn: autodiff.LogitsFunction,
-        images: NDArray[Any],
-        labels: NDArray[Any] | None = None,
+        classifier: Classifier,
+        images: NDArray[np.float32],
+        labels: Any,
         *,
-        seed: int = 0,
+        seed: int,
+        epsilon: NDArray[np.float32] | None,
     ) -> NDArray[np.float32]:
-        """Returns the images with noise; only `images` and `seed` are used."""
-        del logits_fn, labels
-        images = np.asarray(images, np.float32)
-        guards.check_images(images)
-        noise = projections.random_points(
+        del classifier, labels, epsilon
+        noise = norms.random_points(
             images.shape,
             self.norm,
             np.full(len(images), self.epsilon),
-            np.random.default_rng((self._STREAM, seed)),
+            generator(Stream.NOISE, seed),
             on_surface=True,
         )
         return np.clip(images + noise, 0, 1)

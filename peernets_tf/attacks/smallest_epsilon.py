@@ -1,100 +1,103 @@
 """The smallest epsilon at which an attack fools: Table 2, Figures 5 and 6."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from peernets_tf.attacks import autodiff, guards, losses
-from peernets_tf.attacks.gradient import FGSM, PGD, GradientDescent
+from peernets_tf.attacks import checks, losses
+from peernets_tf.attacks.base import Attack
+from peernets_tf.attacks.classifier import Classifier
+from peernets_tf.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SmallestEpsilon:
-    """Searches each image's smallest epsilon at which an attack fools.
+class SmallestEpsilon(Attack):
+    """Searches the smallest epsilon for each image at which an attack fools.
 
-    Epsilons are tried in ascending order, `num_epsilons` of them, each
-    `ratio` times the one before and the last one `largest_epsilon`; between
-    the first that fools and the one below it the interval is then halved
-    `halvings` times. Source: Section 4.3.1, "ten epsilon values are scanned in
-    ascending order"; the halving is ours.
+    It tries `num_epsilons` epsilons in ascending order, each `ratio` times the
+    one before, up to `largest_epsilon`. Then it halves the interval between
+    the first that fools and the one below it, `halvings` times. Source: Section
+    4.3.1, "ten epsilon values are scanned in ascending order"; the halving is
+    ours.
+
+    An image stays as it is if no epsilon fools the model, or if the model
+    misclassifies it anyway.
 
     Attributes:
-        attack: the `FGSM`, `GradientDescent` or `PGD` whose epsilon is sought.
+        attack: the attack whose epsilon is searched, such as `FGSM`.
         largest_epsilon: float, the last epsilon tried.
-        num_epsilons: int, epsilons tried in ascending order.
-        ratio: float, above 1.
-        halvings: int.
+        num_epsilons: int, the number of epsilons tried in ascending order.
+        ratio: float, each epsilon over the one before.
+        halvings: int, the number of times that the interval is halved.
     """
 
-    attack: FGSM | GradientDescent | PGD
+    name: ClassVar[str] = "smallest_epsilon"
+
+    attack: Attack
     largest_epsilon: float = 1.0
     num_epsilons: int = 10
     ratio: float = 2.0
     halvings: int = 4
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.attack.is_searchable:
+            raise UserError(
+                "`attack` must take an epsilon for each image, as FGSM, "
+                "GradientDescent and PGD do. Received: "
+                f"attack={self.attack}"
+            )
+
+    @property
+    def norm(self) -> str:
+        return self.attack.norm
+
+    @property
+    def loss(self) -> str | None:
+        return self.attack.loss
+
     @property
     def targeted(self) -> bool:
         return self.attack.targeted
 
-    def __call__(
+    def _perturb(
         self,
-        logits_fn: autodiff.LogitsFunction,
-        images: NDArray[Any],
-        labels: NDArray[Any],
+        classifier: Classifier,
+        images: NDArray[np.float32],
+        labels: Any,
         *,
-        seed: int = 0,
+        seed: int,
+        epsilon: NDArray[np.float32] | None,
     ) -> NDArray[np.float32]:
-        """Attacks images.
-
-        Args:
-            logits_fn: function from images to logits.
-            images: float array of shape `(B, H, W, C)` in [0, 1].
-            labels: int array of shape `(B,)`: the true classes, or, if the
-                attack is targeted, the classes to reach.
-            seed: int, the seed of what the attack draws.
-
-        Returns:
-            Array of the shape of `images`: each image's adversarial one at
-            the smallest epsilon found, or the image itself if none fools it,
-            or if it is classified wrongly anyway.
-        """
-        images = np.asarray(images, np.float32)
-        labels = np.asarray(labels, np.int32)
-        guards.check_images(images)
+        del epsilon
         found = images.copy()
-        is_done = self._fooled(logits_fn, images, labels)
+        is_done = self._fooled(classifier, images, labels)
         lower = np.zeros(len(images))
         upper = np.full(len(images), np.inf)
 
-        def attack_at(epsilon: NDArray[Any], chosen: NDArray[Any]) -> None:
+        def attack_at(epsilon: NDArray[Any], chosen: NDArray[np.bool_]) -> None:
             """Attacks the chosen images, and narrows their intervals."""
             where = np.flatnonzero(chosen)
             if not len(where):
                 return
-            (adversarial,) = autodiff.in_buckets(
-                lambda *batch: (
-                    self.attack(
-                        logits_fn,
-                        batch[0],
-                        batch[1],
-                        seed=seed,
-                        epsilon=batch[2],
-                    ),
-                ),
+            adversarial = self.attack._perturb(
+                classifier,
                 images[where],
                 labels[where],
-                epsilon[where],
+                seed=seed,
+                epsilon=epsilon[where].astype(np.float32),
             )
-            fooled = self._fooled(logits_fn, adversarial, labels[where])
+            fooled = self._fooled(classifier, adversarial, labels[where])
             upper[where[fooled]] = epsilon[where[fooled]]
             lower[where[~fooled]] = epsilon[where[~fooled]]
             found[where[fooled]] = adversarial[fooled]
 
         for power in range(self.num_epsilons - 1, -1, -1):
-            epsilon = self.largest_epsilon / self.ratio**power
-            attack_at(np.full(len(images), epsilon), ~is_done & np.isinf(upper))
+            epsilon_now = self.largest_epsilon / self.ratio**power
+            is_open = ~is_done & np.isinf(upper)
+            attack_at(np.full(len(images), epsilon_now), is_open)
         has_interval = ~is_done & np.isfinite(upper)
         for _ in range(self.halvings):
             attack_at((lower + upper) / 2, has_interval)
@@ -102,11 +105,10 @@ class SmallestEpsilon:
 
     def _fooled(
         self,
-        logits_fn: autodiff.LogitsFunction,
-        images: NDArray[Any],
-        labels: NDArray[Any],
+        classifier: Classifier,
+        images: NDArray[np.float32],
+        labels: NDArray[np.int32],
     ) -> NDArray[np.bool_]:
-        (predictions,) = autodiff.in_buckets(
-            autodiff.predictions_of(logits_fn), images
-        )
+        predictions = classifier.predict(images)
+        checks.check_predictions(predictions)
         return losses.is_fooled(predictions, labels, self.targeted)

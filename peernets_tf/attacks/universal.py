@@ -1,11 +1,8 @@
-"""Universal perturbations: one for all images, made from training images.
+"""Universal perturbations: one for all images, fitted on training images."""
 
-A maker is a frozen dataclass with `iterate`, which yields after every batch,
-so that a caller can show progress, save, and go on later. `apply` adds the
-result to images.
-"""
-
+import abc
 import dataclasses
+import zipfile
 from collections.abc import Iterator
 from typing import Any, ClassVar, Self
 
@@ -13,34 +10,26 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from peernets_tf.attacks import autodiff, guards, losses, projections
-from peernets_tf.attacks.deepfool import DeepFool
-
-# A tensor of the Keras backend, or an array that it converts.
-Tensor = Any
-
-
-def apply(
-    images: NDArray[Any], perturbation: NDArray[Any]
-) -> NDArray[np.float32]:
-    """Adds a perturbation `(H, W, C)` to images, and clips to [0, 1]."""
-    return np.clip(images + perturbation, 0, 1).astype(np.float32)
-
-
-def strength(images: NDArray[Any], rho: float) -> float:
-    """Returns the L2 norm rho E||x||_2 over images (Section 4.3.2)."""
-    flat = images.reshape(len(images), -1)
-    return rho * float(np.mean(np.linalg.norm(flat, axis=1)))
+from peernets_tf.attacks import checks, norms
+from peernets_tf.attacks.base import Attack
+from peernets_tf.attacks.classifier import Classifier
+from peernets_tf.attacks.fixed_perturbation import (
+    FixedPerturbation,
+    apply_perturbation,
+)
+from peernets_tf.errors import UserError
+from peernets_tf.seeds import Stream, generator
+from peernets_tf.types import LogitsFunction
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Progress:
-    """Where the making of a perturbation stands.
+    """How far the fitting of a perturbation has come.
 
     Attributes:
         perturbation: float32 array of shape `(H, W, C)`.
-        batches: int, batches done, over all passes.
-        seen: int, images of the current pass that were looked at.
+        batches: int, the batches done, over all passes.
+        seen: int, the images of the current pass that were looked at.
         fooled: int, those of them whose class had changed already.
         finished: bool, whether no batch is left or the fooling rate is
             reached.
@@ -52,53 +41,52 @@ class Progress:
     fooled: int = 0
     finished: bool = False
 
-    def save(self, path: str, *, identity: str = "") -> None:
-        """Writes an .npz file, which `load` reads, and what it is of."""
-        np.savez(path, identity=identity, **dataclasses.asdict(self))
+    def save(self, path: str) -> None:
+        """Writes an .npz file."""
+        np.savez(path, **dataclasses.asdict(self))
 
     @classmethod
     def load(cls, path: str) -> Self:
-        """Reads an .npz file that `save` wrote."""
-        with np.load(path) as arrays:
-            return cls(
-                perturbation=arrays["perturbation"],
-                batches=int(arrays["batches"]),
-                seen=int(arrays["seen"]),
-                fooled=int(arrays["fooled"]),
-                finished=bool(arrays["finished"]),
-            )
+        """Reads an .npz file that `save` wrote.
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class FixedPerturbation:
-    """A perturbation in the form of an attack.
-
-    Attributes:
-        perturbation: array of shape `(H, W, C)`.
-        source: str, how it was made, or its file.
-    """
-
-    perturbation: NDArray[np.float32] = dataclasses.field(repr=False)
-    source: str
-
-    def __call__(
-        self,
-        logits_fn: autodiff.LogitsFunction,
-        images: NDArray[Any],
-        labels: NDArray[Any] | None = None,
-        *,
-        seed: int = 0,
-    ) -> NDArray[np.float32]:
-        """Returns the perturbed images; only `images` is used."""
-        del logits_fn, labels, seed
-        return apply(images, self.perturbation)
+        Raises:
+            UserError: if the file is damaged.
+        """
+        try:
+            with np.load(path) as arrays:
+                return cls(
+                    perturbation=arrays["perturbation"],
+                    batches=int(arrays["batches"]),
+                    seen=int(arrays["seen"]),
+                    fooled=int(arrays["fooled"]),
+                    finished=bool(arrays["finished"]),
+                )
+        except (
+            EOFError,
+            KeyError,
+            OSError,
+            TypeError,
+            ValueError,
+            zipfile.BadZipFile,
+        ) as error:
+            raise UserError(
+                f"{path} must hold the progress of a perturbation: remove the "
+                f"file to start again. Received: {error}"
+            ) from error
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Maker:
-    """Passes over training images, batch by batch."""
+class UniversalAttack(Attack):
+    """Fits one perturbation for all images, in passes over training images.
 
-    _STREAM: ClassVar[int] = 12
+    Called as an attack, it fits the perturbation on the images that it
+    attacks. To measure it on other images, `fit` it and attack with the
+    result.
+    """
+
+    uses_labels: ClassVar[bool] = False
+    is_universal: ClassVar[bool] = True
+    targeted: ClassVar[bool] = False
 
     epsilon: float
     norm: str = "l2"
@@ -106,68 +94,81 @@ class _Maker:
     batch_size: int = 32
     fooling_rate: float = 1.0
 
-    def __post_init__(self) -> None:
-        projections.check_norm(self.norm)
-        if not self.epsilon >= 0:
-            raise ValueError(
-                f"`epsilon` must not be negative. Received: {self.epsilon}"
-            )
-        if self.passes < 1 or self.batch_size < 1:
-            raise ValueError(
-                "`passes` and `batch_size` must be at least 1. Received: "
-                f"passes={self.passes}, batch_size={self.batch_size}"
-            )
-
-    def __call__(
+    def fit(
         self,
-        logits_fn: autodiff.LogitsFunction,
+        logits_fn: LogitsFunction | Classifier,
         images: NDArray[Any],
         *,
         seed: int = 0,
-    ) -> NDArray[np.float32]:
-        """Makes a perturbation.
+    ) -> FixedPerturbation:
+        """Fits a perturbation.
 
         Args:
-            logits_fn: function from images to logits.
-            images: float array of shape `(N, H, W, C)` in [0, 1]: training
+            logits_fn: function from images to logits, or a `Classifier`.
+            images: float array of shape `(N, H, W, C)` in [0, 1], the training
                 images.
             seed: int, the seed of their order.
 
         Returns:
-            Array of shape `(H, W, C)`, in the ball of radius `epsilon`.
+            A perturbation in the ball of radius `epsilon`, as an attack.
+
+        Raises:
+            AttackError: if images lie outside [0, 1], or logits are not finite.
         """
         *_, last = self.iterate(logits_fn, images, seed=seed)
-        return last.perturbation
+        return self.fitted(last, len(images))
+
+    def fitted(self, progress: Progress, num_images: int) -> FixedPerturbation:
+        """Returns the perturbation that a fit on `num_images` arrived at."""
+        return FixedPerturbation(
+            perturbation=progress.perturbation,
+            source=f"{self} on {num_images} training images, "
+            f"{progress.batches} batches",
+            norm=self.norm,
+        )
 
     def iterate(
         self,
-        logits_fn: autodiff.LogitsFunction,
+        logits_fn: LogitsFunction | Classifier,
         images: NDArray[Any],
         *,
         seed: int = 0,
         start: Progress | None = None,
     ) -> Iterator[Progress]:
-        """Yields after every batch; `start` is where an earlier run ended."""
+        """Fits a perturbation, and yields its progress after every batch.
+
+        Args:
+            logits_fn: function from images to logits, or a `Classifier`.
+            images: float array of shape `(N, H, W, C)` in [0, 1], the training
+                images.
+            seed: int, the seed of their order.
+            start: the `Progress` of an earlier fit to resume, or None.
+
+        Raises:
+            AttackError: if images lie outside [0, 1], or logits are not finite.
+        """
+        classifier = Classifier.of(logits_fn)
         images = np.asarray(images, np.float32)
-        if len(images) == 0:
-            raise ValueError("a universal perturbation needs training images")
-        guards.check_images(images)
-        classes = _predictions(logits_fn, images, self.batch_size)
+        checks.check_images(images)
+        classes = self._predict(classifier, images)
         progress = start or Progress(
             perturbation=np.zeros(images.shape[1:], np.float32)
         )
         per_pass = -(-len(images) // self.batch_size)
         while not progress.finished:
             number, batch = divmod(progress.batches, per_pass)
-            rng = np.random.default_rng((self._STREAM, seed, number))
-            order = rng.permutation(len(images))
+            rng = generator(Stream.UNIVERSAL_ORDER, seed, number)
             first = batch * self.batch_size
-            chosen = order[first : first + self.batch_size]
+            chosen = rng.permutation(len(images))[
+                first : first + self.batch_size
+            ]
             before = progress.perturbation
             change, fooled = self._change(
-                logits_fn, apply(images[chosen], before), classes[chosen]
+                classifier,
+                apply_perturbation(images[chosen], before),
+                classes[chosen],
             )
-            after = projections.project(
+            after = norms.project(
                 (before + change)[None],
                 self.norm,
                 np.array([self.epsilon], np.float32),
@@ -181,118 +182,54 @@ class _Maker:
                 finished=is_last,
             )
             if batch == per_pass - 1 and not is_last and self.fooling_rate < 1:
-                perturbed = apply(images, progress.perturbation)
-                now = _predictions(logits_fn, perturbed, self.batch_size)
+                perturbed = apply_perturbation(images, progress.perturbation)
+                now = self._predict(classifier, perturbed)
                 reached = np.mean(now != classes) >= self.fooling_rate
                 progress = dataclasses.replace(progress, finished=bool(reached))
             yield progress
 
+    def _perturb(
+        self,
+        classifier: Classifier,
+        images: NDArray[np.float32],
+        labels: Any,
+        *,
+        seed: int,
+        epsilon: NDArray[np.float32] | None,
+    ) -> NDArray[np.float32]:
+        del labels, epsilon
+        fitted = self.fit(classifier, images, seed=seed)
+        return apply_perturbation(images, fitted.perturbation)
+
+    @abc.abstractmethod
     def _change(
         self,
-        logits_fn: autodiff.LogitsFunction,
+        classifier: Classifier,
         perturbed: NDArray[np.float32],
         classes: NDArray[np.int32],
     ) -> tuple[NDArray[np.float32], int]:
-        """Returns what to add, and how many images are fooled already."""
-        raise NotImplementedError
+        """Returns what one batch adds to the perturbation.
 
+        Args:
+            classifier: the `Classifier`.
+            perturbed: float32 array of shape `(B, H, W, C)`, perturbed images.
+            classes: int32 array of shape `(B,)`, the classes predicted for the
+                unperturbed images.
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class UniversalDeepFool(_Maker):
-    """Universal adversarial perturbations, Moosavi-Dezfooli et al. (2017).
+        Returns:
+            Float32 array of shape `(H, W, C)`, and the number of images that
+            are fooled already.
+        """
 
-    Each image whose class the perturbation does not change yet is led over the
-    nearest boundary by DeepFool, and what that took is added, if it succeeded;
-    then the sum is projected to the ball. Unlike its authors' code it keeps
-    images in [0, 1]. A batch size of 1 is the published algorithm; a
-    larger batch adds the sum of what all its images took at once.
-
-    Attributes:
-        epsilon: float, the radius of the ball, for images in [0, 1].
-        norm: `"l2"` or `"linf"`.
-        passes: int, passes over the images at most.
-        batch_size: int, images attacked at once.
-        fooling_rate: float in [0, 1], on the training images, at which it
-            stops after a pass. Its authors stop at 0.8.
-        deepfool: the `DeepFool` for single images. Its authors take at most
-            ten steps.
-    """
-
-    fooling_rate: float = 0.8
-    deepfool: DeepFool = DeepFool(max_steps=10)
-
-    def _change(
-        self,
-        logits_fn: autodiff.LogitsFunction,
-        perturbed: NDArray[np.float32],
-        classes: NDArray[np.int32],
-    ) -> tuple[NDArray[np.float32], int]:
-        (predictions,) = autodiff.in_buckets(
-            autodiff.predictions_of(logits_fn), perturbed
+    def _predict(
+        self, classifier: Classifier, images: NDArray[np.float32]
+    ) -> NDArray[np.int32]:
+        size = max(self.batch_size, 100)
+        predictions = np.concatenate(
+            [
+                classifier.predict(images[i : i + size])
+                for i in range(0, len(images), size)
+            ]
         )
-        is_left = predictions == classes
-        fooled = int(np.sum(~is_left))
-        if not is_left.any():
-            return np.zeros(perturbed.shape[1:], np.float32), fooled
-        changes, fools = self.deepfool.perturbations(
-            logits_fn, perturbed[is_left]
-        )
-        return changes[fools].sum(axis=0), fooled
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class UniversalGradient(_Maker):
-    """A universal perturbation by projected gradient ascent on the mean loss.
-
-    It needs only a gradient, so it works with any backward pass.
-
-    Attributes:
-        epsilon: float, the radius of the ball, for images in [0, 1].
-        norm: `"l2"` or `"linf"`.
-        passes: int, passes over the images.
-        batch_size: int, images whose losses are averaged.
-        fooling_rate: float in [0, 1], on the training images, at which it
-            stops after a pass; 1 goes on to the last.
-        loss: `"cross_entropy"` or `"margin"`.
-        step_size: float, the length of a step as a share of epsilon.
-    """
-
-    loss: str = "cross_entropy"
-    step_size: float = 0.1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        losses.check_loss(self.loss)
-
-    def _change(
-        self,
-        logits_fn: autodiff.LogitsFunction,
-        perturbed: NDArray[np.float32],
-        classes: NDArray[np.int32],
-    ) -> tuple[NDArray[np.float32], int]:
-        gradients, predictions = autodiff.in_buckets(
-            losses.gradient_of(logits_fn, self.loss), perturbed, classes
-        )
-        direction = projections.steepest(
-            gradients.mean(axis=0, keepdims=True), self.norm
-        )
-        step = self.epsilon * self.step_size
-        return (
-            step * ops.convert_to_numpy(direction)[0],
-            int(np.sum(predictions != classes)),
-        )
-
-
-def _predictions(
-    logits_fn: autodiff.LogitsFunction,
-    images: NDArray[np.float32],
-    batch_size: int,
-) -> NDArray[np.int32]:
-    predict = autodiff.predictions_of(logits_fn)
-    batch_size = max(batch_size, 100)
-    return np.concatenate(
-        [
-            autodiff.in_buckets(predict, images[i : i + batch_size])[0]
-            for i in range(0, len(images), batch_size)
-        ]
-    )
+        checks.check_predictions(predictions)
+        return predictions

@@ -9,20 +9,19 @@ stay in cache and are the only large array that is ever held.
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import keras
 from keras import ops
 
-# A tensor of the Keras backend, or an array that it converts.
-Tensor = Any
+from peernets_tf.layers.compiled import compiled
+from peernets_tf.types import Tensor
 
-# Keys in one block. The two `top_k` calls see N / 32 and 32 K values of a row;
-# measured on CPU, 32 is within 15 % of the best block for every N that the
+# Keys in one block. The two `top_k` calls see N / 32 and 32 K values per query.
+# Measured on a CPU, 32 is within 15 % of the best size for every N that the
 # paper's networks have.
 _BLOCK_SIZE = 32
-# Similarities held for one chunk of queries: 2**20 float32 values, 4 MiB, stay
-# in the caches of a CPU. A GPU wants longer kernels.
+# Similarities of one chunk of queries. 2**20 float32 values, 4 MiB, stay in the
+# caches of a CPU; a GPU needs longer kernels.
 _CHUNK_VALUES = {"cpu": 2**20, "gpu": 2**27}
 # Lower than any cosine.
 _UNREACHABLE = -3.0
@@ -46,8 +45,8 @@ def nearest_neighbors(
 
     Returns:
         int32 tensor of shape `(Q, k)`: row indices into `keys`, best first.
-        Where N is known only at run time and less than `k`, the last places
-        hold numbers from N on.
+        Where N is known only at run time and smaller than `k`, the last places
+        hold indices of N and above.
 
     Raises:
         ValueError: if `k` is not between 1 and N, or the shapes do not match.
@@ -72,23 +71,19 @@ def nearest_neighbors(
 
 
 def chunk_size(num_keys: int | Tensor) -> int | Tensor:
-    """Returns how many queries are compared with `num_keys` keys at once."""
+    """Returns the number of queries that are compared with all keys at once.
+
+    Args:
+        num_keys: int or int tensor, the number of keys.
+    """
     size = _at_least(_CHUNK_VALUES[_device_kind()] // num_keys, 16)
     return min(size, 4096) if isinstance(size, int) else ops.minimum(size, 4096)
 
 
 @functools.cache
 def _compiled_search() -> Callable[..., Tensor]:
-    """Traces the search once a shape, so that eager callers are fast too."""
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        return tf.function(_search, autograph=False)
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return jax.jit(_search, static_argnames=("k", "epsilon"))
-    return _search
+    """Returns the search, compiled so that eager callers are fast too."""
+    return compiled(_search, static=("k", "epsilon"))
 
 
 def _search(queries: Tensor, keys: Tensor, *, k: int, epsilon: float) -> Tensor:
@@ -96,8 +91,8 @@ def _search(queries: Tensor, keys: Tensor, *, k: int, epsilon: float) -> Tensor:
     queries, keys = _pad_keys(
         _normalize(queries, epsilon), _normalize(keys, epsilon), k
     )
-    # Whole chunks, however many queries there are: then the rounding of one
-    # query's similarities does not depend on the others.
+    # All chunks have one size, so that the rounding of one query's
+    # similarities does not depend on the number of the others.
     size = chunk_size(ops.shape(keys)[0])
     num_channels = queries.shape[1]
     padding = ops.zeros((-num_queries % size, num_channels), queries.dtype)
@@ -112,7 +107,7 @@ def _search(queries: Tensor, keys: Tensor, *, k: int, epsilon: float) -> Tensor:
 
 
 def _pad_keys(queries: Tensor, keys: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Pads the keys to at least `k` whole blocks, out of all queries' reach."""
+    """Pads the keys to at least `k` whole blocks with keys that never win."""
     num_keys = ops.shape(keys)[0]
     missing_blocks = k - (num_keys + _BLOCK_SIZE - 1) // _BLOCK_SIZE
     num_padding = -num_keys % _BLOCK_SIZE + _BLOCK_SIZE * _at_least(
@@ -120,7 +115,7 @@ def _pad_keys(queries: Tensor, keys: Tensor, k: int) -> tuple[Tensor, Tensor]:
     )
     if isinstance(num_padding, int) and num_padding == 0:
         return queries, keys
-    # One more coordinate, in which only the padding differs from zero.
+    # One more coordinate, which is zero for all keys but the padding.
     queries = ops.pad(queries, [[0, 0], [0, 1]], constant_values=1.0)
     keys = ops.pad(keys, [[0, 0], [0, 1]], constant_values=0.0)
     num_channels = keys.shape[1]
@@ -130,13 +125,13 @@ def _pad_keys(queries: Tensor, keys: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 def _search_chunk(queries: Tensor, transposed_keys: Tensor, k: int) -> Tensor:
-    """Searches one chunk: `(q, C)` and `(C, N)` to indices `(q, k)`."""
+    """Searches for queries `(q, C)` in keys `(C, N)`; returns `(q, k)`."""
     num_queries = ops.shape(queries)[0]
     similarity = ops.reshape(
         ops.matmul(queries, transposed_keys), (num_queries, -1, _BLOCK_SIZE)
     )
     _, blocks = ops.top_k(ops.max(similarity, axis=2), k, sorted=False)
-    # In the order of their indices, so that ties go to the lower index.
+    # Sorted by index, so that ties go to the lower index.
     blocks = ops.sort(blocks, axis=1)
     candidates = ops.reshape(
         _take_from_rows(similarity, blocks), (num_queries, k * _BLOCK_SIZE)
@@ -147,7 +142,7 @@ def _search_chunk(queries: Tensor, transposed_keys: Tensor, k: int) -> Tensor:
 
 
 def _take_from_rows(values: Tensor, columns: Tensor) -> Tensor:
-    """`values[i, columns[i, j]]` for values `(q, n, ...)`, columns `(q, j)`."""
+    """Returns `values[i, columns[i, j]]` for `(q, n, ...)` and `(q, j)`."""
     num_rows, row_length = ops.shape(values)[:2]
     starts = ops.arange(num_rows, dtype="int32")[:, None] * row_length
     flat = ops.reshape(values, (-1, *values.shape[2:]))

@@ -1,27 +1,22 @@
 """The Peer Regularization layer: the one new idea of PeerNets."""
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
-# Keras exports no public way to ask whether it only infers shapes.
-from keras.src.backend.common.symbolic_scope import in_symbolic_scope
-
+from peernets_tf.layers import attention as attentions
+from peernets_tf.layers import keras_internals, neighbor_dropout
 from peernets_tf.layers.nearest_neighbors import nearest_neighbors
+from peernets_tf.layers.peer_scope import (
+    BATCH,
+    PeerCall,
+    PeerScope,
+    current_scope,
+)
+from peernets_tf.types import Shape, Tensor
 
-# A tensor of the Keras backend, or an array that it converts.
-Tensor = Any
-# None stands for a size that is not known yet.
-Shape = tuple[int | None, ...]
-
-_ATTENTIONS = ("gat", "softplus", "literal")
 _WEIGHTS = ("query_kernel", "key_kernel", "bias")
-# Standard deviations beyond the mean of the sorted shortlist from which
-# neighbour dropout picks: with K = 10 and a rate of 0.2 it holds 24, and 7 in
-# a million pixels find fewer than 10 survivors.
-_SHORTLIST_DEVIATIONS = 6.3
 
 
 @keras.saving.register_keras_serializable(package="peernets_tf")
@@ -33,9 +28,9 @@ class PeerRegularization(keras.layers.Layer):
     their weighted mean. Source: Svoboda et al., *PeerNets: Exploiting Peer
     Wisdom Against Adversarial Attacks*, ICLR 2019, Section 3 and Equation 2.
 
-    The peers are, in this order: the features passed as `peers`; in training,
-    the images of the batch; in inference, the first graph that
-    `peernets_tf.set_peers` stored.
+    The layer takes its peers from the first of these that applies: the features
+    passed as `peers`; in training, the images of the batch; in inference, the
+    first graph that `peernets_tf.set_peers` stored.
 
     Example:
 
@@ -46,27 +41,27 @@ class PeerRegularization(keras.layers.Layer):
 
     Args:
         num_neighbors: int, K, the neighbours of each pixel.
-        attention: how a neighbour's logit `a = x_p . query_kernel +
-            x_q . key_kernel + bias` becomes its weight. `"gat"`:
-            softmax(LeakyReLU(a)), Equation 1. `"softplus"`:
+        attention: str, how a neighbour's logit
+            `a = x_p . query_kernel + x_q . key_kernel + bias` becomes its
+            weight. `"gat"`: softmax(LeakyReLU(a)), Equation 1. `"softplus"`:
             softmax(softplus(a)). `"literal"`: LeakyReLU(exp(a)) over its sum,
             Equation 2 as printed; there the pixel's own term cancels, so with
             fixed peers the gradient with respect to the inputs is zero.
         neighbor_dropout: float in [0, 1), the probability that a candidate
             cannot be chosen in training. 0.2 in Section 4.1.
-        attention_dropout: float in [0, 1), dropout on the logits right before
-            the softmax in training. 0.5 in Section 4.1.
-        negative_slope: float, the slope of the LeakyReLU below zero.
+        attention_dropout: float in [0, 1), the rate of dropout on the logits
+            right before the softmax in training. 0.5 in Section 4.1.
+        negative_slope: float, the slope of LeakyReLU below zero.
         exclude_self: bool, whether a pixel may not be its own neighbour when
             the batch is the graph.
-        epsilon: float, the smallest norm used in the cosine similarity.
+        epsilon: float, the smallest norm that the cosine similarity divides by.
         seed: int or None, the seed of both dropouts.
 
     Call arguments:
         inputs: float tensor of shape `(B, H, W, C)`.
-        peers: optional float tensor of shape `(N, H', W', C)`: the peers'
+        peers: optional float tensor of shape `(N, H', W', C)`, the peers'
             features at this place in the network.
-        training: bool, whether to apply the dropouts and, without `peers`, to
+        training: bool, whether to apply both dropouts and, without `peers`, to
             use the batch as the graph.
 
     Returns:
@@ -102,10 +97,10 @@ class PeerRegularization(keras.layers.Layer):
                 "`num_neighbors` must be a positive integer. Received: "
                 f"num_neighbors={num_neighbors}"
             )
-        if attention not in _ATTENTIONS:
+        if attention not in attentions.ATTENTIONS:
             raise ValueError(
-                f"`attention` must be one of {_ATTENTIONS}. Received: "
-                f"attention={attention}"
+                f"`attention` must be one of {attentions.ATTENTIONS}. "
+                f"Received: attention={attention}"
             )
         for name, rate in (
             ("neighbor_dropout", neighbor_dropout),
@@ -127,18 +122,12 @@ class PeerRegularization(keras.layers.Layer):
         self.exclude_self = exclude_self
         self.epsilon = epsilon
         self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        # Named after the layer, so that checkpoints find it by its path.
+        self.seed_generator = keras.random.SeedGenerator(
+            seed, name=f"{self.name}_seed_generator"
+        )
         # A variable once `set_peers` was called.
         self.peers: Any = None
-        # Which stored graph inference uses; `monte_carlo` changes it.
-        self._graph = 0
-        # The inputs seen while the peers themselves pass, or None.
-        self._captured_inputs: list[Tensor] | None = None
-        # From (inputs, keys, outputs) to outputs with another gradient, while
-        # `attacks.surrogate` calls the model.
-        self._surrogate: Callable[[Tensor, Tensor, Tensor], Tensor] | None = (
-            None
-        )
 
     def build(
         self, inputs_shape: Shape, peers_shape: Shape | None = None
@@ -169,8 +158,12 @@ class PeerRegularization(keras.layers.Layer):
                 images each.
 
         Returns:
-            Whether a variable was made anew, so that functions compiled before
-            must be compiled again.
+            Whether the layer needed a new variable, so that functions compiled
+            before must be compiled again.
+
+        Raises:
+            ValueError: if the features have another shape, or fewer than
+                `num_neighbors` pixels.
         """
         shape = tuple(features.shape)
         if len(shape) != 5 or shape[-1] != self.query_kernel.shape[0]:
@@ -182,12 +175,7 @@ class PeerRegularization(keras.layers.Layer):
         is_new = self.peers is None or tuple(self.peers.shape) != shape
         if is_new:
             self._drop_peers()
-            # As Keras's own `enable_lora` does, to add a weight after `build`.
-            self._tracker.unlock()
-            self.peers = self.add_weight(
-                shape=shape, initializer="zeros", trainable=False, name="peers"
-            )
-            self._tracker.lock()
+            self.peers = keras_internals.add_late_weight(self, "peers", shape)
         self.peers.assign(features)
         return is_new
 
@@ -197,10 +185,11 @@ class PeerRegularization(keras.layers.Layer):
         peers: Tensor | None = None,
         training: bool | None = None,
     ) -> Tensor:
-        if in_symbolic_scope():
-            # Keras infers shapes, before there are any peers.
+        if keras_internals.infers_shapes():
+            # There are no peers yet.
             return inputs
-        keys, is_batch = self._graph_features(inputs, peers, training)
+        scope = current_scope()
+        keys, is_batch = self._graph_features(inputs, peers, training, scope)
         channels = inputs.shape[-1]
         queries = ops.reshape(inputs, (-1, channels))
         keys = ops.reshape(keys, (-1, channels))
@@ -209,15 +198,24 @@ class PeerRegularization(keras.layers.Layer):
         num_keys = ops.shape(keys)[0]
         neighbors = ops.minimum(neighbors, num_keys - 1)
         weights = self._attention_weights(queries, keys, neighbors, training)
-        values = ops.take(keys, neighbors, axis=0)
-        outputs = ops.sum(ops.expand_dims(weights, -1) * values, axis=1)
+        outputs = attentions.weighted_mean(keys, neighbors, weights)
         if keys.shape[0] is None:
-            # How many pixels there are shows only now: too few give NaN.
+            # The number of pixels shows only at run time: too few give NaN.
             enough = num_keys >= self.num_neighbors
             outputs = ops.where(enough, outputs, float("nan"))
         outputs = ops.reshape(outputs, ops.shape(inputs))
-        if self._surrogate is not None:
-            outputs = self._surrogate(inputs, keys, outputs)
+        call = PeerCall(
+            layer=self,
+            inputs=inputs,
+            keys=keys,
+            neighbors=neighbors,
+            weights=weights,
+            outputs=outputs,
+        )
+        if scope.recorder is not None:
+            scope.recorder(call)
+        if scope.backward is not None:
+            return scope.backward(call)
         return outputs
 
     def compute_output_shape(
@@ -252,22 +250,24 @@ class PeerRegularization(keras.layers.Layer):
         if "peers" in store:
             self.set_peers(store["peers"][...])
         else:
-            # The stored ones are features of other weights.
+            # The stored peers are features of other weights.
             self._drop_peers()
 
     def _drop_peers(self) -> None:
         if self.peers is None:
             return
-        # A function compiled with the old variable must not go on with old
-        # peers in silence: it gives NaN.
+        # A function compiled with the old variable gives NaN from now on, not
+        # the answers of old peers.
         self.peers.assign(ops.full(self.peers.shape, float("nan")))
-        self._tracker.unlock()
-        self._untrack_variable(self.peers)
-        self._tracker.lock()
+        keras_internals.remove_weight(self, self.peers)
         self.peers = None
 
     def _graph_features(
-        self, inputs: Tensor, peers: Tensor | None, training: bool | None
+        self,
+        inputs: Tensor,
+        peers: Tensor | None,
+        training: bool | None,
+        scope: PeerScope,
     ) -> tuple[Tensor, bool]:
         """Returns the features of the graph and whether they are the inputs."""
         if peers is not None:
@@ -277,18 +277,16 @@ class PeerRegularization(keras.layers.Layer):
                     f"{inputs.shape[-1]}). Received: peers.shape={peers.shape}"
                 )
             return ops.cast(peers, inputs.dtype), False
-        if self._captured_inputs is not None:
-            self._captured_inputs.append(inputs)
+        if training or scope.graph is BATCH:
             return inputs, True
-        if training:
-            return inputs, True
-        if self.peers is None:
+        stored = self.peers if scope.bank is None else scope.bank[self]
+        if stored is None:
             raise ValueError(
                 f"Layer '{self.name}' has no peers. Call peernets_tf.set_peers("
                 "model, images) with some training images before inference, or "
                 "pass `peers` to the layer."
             )
-        return ops.cast(self.peers[self._graph], inputs.dtype), False
+        return ops.cast(stored[scope.graph], inputs.dtype), False
 
     def _check_num_pixels(
         self, num_pixels: int | None, exclude_self: bool = False
@@ -311,44 +309,29 @@ class PeerRegularization(keras.layers.Layer):
         """Returns indices `(Q, K)` into `keys`, best first."""
         exclude_self = self.exclude_self and is_batch
         dropout = self.neighbor_dropout if training else 0.0
-        size = self.num_neighbors + exclude_self
-        if dropout > 0:
-            # Candidates of which about K survive: the size of the shortlist is
-            # the mean of a negative binomial and some standard deviations.
-            keep = 1 - dropout
-            deviation = (self.num_neighbors * dropout) ** 0.5 / keep
-            size += int(
-                self.num_neighbors / keep
-                - self.num_neighbors
-                + _SHORTLIST_DEVIATIONS * deviation
-                + 0.5
-            )
+        size = exclude_self + neighbor_dropout.shortlist_size(
+            self.num_neighbors, dropout
+        )
         if keys.shape[0] is not None:
             size = min(size, keys.shape[0])
         shortlist = nearest_neighbors(queries, keys, size, self.epsilon)
         if size == self.num_neighbors:
             return shortlist
-        # Dropping each candidate on its own and taking the first K that
-        # survive has the distribution of dropout on all distances. Candidates
-        # that were dropped stand in only when too few survive.
-        rank = ops.arange(size, dtype="float32")[None, :]
-        dropped = ops.zeros_like(shortlist, dtype="bool")
+        blocked = []
         if dropout > 0:
             draws = keras.random.uniform(
                 ops.shape(shortlist), seed=self.seed_generator
             )
-            dropped = draws < dropout
-        rank = rank + size * ops.cast(dropped, "float32")
-        if keys.shape[0] is None:
-            # Places that no key fills, where there are fewer than `size`.
-            is_missing = shortlist >= ops.shape(keys)[0]
-            rank = rank + 3 * size * ops.cast(is_missing, "float32")
+            blocked.append(draws < dropout)
         if exclude_self:
             own = ops.arange(ops.shape(shortlist)[0], dtype=shortlist.dtype)
-            is_own = ops.cast(shortlist == own[:, None], "float32")
-            rank = rank + 2 * size * is_own
-        _, places = ops.top_k(-rank, self.num_neighbors)
-        return ops.take_along_axis(shortlist, places, axis=1)
+            blocked.append(shortlist == own[:, None])
+        if keys.shape[0] is None:
+            # Places that no key fills, where there are fewer keys than `size`.
+            blocked.append(shortlist >= ops.shape(keys)[0])
+        return neighbor_dropout.first_survivors(
+            shortlist, self.num_neighbors, blocked
+        )
 
     def _attention_weights(
         self,
@@ -358,19 +341,17 @@ class PeerRegularization(keras.layers.Layer):
         training: bool | None,
     ) -> Tensor:
         """Returns weights `(Q, K)` that sum to one for each query."""
-        query_logits = ops.matmul(queries, self.query_kernel)
-        key_logits = ops.matmul(keys, self.key_kernel)
-        logits = (
-            ops.expand_dims(query_logits, 1)
-            + ops.take(key_logits, neighbors, axis=0)
-            + self.bias
+        logits = attentions.attention_logits(
+            queries,
+            keys,
+            neighbors,
+            query_kernel=self.query_kernel,
+            key_kernel=self.key_kernel,
+            bias=self.bias,
         )
-        if self.attention == "gat":
-            logits = ops.leaky_relu(logits, self.negative_slope)
-        elif self.attention == "softplus":
-            logits = ops.softplus(logits)
-        # Else Equation 2 as printed: exp is positive, so LeakyReLU keeps it,
-        # and its share of the sum is the softmax.
+        logits = attentions.activate(
+            logits, self.attention, self.negative_slope
+        )
         if training and self.attention_dropout > 0:
             logits = keras.random.dropout(
                 logits, self.attention_dropout, seed=self.seed_generator

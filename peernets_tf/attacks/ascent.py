@@ -1,0 +1,184 @@
+"""The loop that FGSM, gradient descent and PGD share."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from peernets_tf.attacks import autodiff, checks, losses, norms
+from peernets_tf.attacks.classifier import Classifier
+from peernets_tf.types import LogitsFunction, Tensor
+
+
+class Ascended(NamedTuple):
+    """Where an ascent arrived.
+
+    Attributes:
+        last: float tensor of shape `(B, H, W, C)`, the last iterates.
+        best: the best iterates; the last ones unless the best were kept.
+        values: float tensor of shape `(B,)`, the losses at the best iterates;
+            zeros unless the best were kept.
+        fooled: float tensor of shape `(B,)`, 1.0 where the best iterates fool
+            the model; zeros unless the best were kept.
+        is_finite: bool tensor of shape `(B,)`, whether all logits and all
+            gradients were finite.
+    """
+
+    last: Tensor
+    best: Tensor
+    values: Tensor
+    fooled: Tensor
+    is_finite: Tensor
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Ascent:
+    """Projected gradient ascent on a loss.
+
+    Attributes:
+        norm: `"linf"` or `"l2"`, the norm of the ball and of the steps.
+        loss: `"cross_entropy"` or `"margin"`.
+        targeted: bool, whether the labels are classes to reach.
+        keep_best: bool, whether to keep the best of all iterates: one that
+            fools before one that does not, then the larger loss.
+    """
+
+    norm: str = "linf"
+    loss: str = "cross_entropy"
+    targeted: bool = False
+    keep_best: bool = False
+
+    def run(
+        self,
+        logits_fn: LogitsFunction,
+        start: Tensor,
+        images: Tensor,
+        labels: Tensor,
+        epsilon: Tensor,
+        step_size: Tensor,
+        steps: int | Tensor,
+    ) -> Ascended:
+        """Ascends, as one expression of tensors that can be compiled.
+
+        It computes logits `steps` times, and once more to keep the best.
+
+        Args:
+            logits_fn: function from images to logits.
+            start: float tensor of shape `(B, H, W, C)`, the first iterates.
+            images: float tensor of shape `(B, H, W, C)`, the balls' centres.
+            labels: int tensor of shape `(B,)`.
+            epsilon: float tensor of shape `(B,)`, the radii.
+            step_size: float tensor of shape `(B,)`.
+            steps: int.
+
+        Returns:
+            An `Ascended`.
+        """
+
+        def value_and_logits(iterates: Tensor) -> tuple[Tensor, Tensor]:
+            logits = logits_fn(iterates)
+            value = losses.loss(
+                logits, labels, self.loss, targeted=self.targeted
+            )
+            return value, logits
+
+        def keep_better(
+            best: Any, iterates: Tensor, value: Tensor, logits: Tensor
+        ) -> tuple[Tensor, Tensor, Tensor]:
+            kept, kept_value, kept_fooled = best
+            predictions = losses.predicted_classes(logits)
+            fooled = ops.cast(
+                losses.is_fooled(predictions, labels, self.targeted),
+                value.dtype,
+            )
+            better = (fooled > kept_fooled) | (
+                (fooled == kept_fooled) & (value > kept_value)
+            )
+            return (
+                ops.where(norms.like_images(better, images), iterates, kept),
+                ops.where(better, value, kept_value),
+                ops.where(better, fooled, kept_fooled),
+            )
+
+        def step(_: Tensor, state: Any) -> Any:
+            iterates, is_finite, *best = state
+            value, logits, gradient = autodiff.value_and_gradient(
+                value_and_logits, iterates
+            )
+            if self.keep_best:
+                best = keep_better(best, iterates, value, logits)
+            is_finite = is_finite & _is_finite(logits) & _is_finite(gradient)
+            direction = norms.steepest_direction(gradient, self.norm)
+            iterates = iterates + direction * norms.like_images(
+                step_size, images
+            )
+            # Clipping comes first: the projection moves every value towards
+            # the image and so keeps it in [0, 1], up to rounding.
+            iterates = ops.clip(iterates, 0.0, 1.0)
+            change = norms.project(iterates - images, self.norm, epsilon)
+            return (ops.clip(images + change, 0.0, 1.0), is_finite, *best)
+
+        worst = ops.zeros_like(epsilon) - (
+            float("inf") if self.keep_best else 0.0
+        )
+        zeros = ops.zeros_like(epsilon)
+        last, is_finite, *best = ops.fori_loop(
+            0, steps, step, (start, zeros == 0, start, worst, zeros)
+        )
+        if not self.keep_best:
+            return Ascended(last, last, best[1], best[2], is_finite)
+        value, logits = value_and_logits(last)
+        is_finite = is_finite & _is_finite(logits)
+        return Ascended(
+            last, *keep_better(best, last, value, logits), is_finite
+        )
+
+
+def _is_finite(values: Tensor) -> Tensor:
+    flat = ops.reshape(values, (ops.shape(values)[0], -1))
+    return ops.all(ops.isfinite(flat), axis=1)
+
+
+def ascend(
+    classifier: Classifier,
+    ascent: Ascent,
+    start: NDArray[np.float32],
+    images: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    epsilon: NDArray[np.float32],
+    step_size: NDArray[np.float32],
+    steps: int,
+) -> Ascended:
+    """Runs an ascent on arrays, compiled once for each `Ascent`.
+
+    Args: those of `Ascent.run`, with arrays for tensors.
+
+    Returns:
+        An `Ascended` of NumPy arrays.
+
+    Raises:
+        AttackError: if logits or gradients are not finite.
+    """
+    found = Ascended(
+        *classifier.call(
+            _run,
+            start,
+            images,
+            labels,
+            epsilon,
+            step_size,
+            np.int32(steps),
+            ascent=ascent,
+            queries_per_image=steps + ascent.keep_best,
+        )
+    )
+    checks.check_finite(found.is_finite, "logits and gradients")
+    return found
+
+
+def _run(
+    logits_fn: LogitsFunction, *tensors: Tensor, ascent: Ascent
+) -> Ascended:
+    return ascent.run(logits_fn, *tensors)

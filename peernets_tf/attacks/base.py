@@ -1,0 +1,143 @@
+"""What every attack has in common."""
+
+import abc
+import dataclasses
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from peernets_tf.attacks import checks
+from peernets_tf.attacks.classifier import Classifier
+from peernets_tf.errors import AttackError
+from peernets_tf.types import LogitsFunction
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Attack(abc.ABC):
+    """An attack: `attack(logits_fn, images, labels, seed=0)`.
+
+    An attack is a frozen dataclass. Its fields are its settings, and its `repr`
+    names them all. A subclass implements `_perturb`.
+
+    Attributes:
+        name: str, the name in commands and records.
+        norm: `"linf"` or `"l2"`, the norm that the attack bounds or minimises.
+        loss: `"cross_entropy"`, `"margin"` or None, the loss whose gradient the
+            attack follows.
+        targeted: bool, whether the labels are classes to reach.
+        follows_gradient: bool, whether the attack follows a gradient.
+        uses_labels: bool, whether the attack needs labels.
+        is_universal: bool, whether one perturbation serves all images.
+        is_searchable: bool, whether the attack takes an epsilon for each image,
+            so that `SmallestEpsilon` can search for it.
+        internal: frozenset of str, the fields that commands do not set.
+    """
+
+    name: ClassVar[str]
+    follows_gradient: ClassVar[bool] = True
+    uses_labels: ClassVar[bool] = True
+    is_universal: ClassVar[bool] = False
+    is_searchable: ClassVar[bool] = False
+    internal: ClassVar[frozenset[str]] = frozenset()
+
+    # Subclasses override each with a field or a class variable.
+    @property
+    @abc.abstractmethod
+    def norm(self) -> str: ...
+
+    @property
+    @abc.abstractmethod
+    def loss(self) -> str | None: ...
+
+    @property
+    @abc.abstractmethod
+    def targeted(self) -> bool: ...
+
+    def __post_init__(self) -> None:
+        checks.check_arguments(self)
+
+    @classmethod
+    def options(cls) -> set[str]:
+        """Returns the names of the arguments that a command may set."""
+        return {field.name for field in dataclasses.fields(cls)} - cls.internal
+
+    def __call__(
+        self,
+        logits_fn: LogitsFunction | Classifier,
+        images: NDArray[Any],
+        labels: NDArray[Any] | None = None,
+        *,
+        seed: int = 0,
+        epsilon: NDArray[Any] | None = None,
+    ) -> NDArray[np.float32]:
+        """Returns adversarial images.
+
+        Args:
+            logits_fn: function from images to logits, or a `Classifier`, which
+                compiles only once for several calls.
+            images: float array of shape `(B, H, W, C)` in [0, 1].
+            labels: int array of shape `(B,)`, the true classes or, if the
+                attack is targeted, the classes to reach. Attacks without
+                `uses_labels` ignore them.
+            seed: int, the seed of everything that the attack draws.
+            epsilon: float array of shape `(B,)`, a radius for each image
+                instead of the attack's own.
+
+        Returns:
+            Float32 array of the shape of `images`, in [0, 1].
+
+        Raises:
+            AttackError: if an argument is out of range, or the model's logits
+                or gradients are not finite.
+        """
+        images = np.asarray(images, np.float32)
+        checks.check_images(images)
+        classifier = Classifier.of(logits_fn)
+        if self.uses_labels:
+            labels = self._checked_labels(classifier, images, labels)
+        if epsilon is not None:
+            if not self.is_searchable:
+                raise AttackError(
+                    f"{self.name} takes no epsilon for each image: give the "
+                    "attack its own. Received: epsilon"
+                )
+            epsilon = np.asarray(epsilon, np.float32)
+            checks.check_epsilon(epsilon, len(images))
+        adversarial = self._perturb(
+            classifier, images, labels, seed=seed, epsilon=epsilon
+        )
+        is_finite = np.isfinite(adversarial.reshape(len(images), -1))
+        checks.check_finite(np.all(is_finite, axis=1), "gradients")
+        return adversarial
+
+    @abc.abstractmethod
+    def _perturb(
+        self,
+        classifier: Classifier,
+        images: NDArray[np.float32],
+        labels: Any,
+        *,
+        seed: int,
+        epsilon: NDArray[np.float32] | None,
+    ) -> NDArray[np.float32]:
+        """Attacks images; the arguments of `__call__`, checked."""
+
+    def _checked_labels(
+        self,
+        classifier: Classifier,
+        images: NDArray[np.float32],
+        labels: NDArray[Any] | None,
+    ) -> NDArray[np.int32]:
+        if labels is None:
+            raise AttackError(f"{self.name} needs labels. Received: None")
+        labels = np.asarray(labels)
+        shape = classifier.logits_shape(images.shape)
+        if shape is not None and len(shape) != 1:
+            raise AttackError(
+                "logits must have shape (B, classes). Received: logits of "
+                f"shape {(len(images), *shape)}"
+            )
+        num_classes = None if shape is None else shape[0]
+        checks.check_labels(labels, len(images), num_classes)
+        return labels.astype(np.int32)

@@ -1,0 +1,259 @@
+"""A model under attack, with everything that attacks compile for it."""
+
+import dataclasses
+import functools
+import inspect
+import operator
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from peernets_tf.attacks import autodiff, losses
+from peernets_tf.types import LogitsFunction, Shape, Tensor
+
+Made = TypeVar("Made")
+
+
+@dataclasses.dataclass
+class _Compiled:
+    """A compiled function, and the batch sizes that it was compiled for."""
+
+    function: Callable[..., Any]
+    sizes: set[int] = dataclasses.field(default_factory=set)
+
+    def padded_size(self, size: int) -> int:
+        """Returns the size to pad a batch to, less than double its own."""
+        if not autodiff.pads_batches():
+            return size
+        return min(
+            (s for s in self.sizes if size <= s < 2 * size), default=size
+        )
+
+
+class Classifier:
+    """A function from images to logits, and what is compiled for it.
+
+    Attacks take a function or a `Classifier`. A function is compiled in every
+    call, a classifier only once: make one to attack several batches. It answers
+    from the current weights of its model. What it compiled is freed with it.
+
+    Args:
+        logits_fn: function from images `(B, H, W, C)` in [0, 1] to logits
+            `(B, classes)`, such as a Keras model.
+
+    Attributes:
+        logits_fn: the function.
+        queries: int, the images whose logits were computed so far. An image
+            counts once for each step, with or without its gradient.
+    """
+
+    def __init__(self, logits_fn: LogitsFunction) -> None:
+        self.logits_fn = logits_fn
+        self.queries = 0
+        self._made: dict[Hashable, Any] = {}
+        self._variables = _variables(logits_fn)
+
+    @classmethod
+    def of(cls, logits_fn: "LogitsFunction | Classifier") -> "Classifier":
+        """Returns a classifier itself, or a new one for a function."""
+        return (
+            logits_fn if isinstance(logits_fn, Classifier) else cls(logits_fn)
+        )
+
+    def predict(self, images: NDArray[Any]) -> NDArray[np.int32]:
+        """Returns the predicted classes `(B,)`, -1 where logits are not finite.
+
+        Args:
+            images: float array of shape `(B, H, W, C)`.
+        """
+        return self.call(_predict, np.asarray(images, np.float32))[0]
+
+    def loss_gradient(
+        self,
+        images: NDArray[Any],
+        labels: NDArray[Any],
+        loss: str,
+        targeted: bool = False,
+    ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Computes the gradient of each image's loss with respect to it.
+
+        Args:
+            images: float array of shape `(B, H, W, C)`.
+            labels: int array of shape `(B,)`.
+            loss: `"cross_entropy"` or `"margin"`.
+            targeted: bool, whether the labels are classes to reach.
+
+        Returns:
+            The gradients, of the shape of `images`, and the predicted classes,
+            as of `predict`.
+        """
+        gradients, predictions = self.call(
+            _loss_gradient,
+            np.asarray(images, np.float32),
+            np.asarray(labels, np.int32),
+            loss=loss,
+            targeted=targeted,
+        )
+        return gradients, predictions
+
+    def jacobian(
+        self, images: NDArray[Any]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Computes the gradient of every logit with respect to the image.
+
+        Args:
+            images: float array of shape `(B, H, W, C)`.
+
+        Returns:
+            The logits `(B, classes)` and their gradients
+            `(B, classes, H, W, C)`.
+        """
+        logits, gradients = self.call(_jacobian, np.asarray(images, np.float32))
+        return logits, gradients
+
+    def logits_shape(self, images_shape: tuple[int, ...]) -> Shape | None:
+        """Infers the shape of the logits of one image, without computing them.
+
+        Args:
+            images_shape: tuple `(B, H, W, C)`.
+
+        Returns:
+            A tuple `(classes,)`, or None where the backend cannot tell.
+        """
+
+        def infer() -> Shape | None:
+            # Keras's public way to infer the shape that a function returns.
+            layer = keras.layers.Lambda(self.logits_fn)
+            try:
+                return layer.compute_output_shape(images_shape)[1:]
+            except NotImplementedError:
+                return None
+
+        return self.once(("logits_shape", images_shape[1:]), infer)
+
+    def call(
+        self,
+        function: Callable[..., tuple[Tensor, ...]],
+        *arrays: Any,
+        queries_per_image: int = 1,
+        **options: Any,
+    ) -> tuple[Any, ...]:
+        """Calls a function that is compiled once and kept.
+
+        Where compiling for a new batch size is expensive, the batch is padded
+        to a size that is compiled already.
+
+        Args:
+            function: `function(logits_fn, *tensors, **options)`, which returns
+                a tuple of tensors whose first axis is the batch.
+            *arrays: arrays whose first axis is the batch, or scalars; the
+                first is an array.
+            queries_per_image: int, how often `function` computes the logits of
+                each image.
+            **options: hashable constants of the compiled function.
+
+        Returns:
+            What `function` returns, as a tuple of NumPy arrays.
+        """
+        logits_fn = self.logits_fn
+        compiled = self.once(
+            (function, *sorted(options.items())),
+            lambda: _Compiled(
+                autodiff.compiled(
+                    functools.partial(function, logits_fn, **options)
+                )
+            ),
+        )
+        values = [np.asarray(array) for array in arrays]
+        count = len(values[0])
+        size = compiled.padded_size(count)
+        results = compiled.function(
+            *[_padded(value, size - count) for value in values]
+        )
+        compiled.sizes.add(size)
+        self.queries += count * queries_per_image
+        return tuple(ops.convert_to_numpy(r)[:count] for r in results)
+
+    def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """Returns what `make` returned the first time, and keeps it.
+
+        It is made again after variables of the model were replaced, for
+        instance by `peernets_tf.set_peers` with another number of peers,
+        because compiled functions read the old ones.
+
+        Args:
+            key: hashable, the name of what is made.
+            make: function without arguments.
+        """
+        variables = _variables(self.logits_fn)
+        if not _same(variables, self._variables):
+            self._variables = variables
+            self._made.clear()
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
+
+
+def _predict(logits_fn: LogitsFunction, images: Tensor) -> tuple[Tensor]:
+    return (losses.predicted_classes(logits_fn(images)),)
+
+
+def _loss_gradient(
+    logits_fn: LogitsFunction,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    loss: str,
+    targeted: bool,
+) -> tuple[Tensor, Tensor]:
+    def value_and_logits(images: Tensor) -> tuple[Tensor, Tensor]:
+        logits = logits_fn(images)
+        return losses.loss(logits, labels, loss, targeted=targeted), logits
+
+    _, logits, gradients = autodiff.value_and_gradient(value_and_logits, images)
+    return gradients, losses.predicted_classes(logits)
+
+
+def _jacobian(
+    logits_fn: LogitsFunction, images: Tensor
+) -> tuple[Tensor, Tensor]:
+    logits, _, gradients = autodiff.value_and_jacobian(
+        lambda images: (logits_fn(images), None), images
+    )
+    return logits, gradients
+
+
+def _padded(array: NDArray[Any], padding: int) -> NDArray[Any]:
+    """Repeats the first of a batch at its end; a scalar stays as it is."""
+    if padding == 0 or array.ndim == 0:
+        return array
+    return np.concatenate([array, np.repeat(array[:1], padding, axis=0)])
+
+
+def _variables(logits_fn: LogitsFunction) -> list[keras.Variable]:
+    """Returns the variables of the model that a function is, or that it names.
+
+    A function such as `lambda x: model(x, training=False)` names its model. A
+    model that is reached in another way needs a new `Classifier` after its
+    variables were replaced.
+    """
+    names: list[Any] = [logits_fn]
+    if isinstance(logits_fn, functools.partial):
+        names.append(logits_fn.func)
+    if inspect.isfunction(logits_fn):
+        found = inspect.getclosurevars(logits_fn)
+        names += [*found.nonlocals.values(), *found.globals.values()]
+    return [
+        variable
+        for layer in names
+        if isinstance(layer, keras.Layer)
+        for variable in layer.variables
+    ]
+
+
+def _same(first: list[Any], second: list[Any]) -> bool:
+    return len(first) == len(second) and all(map(operator.is_, first, second))

@@ -1,0 +1,151 @@
+"""PGD: projected gradient ascent from random starts."""
+
+import dataclasses
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from peernets_tf.attacks import norms
+from peernets_tf.attacks.ascent import Ascended, Ascent, ascend
+from peernets_tf.attacks.base import Attack
+from peernets_tf.attacks.classifier import Classifier
+from peernets_tf.errors import UserError
+from peernets_tf.seeds import Stream, generator
+
+# Stopping more often would mostly call the model to see who is fooled.
+_STEPS_BETWEEN_STOPS = 5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PGD(Attack):
+    """Projected gradient descent, Madry et al. (2018).
+
+    The step size of a radius given for one image scales with that radius.
+
+    Attributes:
+        epsilon: float, the radius of the ball for images in [0, 1].
+        steps: int, the number of gradient steps.
+        step_size: float or None, the length of a step; None for
+            2.5 epsilon / steps.
+        norm: `"linf"` or `"l2"`.
+        loss: `"cross_entropy"` or `"margin"`.
+        targeted: bool, whether the labels are classes to reach.
+        random_start: bool, whether to start at a random point of the ball.
+        restarts: int, the number of starts; the best of all is kept.
+        keep_best: bool, whether to keep the best iterate (one that fools
+            before one that does not, then the larger loss) or the last one.
+        stop_when_fooled: bool, whether an image that is fooled takes no more
+            steps. As many images are fooled, in a fraction of the time where
+            most are. Their losses stay smaller, which matters if predictions
+            come from another model. Needs `keep_best`.
+    """
+
+    name: ClassVar[str] = "pgd"
+    is_searchable: ClassVar[bool] = True
+
+    epsilon: float = 8 / 255
+    steps: int = 40
+    step_size: float | None = None
+    norm: str = "linf"
+    loss: str = "cross_entropy"
+    targeted: bool = False
+    random_start: bool = True
+    restarts: int = 1
+    keep_best: bool = True
+    stop_when_fooled: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.keep_best and (self.restarts > 1 or self.stop_when_fooled):
+            raise UserError(
+                "`restarts > 1` and `stop_when_fooled` require "
+                f"`keep_best=True`. Received: restarts={self.restarts}, "
+                f"stop_when_fooled={self.stop_when_fooled}, keep_best=False"
+            )
+
+    def _perturb(
+        self,
+        classifier: Classifier,
+        images: NDArray[np.float32],
+        labels: Any,
+        *,
+        seed: int,
+        epsilon: NDArray[np.float32] | None,
+    ) -> NDArray[np.float32]:
+        radius, step_size = self._lengths(len(images), epsilon)
+        ascent = Ascent(
+            norm=self.norm,
+            loss=self.loss,
+            targeted=self.targeted,
+            keep_best=self.keep_best,
+        )
+        stop = self.stop_when_fooled
+        steps_at_once = _STEPS_BETWEEN_STOPS if stop else self.steps
+        best = _Best(images)
+        for restart in range(self.restarts):
+            iterates = self._start(images, radius, seed, restart)
+            for done in range(0, self.steps, steps_at_once):
+                active = np.flatnonzero((best.fooled == 0) | (not stop))
+                if not len(active):
+                    break
+                found = ascend(
+                    classifier,
+                    ascent,
+                    iterates[active],
+                    images[active],
+                    labels[active],
+                    radius[active],
+                    step_size[active],
+                    min(steps_at_once, self.steps - done),
+                )
+                iterates[active] = found.last
+                best.update(active, found)
+        return best.images
+
+    def _lengths(
+        self, count: int, epsilon: NDArray[np.float32] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Returns the radius and the step size for each image."""
+        radius = epsilon
+        if radius is None:
+            radius = np.full(count, self.epsilon, np.float32)
+        if self.step_size is None:
+            return radius, radius * np.float32(2.5 / self.steps)
+        if epsilon is None or self.epsilon == 0:
+            return radius, np.full_like(radius, self.step_size)
+        return radius, radius * np.float32(self.step_size / self.epsilon)
+
+    def _start(
+        self,
+        images: NDArray[np.float32],
+        radius: NDArray[np.float32],
+        seed: int,
+        restart: int,
+    ) -> NDArray[np.float32]:
+        """Returns a copy of the images, at random points of their balls."""
+        if not self.random_start:
+            return images.copy()
+        rng = generator(Stream.PGD_START, seed, restart)
+        points = norms.random_points(images.shape, self.norm, radius, rng)
+        return np.clip(images + points, 0, 1)
+
+
+class _Best:
+    """The best adversarial images so far."""
+
+    def __init__(self, images: NDArray[np.float32]) -> None:
+        self.images = images.copy()
+        self.fooled = np.zeros(len(images), np.float32)
+        self._values = np.full(len(images), -np.inf, np.float32)
+
+    def update(self, where: NDArray[np.int_], found: Ascended) -> None:
+        """Keeps what is better at the places `where`."""
+        better = (found.fooled > self.fooled[where]) | (
+            (found.fooled == self.fooled[where])
+            & (found.values > self._values[where])
+        )
+        where = where[better]
+        self.images[where] = found.best[better]
+        self.fooled[where] = found.fooled[better]
+        self._values[where] = found.values[better]

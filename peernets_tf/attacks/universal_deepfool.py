@@ -1,0 +1,58 @@
+"""The universal perturbation that DeepFool steps add up to."""
+
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from peernets_tf.attacks import checks
+from peernets_tf.attacks.classifier import Classifier
+from peernets_tf.attacks.deepfool import DeepFool
+from peernets_tf.attacks.universal import UniversalAttack
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class UniversalDeepFool(UniversalAttack):
+    """Universal adversarial perturbations, Moosavi-Dezfooli et al. (2017).
+
+    DeepFool leads each image whose class the perturbation does not change yet
+    over the nearest boundary. The steps of the images where it succeeds are
+    added to the perturbation, which is then projected to the ball. Unlike the
+    authors' code, it keeps images in [0, 1]. A batch size of 1 is the published
+    algorithm. A larger batch adds the sum of the steps of all its images.
+
+    Attributes:
+        epsilon: float, the radius of the ball for images in [0, 1].
+        norm: `"l2"` or `"linf"`.
+        passes: int, the largest number of passes over the images.
+        batch_size: int, the number of images attacked at once.
+        fooling_rate: float in [0, 1], the share of the training images to fool
+            before it stops after a pass. The authors stop at 0.8.
+        deepfool: the `DeepFool` for single images. The authors take at most
+            ten steps.
+    """
+
+    name: ClassVar[str] = "universal.deepfool"
+    internal: ClassVar[frozenset[str]] = frozenset({"deepfool"})
+    loss: ClassVar[str] = DeepFool.loss
+
+    fooling_rate: float = 0.8
+    deepfool: DeepFool = DeepFool(max_steps=10)
+
+    def _change(
+        self,
+        classifier: Classifier,
+        perturbed: NDArray[np.float32],
+        classes: NDArray[np.int32],
+    ) -> tuple[NDArray[np.float32], int]:
+        predictions = classifier.predict(perturbed)
+        checks.check_predictions(predictions)
+        is_left = predictions == classes
+        fooled = int(np.sum(~is_left))
+        if not is_left.any():
+            return np.zeros(perturbed.shape[1:], np.float32), fooled
+        changes, fools = self.deepfool.perturbations(
+            classifier, perturbed[is_left]
+        )
+        return changes[fools].sum(axis=0), fooled

@@ -1,0 +1,197 @@
+"""The flags that name an attack, its strengths and its other arguments."""
+
+from collections.abc import Callable
+from typing import Any
+
+from absl import flags
+
+from peernets_tf import attacks, evaluation
+from peernets_tf.errors import UserError
+
+# --help of a command shows what it defines with this module.
+flags.disclaim_key_flags()
+
+_UNIVERSAL = "universal"
+_FITTED = [
+    name.removeprefix(f"{_UNIVERSAL}.")
+    for name, attack in attacks.ATTACKS.items()
+    if issubclass(attack, attacks.UniversalAttack)
+]
+_OTHERS = [
+    name for name, attack in attacks.ATTACKS.items() if not attack.is_universal
+]
+
+
+def define() -> Callable[[], evaluation.AttackConfig]:
+    """Defines the flags, and returns the function that reads them."""
+    strength = _define_strength()
+    options = _define_options()
+    fit = _define_fit()
+
+    def read() -> evaluation.AttackConfig:
+        is_universal = strength["attack"].value == _UNIVERSAL
+        for flag in (fit["maker"], options["batch_size"]):
+            if flag.value is not None and (
+                fit["perturbation"].value or not is_universal
+            ):
+                raise UserError(
+                    f"--{flag.name} is for --attack=universal without "
+                    "--perturbation: leave it out"
+                )
+        name = strength["attack"].value
+        if fit["perturbation"].value and is_universal:
+            name = attacks.FixedPerturbation.name
+        elif is_universal:
+            name = f"{_UNIVERSAL}.{fit['maker'].value or 'deepfool'}"
+        return evaluation.AttackConfig(
+            name=name,
+            norm=strength["norm"].value,
+            epsilons=evaluation.parse_numbers(strength["epsilon"].value or []),
+            rhos=evaluation.parse_numbers(strength["rho"].value or []),
+            search=strength["search"].value,
+            train_size=fit["train_size"].value,
+            perturbation=fit["perturbation"].value,
+            options={
+                option: flag.value
+                for option, flag in options.items()
+                if flag.value is not None
+            },
+        )
+
+    return read
+
+
+def _define_strength() -> dict[str, flags.FlagHolder[Any]]:
+    return {
+        "attack": flags.DEFINE_enum(
+            "attack",
+            None,
+            [_UNIVERSAL, *_OTHERS],
+            "Name of the attack.",
+            required=True,
+        ),
+        "norm": flags.DEFINE_enum(
+            "norm",
+            None,
+            ["linf", "l2"],
+            "Norm of the ball (default: l2 for gradient_descent, universal "
+            "and --rho; otherwise linf).",
+        ),
+        "epsilon": flags.DEFINE_list(
+            "epsilon",
+            None,
+            "Radii of the ball for images in [0, 1], comma-separated, such as "
+            "0.03 or 8/255 (default: 8/255 in L-infinity, 0.5 in L2).",
+        ),
+        "rho": flags.DEFINE_list(
+            "rho",
+            None,
+            "L2 radii as multiples of the mean L2 norm of the training "
+            "images, comma-separated, instead of --epsilon.",
+        ),
+        "search": flags.DEFINE_bool(
+            "search",
+            False,
+            "Search each image's smallest epsilon that fools, as in Table 2 "
+            "of the paper, up to --epsilon or, without it, all of [0, 1] "
+            "(default: false).",
+        ),
+    }
+
+
+def _define_options() -> dict[str, flags.FlagHolder[Any]]:
+    """Defines a flag for each argument of an attack; None is its default."""
+    return {
+        "loss": flags.DEFINE_enum(
+            "loss",
+            None,
+            attacks.LOSSES,
+            "Loss that the attack increases (default: cross_entropy).",
+        ),
+        "steps": flags.DEFINE_integer(
+            "steps", None, "Gradient steps (default: 40).", 1
+        ),
+        "step_size": flags.DEFINE_float(
+            "step_size",
+            None,
+            "Length of a step for images in [0, 1] "
+            "(default: 2.5 epsilon / steps).",
+            0.0,
+        ),
+        "random_start": flags.DEFINE_bool(
+            "random_start",
+            None,
+            "Start PGD at a random point of the ball (default: true).",
+        ),
+        "restarts": flags.DEFINE_integer(
+            "restarts",
+            None,
+            "Starts of PGD, of which the best counts (default: 1).",
+            1,
+        ),
+        "keep_best": flags.DEFINE_bool(
+            "keep_best",
+            None,
+            "Keep PGD's best iterate instead of its last (default: true).",
+        ),
+        "stop_when_fooled": flags.DEFINE_bool(
+            "stop_when_fooled",
+            None,
+            "Stop PGD for images that are fooled: as many are fooled, in less "
+            "time (default: false).",
+        ),
+        "targeted": flags.DEFINE_bool(
+            "targeted",
+            None,
+            "Lead each image to a random other class (default: false).",
+        ),
+        "passes": flags.DEFINE_integer(
+            "passes",
+            None,
+            "Passes over the training images that fit a universal "
+            "perturbation, at most (default: 10).",
+            1,
+        ),
+        "fooling_rate": flags.DEFINE_float(
+            "fooling_rate",
+            None,
+            "Fooling rate on those images, in [0, 1], at which the fit stops "
+            "after a pass (default: 0.8 for --maker=deepfool, as its authors "
+            "do; 1 for gradient, which makes all passes).",
+            0.0,
+            1.0,
+        ),
+        "batch_size": flags.DEFINE_integer(
+            "maker_batch_size",
+            None,
+            "Training images of the fit at once; 1 is the published, "
+            "sequential algorithm (default: 32).",
+            1,
+        ),
+    }
+
+
+def _define_fit() -> dict[str, flags.FlagHolder[Any]]:
+    return {
+        "maker": flags.DEFINE_enum(
+            "maker",
+            None,
+            _FITTED,
+            "How a universal perturbation is fitted. deepfool: the algorithm "
+            "of Moosavi-Dezfooli et al., as in the paper. gradient: projected "
+            "gradient ascent on the mean loss (default: deepfool).",
+        ),
+        "train_size": flags.DEFINE_integer(
+            "train_size",
+            None,
+            "Training images that fit a universal perturbation, the first "
+            "ones (default: 10000).",
+            1,
+        ),
+        "perturbation": flags.DEFINE_string(
+            "perturbation",
+            None,
+            "An .npy file with a universal perturbation (H, W, C) to apply "
+            "instead of fitting one.",
+        ),
+    }

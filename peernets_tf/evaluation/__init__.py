@@ -1,0 +1,43 @@
+"""Attacks a model on test images and counts: evaluation of robustness.
+
+`evaluate` is the one evaluation of `peernets_tf.evaluate` and of
+`madry_challenge`:
+
+    evaluate(model, dataset, EvaluationConfig(
+        attack=AttackConfig(name="pgd", epsilons=(8 / 255,)),
+        output_dir="runs/attacks/example",
+    ), checkpoint="model.keras", provenance=provenance)
+"""
+
+from peernets_tf.evaluation.config import EvaluationConfig, check_fits
+from peernets_tf.evaluation.defaults import default_folder, trained_on
+from peernets_tf.evaluation.plan import (
+    AttackConfig,
+    Strength,
+    parse_numbers,
+    plan,
+)
+from peernets_tf.evaluation.run import evaluate, identity
+from peernets_tf.evaluation.threat_model import (
+    POLICIES,
+    ChosenGraphs,
+    GraphsConfig,
+    choose_graphs,
+)
+
+__all__ = [
+    "POLICIES",
+    "AttackConfig",
+    "ChosenGraphs",
+    "EvaluationConfig",
+    "GraphsConfig",
+    "Strength",
+    "check_fits",
+    "choose_graphs",
+    "default_folder",
+    "evaluate",
+    "identity",
+    "parse_numbers",
+    "plan",
+    "trained_on",
+]

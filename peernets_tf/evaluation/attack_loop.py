@@ -1,0 +1,263 @@
+"""Attacks a model's test images batch by batch, and counts what changes."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from peernets_tf import datasets, records, seeds
+from peernets_tf.attacks import Attack, Classifier, checks, losses
+from peernets_tf.evaluation.batch_log import BatchLog
+from peernets_tf.evaluation.plan import Strength
+from peernets_tf.seeds import Stream
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Target:
+    """What is attacked.
+
+    Attributes:
+        defended: the `Classifier` whose predictions count.
+        attacker: the `Classifier` whose gradient the attack follows: that of
+            the same model, perhaps with other graphs of peers or another
+            backward pass.
+        test: the `Split` whose images are attacked.
+        num_classes: int.
+        batch_size: int, images attacked at once.
+        seed: int.
+        targeted: bool, whether attacks receive random other classes to reach
+            instead of the labels to leave.
+    """
+
+    defended: Classifier
+    attacker: Classifier
+    test: datasets.Split
+    num_classes: int
+    batch_size: int
+    seed: int
+    targeted: bool = False
+
+    def target_labels(
+        self, number: int, labels: NDArray[np.int32]
+    ) -> NDArray[np.int32]:
+        """Returns the labels that an attack on a batch receives.
+
+        They are the true labels or, for a targeted attack, random other
+        classes.
+        """
+        if not self.targeted:
+            return labels
+        rng = seeds.generator(Stream.TARGET_LABELS, self.seed, number)
+        other = rng.integers(1, self.num_classes, len(labels))
+        return ((labels + other) % self.num_classes).astype(np.int32)
+
+    def batches(self) -> Iterator[tuple[int, datasets.Split]]:
+        """Yields the number and the images of each batch."""
+        for i in range(0, len(self.test), self.batch_size):
+            part = slice(i, i + self.batch_size)
+            yield (
+                i // self.batch_size,
+                datasets.Split(
+                    images=self.test.images[part], labels=self.test.labels[part]
+                ),
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CleanBatch:
+    """A batch of unperturbed images.
+
+    Attributes:
+        predictions: tuple of ints, the predicted classes.
+        zero_gradients: int or None, images at which the gradient that the
+            attack follows is exactly zero or not finite; None if it follows
+            none.
+    """
+
+    predictions: tuple[int, ...]
+    zero_gradients: int | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AttackedBatch:
+    """A batch of adversarial images.
+
+    Attributes:
+        total, correct, adversarial_correct, changed, fooled: ints, as in
+            `records.AttackCase`.
+        l2: float, the sum of the L2 norms of the perturbations that fool.
+        linf: float, the same for the L-infinity norm.
+    """
+
+    total: int
+    correct: int
+    adversarial_correct: int
+    changed: int
+    fooled: int
+    l2: float
+    linf: float
+
+
+def clean_predictions(
+    target: Target, log: BatchLog, *, loss: str | None
+) -> tuple[CleanBatch, ...]:
+    """Predicts the unperturbed images, and looks for masked gradients.
+
+    Args:
+        target: the `Target`.
+        log: the `BatchLog` that batches are read from and written to.
+        loss: str or None, the loss whose gradient the attack follows.
+
+    Returns:
+        A `CleanBatch` for each batch.
+
+    Raises:
+        AttackError: if the model ends in a softmax or gives logits that are
+            not finite, or images lie outside [0, 1].
+    """
+    rows: list[CleanBatch] = []
+    for number, batch in _with_progress(target, "unperturbed images"):
+        key = f"clean/{number}"
+        row = log.get(key, CleanBatch)
+        if row is None:
+            row = _predict_batch(target, number, batch, loss)
+            log.add(key, row)
+        rows.append(row)
+    return tuple(rows)
+
+
+def attack_images(
+    target: Target,
+    attack: Attack,
+    strength: Strength,
+    clean: Sequence[CleanBatch],
+    log: BatchLog,
+    *,
+    name: str,
+) -> records.AttackCase:
+    """Attacks all test images and counts.
+
+    Args:
+        target: the `Target`.
+        attack: the `Attack`.
+        strength: the `Strength`; every perturbation must lie in its ball.
+        clean: sequence of `CleanBatch`es, from `clean_predictions`.
+        log: the `BatchLog` that batches are read from and written to.
+        name: str, what the rows are stored under.
+
+    Returns:
+        A `records.AttackCase`.
+
+    Raises:
+        AttackError: if an adversarial image lies outside [0, 1] or the ball,
+            or logits are not finite.
+    """
+    rows: list[AttackedBatch] = []
+    for number, batch in _with_progress(target, name, rows):
+        key = f"{name}/{number}"
+        row = log.get(key, AttackedBatch)
+        if row is None:
+            row = _attack_batch(
+                target, attack, strength, number, batch, clean[number]
+            )
+            log.add(key, row)
+        rows.append(row)
+    fooled = sum(row.fooled for row in rows)
+    zeros = [
+        row.zero_gradients for row in clean if row.zero_gradients is not None
+    ]
+    return records.AttackCase(
+        attack=repr(attack),
+        norm=strength.norm,
+        epsilon=strength.epsilon,
+        rho=strength.rho,
+        total=sum(row.total for row in rows),
+        correct=sum(row.correct for row in rows),
+        adversarial_correct=sum(row.adversarial_correct for row in rows),
+        changed=sum(row.changed for row in rows),
+        fooled=fooled,
+        zero_gradients=sum(zeros) if zeros else None,
+        mean_l2=_mean_pixels(sum(row.l2 for row in rows), fooled),
+        mean_linf=_mean_pixels(sum(row.linf for row in rows), fooled),
+    )
+
+
+def _predict_batch(
+    target: Target, number: int, batch: datasets.Split, loss: str | None
+) -> CleanBatch:
+    checks.check_images(batch.images)
+    if number == 0:
+        checks.check_logits(target.defended.logits_fn(batch.images[:8]))
+    predictions = target.defended.predict(batch.images)
+    checks.check_predictions(predictions)
+    zero_gradients = None
+    if loss is not None:
+        gradients, _ = target.attacker.loss_gradient(
+            batch.images,
+            target.target_labels(number, batch.labels),
+            loss,
+            targeted=target.targeted,
+        )
+        flat = gradients.reshape(len(gradients), -1)
+        has_gradient = flat.any(axis=1) & np.isfinite(flat).all(axis=1)
+        zero_gradients = int(np.sum(~has_gradient))
+    return CleanBatch(
+        predictions=tuple(predictions.tolist()), zero_gradients=zero_gradients
+    )
+
+
+def _attack_batch(
+    target: Target,
+    attack: Attack,
+    strength: Strength,
+    number: int,
+    batch: datasets.Split,
+    clean: CleanBatch,
+) -> AttackedBatch:
+    labels = target.target_labels(number, batch.labels)
+    rng = seeds.generator(Stream.ATTACK, target.seed, number)
+    adversarial = attack(
+        target.attacker, batch.images, labels, seed=int(rng.integers(2**31))
+    )
+    change = (adversarial - batch.images).reshape(len(batch), -1)
+    checks.check_images(adversarial)
+    checks.check_ball(change, strength.epsilon, strength.norm)
+    predictions = target.defended.predict(adversarial)
+    checks.check_predictions(predictions)
+    before = np.array(clean.predictions)
+    was_correct = before == batch.labels
+    fooled = was_correct & losses.is_fooled(
+        predictions, labels, target.targeted
+    )
+    return AttackedBatch(
+        total=len(batch),
+        correct=int(was_correct.sum()),
+        adversarial_correct=int(np.sum(predictions == batch.labels)),
+        changed=int(np.sum(predictions != before)),
+        fooled=int(fooled.sum()),
+        l2=float(np.linalg.norm(change[fooled], axis=1).sum()),
+        linf=float(np.abs(change[fooled]).max(axis=1).sum()),
+    )
+
+
+def _mean_pixels(total: float, count: int) -> float | None:
+    """Returns a mean norm on the 0-255 pixel scale, None if `count` is 0."""
+    return round(255 * total / count, 3) if count else None
+
+
+def _with_progress(
+    target: Target, name: str, rows: Sequence[AttackedBatch] = ()
+) -> Iterator[tuple[int, datasets.Split]]:
+    """Yields the batches, with a bar that shows the share that changed."""
+    bar = keras.utils.Progbar(
+        len(target.test), unit_name="image", stateful_metrics=["changed"]
+    )
+    print(name, flush=True)
+    done = 0
+    for number, batch in target.batches():
+        yield number, batch
+        done += len(batch)
+        changed = sum(row.changed for row in rows) / done
+        bar.update(done, [("changed", changed)] if rows else [])

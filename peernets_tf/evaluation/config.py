@@ -1,0 +1,132 @@
+"""What an evaluation is asked to do, and whether a model can do it."""
+
+import dataclasses
+
+import keras
+
+from peernets_tf import adaptive, datasets, peers
+from peernets_tf.errors import UserError
+from peernets_tf.evaluation.plan import AttackConfig
+from peernets_tf.evaluation.threat_model import GraphsConfig, describe_graphs
+
+_TEMPERATURE = 0.05
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluationConfig:
+    """How a model is attacked.
+
+    For a model without PeerRegularization layers `graphs`, `backward` and
+    `temperature` must be the defaults.
+
+    Attributes:
+        attack: the `AttackConfig`.
+        graphs: the `GraphsConfig`.
+        backward: the backward pass of PeerRegularization layers that the
+            attack follows, one of `adaptive.BACKWARDS`.
+        temperature: float, the temperature of the backward pass `"soft"`.
+        test_size: int or None, the number of test images, the first ones; None
+            for all.
+        batch_size: int, test images attacked at once.
+        seed: int, the seed of everything drawn.
+        output_dir: str, the folder of this evaluation: run.json, batches.jsonl
+            and record.json.
+
+    Raises:
+        UserError: if the attack does not read one of these, or a value is out
+            of range.
+    """
+
+    attack: AttackConfig
+    graphs: GraphsConfig = GraphsConfig()
+    backward: str = "exact"
+    temperature: float = _TEMPERATURE
+    test_size: int | None = None
+    batch_size: int = 100
+    seed: int = 0
+    output_dir: str
+
+    def __post_init__(self) -> None:
+        if self.backward not in adaptive.BACKWARDS:
+            raise UserError(
+                f"`backward` must be one of {adaptive.BACKWARDS}. Received: "
+                f"{self.backward}"
+            )
+        test_size = 1 if self.test_size is None else self.test_size
+        if self.batch_size < 1 or test_size < 1:
+            raise UserError(
+                "`batch_size` and `test_size` must be at least 1. Received: "
+                f"batch_size={self.batch_size}, test_size={self.test_size}"
+            )
+        if self.temperature != _TEMPERATURE and self.backward != "soft":
+            raise UserError(
+                f"`temperature` is for backward=soft. Received: "
+                f"backward={self.backward}, temperature={self.temperature}"
+            )
+        if self.attack.attack_type.follows_gradient:
+            return
+        for name, is_given in (
+            ("backward", self.backward != "exact"),
+            ("attack_graphs", self.graphs.attack_graphs is not None),
+        ):
+            if is_given:
+                raise UserError(
+                    f"{self.attack.name} follows no gradient and does not "
+                    f"read {name}: leave it out"
+                )
+
+
+def check_fits(model: keras.Model, dataset: datasets.Dataset) -> None:
+    """Checks that a model takes the images and has the classes of a data set.
+
+    Raises:
+        UserError: if a shape differs, or the model has no input shape.
+    """
+    if isinstance(model, peers.MonteCarlo):
+        model = model.model
+    if getattr(model, "input_shape", None) is None:
+        raise UserError(
+            f"{model.name} must have an input shape, but has none: give a "
+            "functional or a sequential model"
+        )
+    shape = dataset.test.images.shape[1:]
+    if tuple(model.input_shape[1:]) != shape:
+        raise UserError(
+            f"the model must take images of shape {shape} for {dataset.name}. "
+            f"Received: {model.name} for images of shape "
+            f"{tuple(model.input_shape[1:])}"
+        )
+    if model.output_shape[-1] != dataset.num_classes:
+        raise UserError(
+            f"the model must have {dataset.num_classes} logits, one for each "
+            f"class of {dataset.name}. Received: {model.name} with "
+            f"{model.output_shape[-1]} logits"
+        )
+
+
+def check_peers(model: keras.Model, config: EvaluationConfig) -> None:
+    """Checks what a configuration says of peers.
+
+    Raises:
+        UserError: if the model has no peers and the configuration names some,
+            or the attack stops for images that fool other graphs than those
+            that count.
+    """
+    graphs = describe_graphs(model, config.graphs, seed=config.seed)
+    if graphs is None:
+        if config.graphs != GraphsConfig() or config.backward != "exact":
+            raise UserError(
+                f"{model.name} has no PeerRegularization layer: leave out "
+                "backward, peers, num_peers, num_graphs and attack_graphs. "
+                f"Received: backward={config.backward}, {config.graphs}"
+            )
+        return
+    stops = config.attack.search or config.attack.options.get(
+        "stop_when_fooled"
+    )
+    if stops and graphs.defended != graphs.attacker:
+        raise UserError(
+            "search and stop_when_fooled need an attacker that follows the "
+            "graphs that predictions use; other graphs would stop the attack "
+            f"before those are fooled. Received: {graphs}"
+        )

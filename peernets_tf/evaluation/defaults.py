@@ -1,0 +1,44 @@
+"""Defaults of an evaluation: its data set and its folder."""
+
+import os
+
+from peernets_tf import records
+from peernets_tf.errors import UserError
+from peernets_tf.evaluation.plan import AttackConfig
+from peernets_tf.evaluation.threat_model import GraphsConfig
+
+
+def trained_on(path: str) -> str:
+    """Returns the name of the data set that a model was trained on.
+
+    Args:
+        path: str, the model's .keras file. Its record is next to it, in a file
+            of the same name or in record.json.
+
+    Raises:
+        UserError: if there is no record of a training.
+    """
+    in_folder = os.path.join(os.path.dirname(path), "record.json")
+    for record_path in (f"{os.path.splitext(path)[0]}.json", in_folder):
+        if os.path.exists(record_path):
+            record = records.read(record_path)
+            if isinstance(record, records.TrainingRecord):
+                return record.dataset
+    raise UserError(
+        f"expected the record of a training next to {path}, which names the "
+        "data set. Received: none; give --dataset"
+    )
+
+
+def default_folder(
+    checkpoint: str, attack: AttackConfig, graphs: GraphsConfig, backward: str
+) -> str:
+    """Returns the folder of an evaluation, named by what is evaluated."""
+    path = checkpoint.removesuffix(".keras")
+    parts = [path.replace(os.sep, "_").strip("._"), attack.name]
+    if attack.search:
+        parts.append("search")
+    parts.append(backward)
+    if graphs.num_peers or graphs.num_graphs:
+        parts.append(f"{graphs.num_peers or 'N'}x{graphs.num_graphs or 'M'}")
+    return os.path.join("runs", "attacks", "_".join(parts))

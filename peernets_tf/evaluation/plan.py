@@ -1,0 +1,245 @@
+"""Which attack an evaluation runs, and at which strengths."""
+
+import dataclasses
+import fractions
+from collections.abc import Mapping, Sequence
+from typing import Any, Self, cast
+
+from peernets_tf import attacks, datasets
+from peernets_tf.errors import UserError
+from peernets_tf.evaluation import universal
+
+# The radius of the ball by default, for images in [0, 1].
+_DEFAULT_EPSILON = {"linf": 8 / 255, "l2": 0.5}
+# A search sets these itself.
+_SET_BY_SEARCH = {"keep_best", "step_size", "stop_when_fooled"}
+_TRAIN_SIZE = 10_000
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Strength:
+    """The ball that adversarial images lie in.
+
+    Attributes:
+        norm: `"linf"` or `"l2"`.
+        epsilon: float or None, the radius for images in [0, 1]; None if the
+            attack has none or its smallest radius is searched.
+        rho: float or None, epsilon over the mean L2 norm of training images.
+    """
+
+    norm: str
+    epsilon: float | None = None
+    rho: float | None = None
+
+    @property
+    def name(self) -> str:
+        """What files and rows of this strength are called."""
+        if self.rho is not None:
+            return f"rho_{self.rho:g}"
+        if self.epsilon is None:
+            return f"{self.norm}_smallest"
+        return f"{self.norm}_{self.epsilon:g}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AttackConfig:
+    """An attack and its strengths.
+
+    Attributes:
+        name: str, one of `attacks.NAMES`, or `"universal.file"`.
+        norm: `"linf"`, `"l2"` or None; None for the attack's default, and for
+            `"l2"` with `rhos`.
+        epsilons: tuple of floats, radii of the ball for images in [0, 1];
+            empty for 8/255 in L-infinity and 0.5 in L2.
+        rhos: tuple of floats, L2 radii as multiples of the mean L2 norm of the
+            training images, instead of `epsilons`.
+        search: bool, whether to search each image's smallest epsilon that
+            fools, up to the one in `epsilons`; empty for all of [0, 1].
+        train_size: int or None, the training images that a universal
+            perturbation is fitted to; None for the first 10,000.
+        perturbation: str or None, the .npy file of `"universal.file"`.
+        options: mapping, other arguments of the attack by their names.
+
+    Raises:
+        UserError: if the attack does not read one of these.
+    """
+
+    name: str
+    norm: str | None = None
+    epsilons: tuple[float, ...] = ()
+    rhos: tuple[float, ...] = ()
+    search: bool = False
+    train_size: int | None = None
+    perturbation: str | None = None
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.name not in attacks.ATTACKS:
+            raise UserError(
+                f"`name` must be one of {', '.join(attacks.ATTACKS)}. "
+                f"Received: {self.name}"
+            )
+        unread = self._unread()
+        if unread:
+            with_search = " with search" if self.search else ""
+            raise UserError(
+                f"{self.name}{with_search} does not read {unread[0]}: leave "
+                "it out or choose another attack"
+            )
+        if self.is_file and not self.perturbation:
+            raise UserError(f"{self.name} needs `perturbation`, an .npy file")
+        if self.train_size is not None and self.train_size < 1:
+            raise UserError(
+                f"`train_size` must be at least 1. Received: {self.train_size}"
+            )
+        if self.search and len(self.epsilons) > 1:
+            raise UserError(
+                "search takes at most one epsilon, the largest. Received: "
+                f"{self.epsilons}"
+            )
+        if self.rhos and (self.epsilons or self.norm == "linf"):
+            raise UserError(
+                "rho is an L2 radius: give it without epsilon and without "
+                f"norm=linf. Received: epsilon={self.epsilons}, "
+                f"norm={self.norm}"
+            )
+
+    @classmethod
+    def of(cls, attack: attacks.Attack) -> Self:
+        """Returns the configuration of one attack as it is."""
+        options = {name: getattr(attack, name) for name in attack.options()}
+        epsilon = options.pop("epsilon", None)
+        return cls(
+            name=attack.name,
+            norm=options.pop("norm", None),
+            epsilons=() if epsilon is None else (epsilon,),
+            options=options,
+        )
+
+    @property
+    def attack_type(self) -> type[attacks.Attack]:
+        """The class of the attack."""
+        return attacks.ATTACKS[self.name]
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the attack applies a perturbation from a file."""
+        return issubclass(self.attack_type, attacks.FixedPerturbation)
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the attack is fitted to training images first."""
+        return issubclass(self.attack_type, attacks.UniversalAttack)
+
+    def training_images(self, dataset: datasets.Dataset) -> datasets.Split:
+        """Returns the images that a universal perturbation is fitted to."""
+        return dataset.train.first(self.train_size or _TRAIN_SIZE)
+
+    def _unread(self) -> list[str]:
+        """Returns the names of what is given but not read."""
+        known = set(self.attack_type.options())
+        if self.search:
+            known -= _SET_BY_SEARCH
+        has_epsilon = "epsilon" in known
+        rules = {
+            "norm": (self.norm, "norm" in known),
+            "epsilon": (self.epsilons, has_epsilon),
+            "rho": (self.rhos, has_epsilon and not self.search),
+            "search": (self.search, self.attack_type.is_searchable),
+            "train_size": (self.train_size, self.is_fitted),
+            "perturbation": (self.perturbation, self.is_file),
+        }
+        return [
+            *(name for name in self.options if name not in known),
+            *(
+                name
+                for name, (value, read) in rules.items()
+                if value and not read
+            ),
+        ]
+
+
+def plan(
+    config: AttackConfig, dataset: datasets.Dataset
+) -> list[tuple[Strength, attacks.Attack]]:
+    """Returns the attacks of a configuration, each with its strength.
+
+    Raises:
+        UserError: if an argument of the attack is out of range, two strengths
+            have the same name, or a perturbation's file cannot be read.
+    """
+    # On the abstract class a property, on that of an attack a value.
+    default = "l2" if config.rhos else cast(str, config.attack_type.norm)
+    norm = config.norm or default
+    if config.perturbation:
+        shape = dataset.test.images.shape[1:]
+        fixed = universal.read(config.perturbation, shape, norm)
+        return [(Strength(norm=norm, epsilon=fixed.epsilon), fixed)]
+    planned = [
+        (strength, _attack(config, strength, dataset))
+        for strength in _strengths(config, norm, dataset)
+    ]
+    names = [strength.name for strength, _ in planned]
+    if len(set(names)) < len(names):
+        raise UserError(
+            "strengths must differ in their first six digits. Received: "
+            f"{', '.join(names)}"
+        )
+    return planned
+
+
+def parse_numbers(texts: Sequence[str]) -> tuple[float, ...]:
+    """Returns numbers that are written as 0.03 or 8/255.
+
+    Raises:
+        UserError: if a text is not a number, or a number is negative.
+    """
+    try:
+        numbers = tuple(float(fractions.Fraction(t.strip())) for t in texts)
+    except (OverflowError, ValueError, ZeroDivisionError) as error:
+        raise UserError(
+            f"expected numbers, such as 0.03 or 8/255. Received: "
+            f"{','.join(texts)}"
+        ) from error
+    if any(number < 0 for number in numbers):
+        raise UserError(
+            f"numbers must not be negative. Received: {','.join(texts)}"
+        )
+    return numbers
+
+
+def _strengths(
+    config: AttackConfig, norm: str, dataset: datasets.Dataset
+) -> list[Strength]:
+    if config.search or "epsilon" not in config.attack_type.options():
+        return [Strength(norm=norm)]
+    if config.rhos:
+        images = dataset.train.images
+        return [
+            Strength(
+                norm=norm,
+                epsilon=attacks.epsilon_from_rho(images, rho),
+                rho=rho,
+            )
+            for rho in config.rhos
+        ]
+    epsilons = config.epsilons or (_DEFAULT_EPSILON[norm],)
+    return [Strength(norm=norm, epsilon=epsilon) for epsilon in epsilons]
+
+
+def _attack(
+    config: AttackConfig, strength: Strength, dataset: datasets.Dataset
+) -> attacks.Attack:
+    options = dict(config.options)
+    if "norm" in config.attack_type.options():
+        options["norm"] = strength.norm
+    if config.search:
+        return attacks.make_search(
+            config.name,
+            largest_epsilon=config.epsilons[0] if config.epsilons else None,
+            image_shape=dataset.test.images.shape[1:],
+            **options,
+        )
+    if strength.epsilon is not None:
+        options["epsilon"] = strength.epsilon
+    return attacks.make(config.name, **options)

@@ -1,0 +1,211 @@
+"""One evaluation: a model, a data set, an attack, and the record of it all."""
+
+import dataclasses
+import os
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from peernets_tf import (
+    adaptive,
+    attacks,
+    datasets,
+    models,
+    peers,
+    records,
+)
+from peernets_tf.errors import AttackError
+from peernets_tf.evaluation import attack_loop, universal
+from peernets_tf.evaluation.batch_log import BatchLog
+from peernets_tf.evaluation.config import (
+    EvaluationConfig,
+    check_fits,
+    check_peers,
+)
+from peernets_tf.evaluation.plan import Strength, plan
+from peernets_tf.evaluation.threat_model import (
+    ChosenGraphs,
+    choose_graphs,
+    describe_graphs,
+)
+
+
+def evaluate(
+    model: keras.Model,
+    dataset: datasets.Dataset,
+    config: EvaluationConfig,
+    *,
+    checkpoint: str,
+    provenance: records.Provenance,
+) -> records.AttackRecord:
+    """Attacks the test images, writes the record and prints its table.
+
+    An evaluation that was interrupted resumes after its last whole batch, if
+    the folder `config.output_dir` holds the same one (see `identity`).
+
+    Args:
+        model: a Keras model from images in [0, 1] to logits; not changed.
+        dataset: the `Dataset`.
+        config: the `EvaluationConfig`.
+        checkpoint: str, the file or preset that the model was loaded from.
+        provenance: the `records.Provenance` of this start.
+
+    Returns:
+        The `records.AttackRecord` that is in record.json.
+
+    Raises:
+        UserError: if the configuration does not fit the model or the data set,
+            or the folder holds another run.
+        AttackError: if the figures would mean nothing.
+    """
+    start = time.monotonic()
+    check_fits(model, dataset)
+    check_peers(model, config)
+    planned = plan(config.attack, dataset)
+    first_start = records.claim(
+        config.output_dir, identity(model, dataset, config), provenance
+    )
+    log = BatchLog(os.path.join(config.output_dir, "batches.jsonl"))
+    weights_sha256 = models.weights_sha256(model)
+    graphs = choose_graphs(
+        model, dataset.train.images, config.graphs, seed=config.seed
+    )
+    target = _target(model, dataset, config, graphs, planned[0][1].targeted)
+    print(
+        f"Attacking {model.name} on {dataset.name} with {config.attack.name} "
+        f"in {config.output_dir}",
+        flush=True,
+    )
+    clean = attack_loop.clean_predictions(target, log, loss=planned[0][1].loss)
+    _warn_of_masked_gradients(clean, len(target.test))
+    # A function compiled for test batches rounds differently: a perturbation
+    # must not depend on their size.
+    fit_classifier = attacks.Classifier(target.attacker.logits_fn)
+    cases = []
+    for strength, attack in planned:
+        if isinstance(attack, attacks.UniversalAttack):
+            attack = _fit(attack, strength, fit_classifier, dataset, config)
+        name = f"{config.attack.name}_{strength.name}"
+        cases.append(
+            attack_loop.attack_images(
+                target, attack, strength, clean, log, name=name
+            )
+        )
+    if models.weights_sha256(model) != weights_sha256:
+        raise AttackError(
+            "the attack must not change the model's weights, but did: the "
+            "figures would be of another model"
+        )
+    record = records.AttackRecord(
+        model=model.name,
+        checkpoint=checkpoint,
+        weights_sha256=weights_sha256,
+        dataset=dataset.name,
+        test_size=len(target.test),
+        attack=config.attack.name,
+        is_universal=config.attack.attack_type.is_universal,
+        follows_gradient=config.attack.attack_type.follows_gradient,
+        backward=config.backward,
+        threat_model=graphs.record if graphs else None,
+        cases=tuple(cases),
+        provenance=records.with_seconds(first_start, time.monotonic() - start),
+    )
+    path = os.path.join(config.output_dir, "record.json")
+    records.write(record, path)
+    print(records.report([path]), flush=True)
+    return record
+
+
+def identity(
+    model: keras.Model, dataset: datasets.Dataset, config: EvaluationConfig
+) -> dict[str, Any]:
+    """Returns all that the figures of an evaluation depend on, as JSON values.
+
+    Stored graphs of peers are part of the weights' hash if they are used.
+    Drawn graphs are known by their seed: their features, computed anew, may
+    differ in the last bit.
+    """
+    graphs = describe_graphs(model, config.graphs, seed=config.seed)
+    seeds = [graphs.defended.seed, graphs.attacker.seed] if graphs else []
+    attack = config.attack
+    train_size = None
+    if attack.is_fitted:
+        train_size = len(attack.training_images(dataset))
+    return {
+        "kind": records.AttackRecord.kind,
+        "model": model.name,
+        "weights_sha256": models.weights_sha256(
+            model, with_peers=None in seeds
+        ),
+        "dataset": dataset.name,
+        "dataset_sha256": dataset.sha256,
+        "test_size": len(dataset.test.first(config.test_size)),
+        "batch_size": config.batch_size,
+        "seed": config.seed,
+        "threat_model": dataclasses.asdict(graphs) if graphs else None,
+        "backward": config.backward,
+        "temperature": config.temperature,
+        # With all defaults of this version, and the hash of a file.
+        "attacks": [
+            {**dataclasses.asdict(strength), "attack": repr(attack)}
+            for strength, attack in plan(config.attack, dataset)
+        ],
+        "train_size": train_size,
+    }
+
+
+def _target(
+    model: keras.Model,
+    dataset: datasets.Dataset,
+    config: EvaluationConfig,
+    graphs: ChosenGraphs | None,
+    targeted: bool,
+) -> attack_loop.Target:
+    """Returns the defended model and the attacker's view of it."""
+    defended = peers.monte_carlo(model, graphs.defended if graphs else None)
+    attacker = peers.monte_carlo(model, graphs.attacker if graphs else None)
+    return attack_loop.Target(
+        defended=attacks.Classifier(defended),
+        attacker=attacks.Classifier(
+            adaptive.bpda(attacker, config.backward, config.temperature)
+        ),
+        test=dataset.test.first(config.test_size),
+        num_classes=dataset.num_classes,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        targeted=targeted,
+    )
+
+
+def _fit(
+    attack: attacks.UniversalAttack,
+    strength: Strength,
+    classifier: attacks.Classifier,
+    dataset: datasets.Dataset,
+    config: EvaluationConfig,
+) -> attacks.FixedPerturbation:
+    """Fits a universal perturbation, which the folder keeps."""
+    return universal.fit(
+        attack,
+        classifier,
+        config.attack.training_images(dataset).images,
+        path=os.path.join(config.output_dir, f"perturbation_{strength.name}"),
+        seed=config.seed,
+    )
+
+
+def _warn_of_masked_gradients(
+    clean: Sequence[attack_loop.CleanBatch], total: int
+) -> None:
+    masked = sum(row.zero_gradients or 0 for row in clean)
+    if masked:
+        print(
+            f"warning: at {masked} of {total} images the gradient that the "
+            "attack follows is exactly zero or not finite: gradients are "
+            "masked, and the figures below say little about robustness",
+            file=sys.stderr,
+            flush=True,
+        )

@@ -1,0 +1,171 @@
+"""What an attacker knows of a PeerNet's graphs of peers."""
+
+import dataclasses
+from typing import Any
+
+import keras
+from numpy.typing import NDArray
+
+from peernets_tf import peers, records
+from peernets_tf.errors import UserError
+from peernets_tf.seeds import Stream
+
+POLICIES = ("known", "drawn", "fresh")
+# Graphs that an attacker draws by default.
+_NUM_DRAWN = 10
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GraphsConfig:
+    """Which graphs predictions use, and which the attacker knows.
+
+    Attributes:
+        policy: `"known"`: the attacker knows the graphs that predictions use.
+            `"drawn"`: the attacker knows only that graphs are drawn from the
+            training images, and averages logits over graphs of its own.
+            `"fresh"`: the attacker knows the model's graphs, but predictions
+            use newly drawn ones.
+        num_peers: int or None, N, the peers of a graph; None for as many as
+            the stored graphs have.
+        num_graphs: int or None, M, the graphs whose logits predictions
+            average; None for as many as are stored. If N and M are None, the
+            stored graphs are the model's; otherwise new ones are drawn.
+        attack_graphs: int or None, the graphs whose logits the attacker
+            averages; None for M, or 10 with the policy `"drawn"`.
+
+    Raises:
+        UserError: if an argument is out of range.
+    """
+
+    policy: str = "known"
+    num_peers: int | None = None
+    num_graphs: int | None = None
+    attack_graphs: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.policy not in POLICIES:
+            raise UserError(
+                f"`policy` must be one of {POLICIES}. Received: {self.policy}"
+            )
+        for name in ("num_peers", "num_graphs", "attack_graphs"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UserError(
+                    f"`{name}` must be at least 1. Received: {value}"
+                )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class ChosenGraphs:
+    """The graphs of an evaluation.
+
+    Attributes:
+        defended: the `PeerBank` that predictions use.
+        attacker: the `PeerBank` that the attack follows the gradient through.
+        record: the `records.ThreatModel` that says how they were chosen.
+    """
+
+    defended: peers.PeerBank
+    attacker: peers.PeerBank
+    record: records.ThreatModel
+
+
+def describe_graphs(
+    model: keras.Model, config: GraphsConfig, *, seed: int
+) -> records.ThreatModel | None:
+    """Returns which graphs an evaluation uses, without encoding them.
+
+    Args:
+        model: a built Keras model.
+        config: the `GraphsConfig`.
+        seed: int, the seed of what is drawn.
+
+    Returns:
+        A `records.ThreatModel`, or None for a model without peers.
+
+    Raises:
+        UserError: if the model stores no peers and N is None, or the attacker
+            would need more graphs than it knows.
+    """
+    if not peers.peer_layers(model):
+        return None
+    stored = peers.stored_peers(model)
+    if stored is None and config.num_peers is None:
+        raise UserError(
+            f"{model.name} must store graphs of peers, but stores none: give "
+            "`num_peers` and `num_graphs` to draw some"
+        )
+    num_peers = config.num_peers or (stored.num_peers if stored else 0)
+    num_graphs = config.num_graphs or (stored.num_graphs if stored else 1)
+    is_drawn, is_fresh = config.policy == "drawn", config.policy == "fresh"
+    attack_graphs = config.attack_graphs
+    if attack_graphs is None:
+        attack_graphs = _NUM_DRAWN if is_drawn else num_graphs
+    if attack_graphs > num_graphs and not is_drawn:
+        raise UserError(
+            f"`attack_graphs` must be at most {num_graphs}, the graphs that "
+            f"the attacker knows. Received: {attack_graphs}. Choose the "
+            "policy drawn (--peers=drawn) for an attacker that draws its own"
+        )
+    is_stored = config.num_peers is None and config.num_graphs is None
+    own = None if is_stored else (int(Stream.MODEL_PEERS), seed)
+    return records.ThreatModel(
+        policy=config.policy,
+        defended=records.Graphs(
+            num_peers=num_peers,
+            num_graphs=num_graphs,
+            seed=(int(Stream.FRESH_PEERS), seed) if is_fresh else own,
+        ),
+        attacker=records.Graphs(
+            num_peers=num_peers,
+            num_graphs=attack_graphs,
+            seed=(int(Stream.ATTACKER_PEERS), seed) if is_drawn else own,
+        ),
+    )
+
+
+def choose_graphs(
+    model: keras.Model,
+    images: NDArray[Any],
+    config: GraphsConfig,
+    *,
+    seed: int,
+) -> ChosenGraphs | None:
+    """Draws and encodes the graphs of an evaluation; the model stays as it is.
+
+    Args:
+        model: a built Keras model.
+        images: float array of shape `(N', H, W, C)`, the training images.
+        config: the `GraphsConfig`.
+        seed: int, the seed of what is drawn.
+
+    Returns:
+        The `ChosenGraphs`, or None for a model without peers.
+
+    Raises:
+        UserError: see `describe_graphs`, or if N is larger than N'.
+    """
+    record = describe_graphs(model, config, seed=seed)
+    if record is None:
+        return None
+    defended = _bank(model, images, record.defended)
+    if record.attacker.seed == record.defended.seed:
+        # The first graphs of one draw do not depend on how many are drawn.
+        attacker = defended.first(record.attacker.num_graphs)
+    else:
+        attacker = _bank(model, images, record.attacker)
+    return ChosenGraphs(defended=defended, attacker=attacker, record=record)
+
+
+def _bank(
+    model: keras.Model, images: NDArray[Any], graphs: records.Graphs
+) -> peers.PeerBank:
+    """Returns the peers of a model that a record describes."""
+    if graphs.seed is not None:
+        drawn = peers.draw_peers(
+            images, graphs.num_peers, graphs.num_graphs, seed=graphs.seed
+        )
+        return peers.encode_peers(model, drawn)
+    stored = peers.stored_peers(model)
+    assert stored is not None
+    return stored.first(graphs.num_graphs)

@@ -1,0 +1,43 @@
+"""The trained models inside the package: presets, by name."""
+
+import pathlib
+
+import keras
+
+from peernets_tf.errors import UserError
+from peernets_tf.models import saving
+
+# NAME.keras is the model, NAME.json its record and NAME.md its card.
+PRESET_FOLDER = pathlib.Path(__file__).resolve().parent / "preset_files"
+
+
+def presets() -> list[str]:
+    """Returns the names of the trained models, sorted."""
+    return sorted(path.stem for path in PRESET_FOLDER.glob("*.keras"))
+
+
+def load_pretrained(name: str) -> keras.Model:
+    """Loads a trained model, with one graph of peers, ready to predict.
+
+    Args:
+        name: str, one of `presets()`, such as `"cifar10_pr_resnet32"`.
+
+    Returns:
+        A `keras.Model` from float32 images `(B, H, W, C)` in [0, 1] to logits.
+
+    Raises:
+        UserError: if there is no such model.
+    """
+    names = presets()
+    if name not in names:
+        raise UserError(
+            f"`name` must be one of {', '.join(names)}. Received: name={name}"
+        )
+    return saving.load(preset_path(name))
+
+
+def preset_path(name_or_path: str) -> str:
+    """Returns the file of a preset's name, and any other path unchanged."""
+    if name_or_path in presets():
+        return str(PRESET_FOLDER / f"{name_or_path}.keras")
+    return name_or_path

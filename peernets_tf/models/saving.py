@@ -1,0 +1,92 @@
+"""Models in files, and the weights that two models share."""
+
+import hashlib
+import os
+import zipfile
+
+import keras
+import numpy as np
+
+from peernets_tf import files
+from peernets_tf.errors import UserError
+
+# The weight in which a PeerRegularization layer stores its peers.
+_PEERS = "peers"
+
+
+def load(path: str | os.PathLike[str]) -> keras.Model:
+    """Loads a saved model for inference, with the peers that it holds.
+
+    Args:
+        path: str, a `.keras` file.
+
+    Raises:
+        UserError: if the file is not a saved model.
+    """
+    if not os.path.exists(path):
+        raise UserError(f"there is no file {path}")
+    if not zipfile.is_zipfile(path):
+        raise UserError(f"{path} is not a .keras file")
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except Exception as error:
+        # A damaged file fails in as many ways as there are parsers in it.
+        raise UserError(
+            f"{path} is damaged, or not a Keras model "
+            f"({type(error).__name__}): {error}"
+        ) from error
+
+
+def save(model: keras.Model, path: str) -> None:
+    """Saves a model to a `.keras` file, whole or not at all."""
+    with files.atomic_file(path) as temporary:
+        model.save(temporary)
+
+
+def copy_weights(source: keras.Model, target: keras.Model) -> None:
+    """Copies the weights of all layers whose names both models have.
+
+    Stored peers are not copied.
+
+    Args:
+        source: a built Keras model.
+        target: a built Keras model, changed in place.
+
+    Raises:
+        UserError: if the models have no layer name in common, or two layers of
+            one name have weights of different shapes.
+    """
+    layers = {layer.name: layer for layer in source.layers if layer.weights}
+    common = [layer for layer in target.layers if layer.name in layers]
+    if not common:
+        raise UserError(
+            f"{source.name} and {target.name} have no layer name in common"
+        )
+    for layer in common:
+        weights = {weight.path: weight for weight in layers[layer.name].weights}
+        for weight in layer.weights:
+            if weight.name == _PEERS or weight.path not in weights:
+                continue
+            value = weights[weight.path]
+            if value.shape != weight.shape:
+                raise UserError(
+                    f"{weight.path} of {target.name} has shape {weight.shape}. "
+                    f"Received: {value.shape} in {source.name}; choose a model "
+                    "of the same widths and number of classes"
+                )
+            weight.assign(value)
+
+
+def weights_sha256(model: keras.Model, *, with_peers: bool = True) -> str:
+    """Returns the SHA-256 of a model's weights, in their order.
+
+    Args:
+        model: a built Keras model.
+        with_peers: bool, whether stored graphs of peers count as weights.
+    """
+    digest = hashlib.sha256()
+    for weight in model.weights:
+        if weight.name != _PEERS or with_peers:
+            array = np.ascontiguousarray(keras.ops.convert_to_numpy(weight))
+            digest.update(array.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,111 @@
+"""The mean of a model's logits over several graphs of peers."""
+
+from typing import Any, Self
+
+import keras
+from keras import ops
+
+from peernets_tf.errors import UserError
+from peernets_tf.layers import (
+    BATCH,
+    PeerRegularization,
+    current_scope,
+    peer_scope,
+)
+from peernets_tf.peers.bank import PeerBank, check_fits, peer_layers
+from peernets_tf.types import Tensor
+
+
+def monte_carlo(
+    model: keras.Model, bank: PeerBank | None = None
+) -> keras.Model:
+    """Returns a model whose logits are the mean over all graphs of peers.
+
+    Source: Section 4.1 of the paper, "a Monte Carlo sampling over M forward
+    passes". The returned model shares the layers of `model`.
+
+    Args:
+        model: a Keras model. One without PeerRegularization layers gives its
+            own logits.
+        bank: the `PeerBank` whose M graphs are used; None for the graphs that
+            `set_peers` stored, of which the returned model takes the newest.
+
+    Returns:
+        A `keras.Model` from images `(B, H, W, C)` to mean logits
+        `(B, classes)`, always in inference mode.
+
+    Raises:
+        UserError: if the bank is of another model.
+    """
+    if bank is not None:
+        check_fits(bank, peer_layers(model))
+    return MonteCarlo(model, bank, name=f"monte_carlo_{model.name}")
+
+
+@keras.saving.register_keras_serializable(package="peernets_tf")
+class MonteCarlo(keras.Model):
+    """The mean of a model's outputs over M graphs of peers."""
+
+    def __init__(
+        self, model: keras.Model, bank: PeerBank | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+        self.bank = bank
+        # It has no weights of its own to build.
+        self.built = True
+        self._compiled_peers: dict[str, list[int]] = {}
+
+    def call(self, inputs: Tensor) -> Tensor:
+        layers = peer_layers(self.model)
+        if not layers or current_scope().graph is BATCH:
+            return self.model(inputs, training=False)
+        bank = self._features(layers)
+
+        def logits_with_graph(graph: Tensor) -> Tensor:
+            with peer_scope(bank=bank, graph=graph):
+                return self.model(inputs, training=False)
+
+        graphs = ops.arange(bank[layers[0]].shape[0], dtype="int32")
+        return ops.mean(ops.map(logits_with_graph, graphs), axis=0)
+
+    def make_test_function(self, force: bool = False) -> Any:
+        return super().make_test_function(force or self._has_new_peers("test"))
+
+    def make_predict_function(self, force: bool = False) -> Any:
+        return super().make_predict_function(
+            force or self._has_new_peers("predict")
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        if self.bank is not None:
+            raise UserError(
+                "a model of monte_carlo(model, bank) cannot be saved: store "
+                "the bank with set_peers(model, bank) and save `model`"
+            )
+        model = keras.saving.serialize_keras_object(self.model)
+        return {**super().get_config(), "model": model}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        model = keras.saving.deserialize_keras_object(config["model"])
+        return cls(**{**config, "model": model})
+
+    def _features(
+        self, layers: list[PeerRegularization]
+    ) -> dict[PeerRegularization, Tensor]:
+        if self.bank is not None:
+            return dict(zip(layers, self.bank.features, strict=True))
+        if any(layer.peers is None for layer in layers):
+            raise UserError(
+                "the model has no peers: call peernets_tf.set_peers(model, "
+                "images) before monte_carlo(model)"
+            )
+        return {layer: layer.peers for layer in layers}
+
+    def _has_new_peers(self, function: str) -> bool:
+        """Whether `function` was compiled with variables since replaced."""
+        held = [id(layer.peers) for layer in peer_layers(self.model)]
+        is_new = self._compiled_peers.get(function) != held
+        self._compiled_peers[function] = held
+        return is_new

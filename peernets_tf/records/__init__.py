@@ -1,0 +1,48 @@
+"""Records of runs: JSON files from which every table and picture is made."""
+
+from peernets_tf.records import paper, tables
+from peernets_tf.records.provenance import capture, with_seconds
+from peernets_tf.records.reporting import report
+from peernets_tf.records.run_folder import claim
+from peernets_tf.records.schema import (
+    SCHEMA_VERSION,
+    AttackCase,
+    AttackRecord,
+    BenchmarkRecord,
+    ComparisonCase,
+    ComparisonRecord,
+    ComparisonRow,
+    ComparisonTraining,
+    Graphs,
+    InitialModel,
+    Provenance,
+    Record,
+    ThreatModel,
+    TrainingRecord,
+)
+from peernets_tf.records.storage import read, write
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "AttackCase",
+    "AttackRecord",
+    "BenchmarkRecord",
+    "ComparisonCase",
+    "ComparisonRecord",
+    "ComparisonRow",
+    "ComparisonTraining",
+    "Graphs",
+    "InitialModel",
+    "Provenance",
+    "Record",
+    "ThreatModel",
+    "TrainingRecord",
+    "capture",
+    "claim",
+    "paper",
+    "read",
+    "report",
+    "tables",
+    "with_seconds",
+    "write",
+]

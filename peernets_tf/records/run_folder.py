@@ -1,0 +1,82 @@
+"""The one rule by which an interrupted run resumes: its folder's run.json."""
+
+import dataclasses
+import json
+import os
+from typing import Any
+
+import msgspec
+
+from peernets_tf import files
+from peernets_tf.errors import UserError
+from peernets_tf.records.leaves import leaves
+from peernets_tf.records.schema import Provenance
+
+_MISSING = "missing"
+
+
+def claim(
+    folder: str, identity: dict[str, Any], provenance: Provenance
+) -> Provenance:
+    """Makes a run's folder, or checks that it holds the same run.
+
+    The first start writes `run.json` with the identity and the provenance.
+
+    Args:
+        folder: str, the run's output folder.
+        identity: dict of JSON values, everything that the run's figures depend
+            on, and the kind of the run.
+        provenance: the `Provenance` of this start.
+
+    Returns:
+        The `Provenance` of the first start.
+
+    Raises:
+        UserError: if the folder holds another run or a damaged run.json.
+    """
+    path = os.path.join(folder, "run.json")
+    # As a file gives it back: lists instead of tuples.
+    identity = json.loads(json.dumps(identity))
+    os.makedirs(folder, exist_ok=True)
+    if not os.path.exists(path):
+        run = {
+            "identity": identity,
+            "provenance": dataclasses.asdict(provenance),
+        }
+        files.write_json(run, path)
+        return provenance
+    found, first = _read(folder, path)
+    _check_same(folder, found, identity)
+    return first
+
+
+def _read(folder: str, path: str) -> tuple[dict[str, Any], Provenance]:
+    """Returns the identity and the `Provenance` that a run.json holds."""
+    # Without its run.json, a folder's checkpoints could be of another run.
+    advice = f"Remove {folder} to start again, or give another --output_dir"
+    try:
+        run = files.read_json(path)
+        provenance = msgspec.convert(run["provenance"], Provenance)
+        return msgspec.convert(run["identity"], dict[str, Any]), provenance
+    except KeyError as error:
+        raise UserError(f"{path} lacks the field {error}. {advice}") from error
+    except (TypeError, UserError, msgspec.ValidationError) as error:
+        raise UserError(
+            f"{path} is not the run.json of a run: {error}. {advice}"
+        ) from error
+
+
+def _check_same(
+    folder: str, found: dict[str, Any], wanted: dict[str, Any]
+) -> None:
+    """Raises a `UserError` that names the first value that differs."""
+    ours, theirs = dict(leaves(wanted)), dict(leaves(found))
+    for name in {**ours, **theirs}:
+        expected = theirs.get(name, _MISSING)
+        received = ours.get(name, _MISSING)
+        if expected != received:
+            raise UserError(
+                f"{folder} holds a run with {name}={expected}. Received: "
+                f"{name}={received}. Give the same flags to resume it, or "
+                "another --output_dir"
+            )

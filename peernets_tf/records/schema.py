@@ -1,0 +1,357 @@
+"""What the JSON files of runs hold: every table and picture comes from these.
+
+A record holds counts, never rates; rates are properties. Impossible counts,
+such as more correct images than images, raise a `UserError`. Version 2 is the
+first that names its kind; `records.upgrade` reads the records of version 1.
+"""
+
+import dataclasses
+from typing import Any, ClassVar
+
+from peernets_tf.errors import UserError
+
+SCHEMA_VERSION = 2
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """Where the figures of a record come from.
+
+    Attributes:
+        command: str, the command line that reproduces the run.
+        flags: dict, the command's flags and what it filled in for them.
+        seed: int, the seed of the command.
+        commit: str, the version of the code that began the run; a `+` marks
+            local changes.
+        versions: dict of str, the versions of the packages that matter.
+        device: str, the processor, the devices and the Keras backend.
+        seconds: float or None, the wall time of the work, without what an
+            interrupted run had done before.
+    """
+
+    command: str
+    flags: dict[str, Any]
+    seed: int
+    commit: str
+    versions: dict[str, str]
+    device: str
+    seconds: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Graphs:
+    """The graphs of peers that a model used.
+
+    Attributes:
+        num_peers: int, N, the images of one graph.
+        num_graphs: int, M, the graphs whose logits are averaged.
+        seed: tuple of ints, the seed that they were drawn with, or None for
+            the graphs that the checkpoint holds.
+    """
+
+    num_peers: int
+    num_graphs: int
+    seed: tuple[int, ...] | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InitialModel:
+    """The trained model whose weights a training started from.
+
+    Attributes:
+        path: str, its file.
+        model: str, its name.
+        epochs: int or None, the epochs that it was trained for.
+        weights_sha256: str, the hash of its weights.
+    """
+
+    path: str
+    model: str
+    epochs: int | None
+    weights_sha256: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingRecord:
+    """What one training reached.
+
+    Attributes:
+        model: str, the model's name.
+        weights_sha256: str, the hash of its weights, stored peers included.
+        dataset: str, the data set's name.
+        train_size: int, the number of training images.
+        test_size: int, the number of test images.
+        correct: int, test images classified correctly, with logits averaged
+            over all graphs.
+        graphs: the `Graphs` of the test, or None for a model without peers.
+        history: tuple of dicts, one for each epoch: epoch, loss, accuracy,
+            val_loss and val_accuracy.
+        initial_model: the `InitialModel`, or None for random weights.
+        provenance: the `Provenance`; its seconds are those of training.
+    """
+
+    kind: ClassVar[str] = "training"
+
+    model: str
+    weights_sha256: str
+    dataset: str
+    train_size: int
+    test_size: int
+    correct: int
+    graphs: Graphs | None = None
+    history: tuple[dict[str, int | float], ...]
+    initial_model: InitialModel | None = None
+    provenance: Provenance
+
+    def __post_init__(self) -> None:
+        _check_counts("test_size", self.test_size, correct=self.correct)
+
+    @property
+    def accuracy(self) -> float:
+        """Test accuracy in [0, 1]."""
+        return self.correct / self.test_size
+
+    @property
+    def epochs(self) -> str:
+        """Epochs trained, those of the initial model first: `8 + 8`."""
+        own = str(len(self.history))
+        if self.initial_model is None:
+            return own
+        return f"{self.initial_model.epochs or '?'} + {own}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ThreatModel:
+    """What the attacker knows of a PeerNet's graphs.
+
+    Attributes:
+        policy: str, `"known"`, `"drawn"` or `"fresh"`, see
+            `peernets_tf.evaluation.threat_model`.
+        defended: the `Graphs` that predictions use.
+        attacker: the `Graphs` that the attack follows the gradient through.
+    """
+
+    policy: str
+    defended: Graphs
+    attacker: Graphs
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AttackCase:
+    """What an attack of one strength did to the test images.
+
+    Attributes:
+        attack: str, the attack with all its settings.
+        norm: str, `"linf"` or `"l2"`.
+        epsilon: float or None, the radius of the ball for images in [0, 1];
+            None if the smallest radius that fools was searched.
+        rho: float or None, epsilon over the mean L2 norm of training images.
+        total: int, test images attacked.
+        correct: int, those classified correctly before the attack.
+        adversarial_correct: int, those classified correctly after it.
+        changed: int, those whose predicted class changed.
+        fooled: int, those that were correct and no longer are; for a targeted
+            attack, those that were correct and reached their target class.
+        zero_gradients: int or None, images at which the gradient that the
+            attack follows is exactly zero or not finite; None if it follows
+            none.
+        mean_l2: float or None, the mean L2 norm of the perturbations of fooled
+            images on the 0-255 pixel scale; None if none was fooled.
+        mean_linf: float or None, the same for the L-infinity norm.
+    """
+
+    attack: str
+    norm: str
+    epsilon: float | None
+    rho: float | None
+    total: int
+    correct: int
+    adversarial_correct: int
+    changed: int
+    fooled: int
+    zero_gradients: int | None
+    mean_l2: float | None
+    mean_linf: float | None
+
+    def __post_init__(self) -> None:
+        _check_counts(
+            "total",
+            self.total,
+            correct=self.correct,
+            adversarial_correct=self.adversarial_correct,
+            changed=self.changed,
+            zero_gradients=self.zero_gradients,
+        )
+        _check_counts("correct", self.correct, fooled=self.fooled, at_least=0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AttackRecord:
+    """What one attack on one model's test images did.
+
+    Attributes:
+        model: str, the model's name.
+        checkpoint: str, the file or preset that it was loaded from.
+        weights_sha256: str, the hash of that file's weights, with the peers
+            that it holds.
+        dataset: str, the data set's name.
+        test_size: int, test images attacked.
+        attack: str, the attack's name.
+        is_universal: bool, whether one perturbation served all images.
+        follows_gradient: bool, whether the attack follows a gradient.
+        backward: str, the backward pass of PeerRegularization layers that the
+            attack follows: `"exact"`, `"identity"` or `"soft"`.
+        threat_model: the `ThreatModel`, or None for a model without peers.
+        cases: tuple of `AttackCase`s, one for each strength.
+        provenance: the `Provenance`.
+    """
+
+    kind: ClassVar[str] = "attack"
+
+    model: str
+    checkpoint: str
+    weights_sha256: str
+    dataset: str
+    test_size: int
+    attack: str
+    is_universal: bool
+    follows_gradient: bool
+    backward: str
+    threat_model: ThreatModel | None = None
+    cases: tuple[AttackCase, ...]
+    provenance: Provenance
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ComparisonTraining:
+    """How a network of Table 6 was trained.
+
+    Attributes:
+        settings: dict, the challenge's configuration.
+        options: dict, what the configuration has no key for.
+        history: tuple of dicts, one for each checkpoint.
+        provenance: the `Provenance`; its seconds are those of training.
+    """
+
+    settings: dict[str, Any]
+    options: dict[str, Any]
+    history: tuple[dict[str, int | float], ...]
+    provenance: Provenance
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ComparisonCase:
+    """A network of Table 6 under the attack with one backward pass.
+
+    Attributes:
+        backward: str, see `AttackRecord`.
+        case: the `AttackCase`.
+        provenance: the `Provenance` of the attack.
+    """
+
+    backward: str
+    case: AttackCase
+    provenance: Provenance
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ComparisonRow:
+    """A network of Table 6, how it was trained, and how it was attacked.
+
+    Attributes:
+        key: str, what flags and folders call it.
+        name: str, what the paper calls it.
+        network: str, the network's name.
+        trained_on: str, what images it was trained on.
+        checkpoint: str, the model's file.
+        steps: tuple of ints, its training steps after those of the networks
+            that it started from; None for a file that was given.
+        training: the `ComparisonTraining`, or None for a file that was given.
+        weights_sha256: str, the hash of its weights.
+        threat_model: the `ThreatModel`, or None for a model without peers.
+        cases: tuple of `ComparisonCase`s, one for each backward pass.
+    """
+
+    key: str
+    name: str
+    network: str
+    trained_on: str
+    checkpoint: str
+    steps: tuple[int | None, ...]
+    training: ComparisonTraining | None = None
+    weights_sha256: str
+    threat_model: ThreatModel | None = None
+    cases: tuple[ComparisonCase, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ComparisonRecord:
+    """Table 6: adversarially trained networks and PeerNets under one attack.
+
+    Attributes:
+        rows: tuple of `ComparisonRow`s, one for each network.
+        budget: str, how much of the published schedules was run.
+        dataset: str, the data set's name.
+        test_size: int, test images attacked.
+        provenance: the `Provenance`.
+    """
+
+    kind: ClassVar[str] = "comparison"
+
+    rows: tuple[ComparisonRow, ...]
+    budget: str
+    dataset: str
+    test_size: int
+    provenance: Provenance
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BenchmarkRecord:
+    """What one run of a benchmark measured.
+
+    Attributes:
+        name: str, the benchmark's module in the package `benchmarks`.
+        cases: tuple of dicts, one for each size or pair: what was timed, all
+            times in `seconds` by name, their medians in `median_seconds`, and
+            ratios.
+        rounds: int, how often each function was timed.
+        warm_up_rounds: int, the rounds before those.
+        load_average: float, the mean number of running processes in the minute
+            before; close to 0 on an idle machine.
+        provenance: the `Provenance`.
+    """
+
+    kind: ClassVar[str] = "benchmark"
+
+    name: str
+    cases: tuple[dict[str, Any], ...]
+    rounds: int
+    warm_up_rounds: int
+    load_average: float
+    provenance: Provenance
+
+
+Record = TrainingRecord | AttackRecord | ComparisonRecord | BenchmarkRecord
+
+
+def _check_counts(
+    total_name: str, total: int, *, at_least: int = 1, **counts: int | None
+) -> None:
+    """Raises a `UserError` unless each count lies between 0 and a total.
+
+    Args:
+        total_name: str, the total's name.
+        total: int, the total.
+        at_least: int, the smallest total that is allowed.
+        **counts: ints or None, by their names.
+    """
+    if total < at_least:
+        raise UserError(
+            f"{total_name} must be at least {at_least}. Received: {total}"
+        )
+    for name, count in counts.items():
+        if count is not None and not 0 <= count <= total:
+            raise UserError(
+                f"{name} must lie between 0 and {total_name}={total}. "
+                f"Received: {count}"
+            )

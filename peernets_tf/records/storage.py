@@ -1,0 +1,105 @@
+"""Reading and writing records as JSON files."""
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+import msgspec
+
+from peernets_tf import files
+from peernets_tf.errors import UserError
+from peernets_tf.records import upgrade
+from peernets_tf.records.leaves import leaves
+from peernets_tf.records.schema import (
+    SCHEMA_VERSION,
+    AttackRecord,
+    BenchmarkRecord,
+    ComparisonRecord,
+    Record,
+    TrainingRecord,
+)
+
+_TYPES: dict[str, type[Record]] = {
+    record_type.kind: record_type
+    for record_type in (
+        TrainingRecord,
+        AttackRecord,
+        ComparisonRecord,
+        BenchmarkRecord,
+    )
+}
+
+
+def read(path: str) -> Record:
+    """Reads a record of any kind, of this schema version or an older one.
+
+    Raises:
+        UserError: if the file is not a record. The message names the file and
+            the field.
+    """
+    fields = files.read_json(path)
+    try:
+        return _decode(fields)
+    except UserError as error:
+        raise UserError(f"{path} is not a valid record: {error}") from error
+
+
+def write(record: Record, path: str) -> None:
+    """Writes a record, whole or not at all, its kind and version first.
+
+    Raises:
+        UserError: if a number is not finite. The message names the field.
+    """
+    fields = to_json(record)
+    try:
+        _check_finite(fields)
+    except UserError as error:
+        raise UserError(f"cannot write {path}: {error}") from error
+    files.write_json(fields, path)
+
+
+def to_json(record: Record) -> dict[str, Any]:
+    """Returns a record as JSON values, its kind and version first."""
+    return {
+        "kind": record.kind,
+        "schema_version": SCHEMA_VERSION,
+        **json.loads(json.dumps(dataclasses.asdict(record))),
+    }
+
+
+def _decode(fields: Any) -> Record:
+    """Returns the record that a JSON value describes."""
+    if not isinstance(fields, dict):
+        raise UserError(
+            f"expected a JSON object. Received: {type(fields).__name__}"
+        )
+    _check_finite(fields)
+    if "kind" not in fields:
+        fields = upgrade.from_version_1(fields)
+    kind, version = fields["kind"], fields.get("schema_version")
+    if kind not in list(_TYPES):
+        raise UserError(
+            f"kind must be one of {', '.join(_TYPES)}. Received: {kind!r}"
+        )
+    if version != SCHEMA_VERSION:
+        raise UserError(
+            f"schema_version must be {SCHEMA_VERSION}. Received: {version!r}. "
+            "Read it with the version of this package that wrote it"
+        )
+    try:
+        record = msgspec.convert(fields, _TYPES[kind], strict=True)
+    except msgspec.ValidationError as error:
+        raise UserError(str(error).replace("$.", "")) from error
+    known = dict(leaves(to_json(record)))
+    for name, _ in leaves(fields):
+        if name not in known:
+            raise UserError(f"{name} is not a field of a record of {kind}")
+    return record
+
+
+def _check_finite(fields: dict[str, Any]) -> None:
+    """Raises a `UserError` that names the first number that is not finite."""
+    for name, value in leaves(fields):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"{name} must be finite. Received: {value}")

@@ -1,0 +1,339 @@
+"""Markdown tables of records, with the paper's figures beside ours.
+
+What all rows of a table share stands in its title, so that a table is not
+wider than a screen.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from peernets_tf.records import paper
+from peernets_tf.records.schema import (
+    AttackCase,
+    AttackRecord,
+    BenchmarkRecord,
+    ComparisonCase,
+    ComparisonRecord,
+    ComparisonRow,
+    ThreatModel,
+    TrainingRecord,
+)
+
+TRAINING_COLUMNS = (
+    "model",
+    "dataset",
+    "epochs",
+    "peers",
+    "test images",
+    "accuracy",
+    "paper",
+)
+ATTACK_COLUMNS = (
+    "attack",
+    "backward",
+    "strength",
+    "accuracy",
+    "fooled",
+    "L2",
+    "L-inf",
+    "paper",
+)
+COMPARISON_COLUMNS = (
+    "row",
+    "trained on",
+    "steps",
+    "backward",
+    "clean",
+    "attacked",
+    "paper",
+)
+_DATASETS = {"mnist": "MNIST", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table and what all its rows share.
+
+    Attributes:
+        title: str, one line of text, empty for none.
+        columns: tuple of str, the heads.
+        rows: tuple of tuples of str, the cells.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def markdown(self) -> str:
+        """Returns the title in bold, then the table."""
+        table = markdown_table(self.columns, self.rows)
+        return f"**{self.title}**\n\n{table}" if self.title else table
+
+
+def markdown(tables: Sequence[Table]) -> str:
+    """Returns several tables as one text."""
+    return "\n\n".join(table.markdown() for table in tables)
+
+
+def network_name(model: str) -> str:
+    """Returns the paper's name of a model: `pr_resnet32` is PR-ResNet-32."""
+    for code, name in (("pr_", "PR-"), ("resnet", "ResNet-"), ("_v2", " v2")):
+        model = model.replace(code, name)
+    return model.replace("lenet5", "LeNet-5")
+
+
+def dataset_name(dataset: str) -> str:
+    """Returns the usual spelling of a data set's name."""
+    return _DATASETS.get(dataset, dataset)
+
+
+def markdown_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]]
+) -> str:
+    """Returns a Markdown table with aligned columns.
+
+    Args:
+        columns: sequence of str, the heads.
+        rows: sequence of sequences of str.
+    """
+    cells = [columns, *rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [
+        "| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in cells
+    ]
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def training_row(record: TrainingRecord) -> tuple[str, ...]:
+    """Returns the cells of a training, in the order of `TRAINING_COLUMNS`."""
+    published = paper.ACCURACY.get((record.dataset, record.model))
+    graphs = record.graphs
+    return (
+        record.model,
+        record.dataset,
+        record.epochs,
+        f"{graphs.num_peers} x {graphs.num_graphs}" if graphs else "-",
+        str(record.test_size),
+        f"{record.accuracy:.2%}",
+        "-" if published is None else f"{published:.2%}",
+    )
+
+
+def training_table(records: Sequence[TrainingRecord]) -> Table:
+    """Returns the table of trainings."""
+    return Table("", TRAINING_COLUMNS, tuple(map(training_row, records)))
+
+
+def curves(records: Sequence[TrainingRecord]) -> list[Table]:
+    """Returns validation accuracies, one table for each data set.
+
+    A row is an epoch, a column a training. The epochs of an initial model count
+    first.
+    """
+    return [
+        _curves(dataset, [r for r in records if r.dataset == dataset])
+        for dataset in dict.fromkeys(record.dataset for record in records)
+    ]
+
+
+def _curves(dataset: str, records: Sequence[TrainingRecord]) -> Table:
+    cells: dict[int, dict[int, str]] = {}
+    for i, record in enumerate(records):
+        before = record.initial_model.epochs if record.initial_model else 0
+        for epoch, row in enumerate(record.history, start=(before or 0) + 1):
+            if "val_accuracy" in row:
+                cells.setdefault(epoch, {})[i] = f"{row['val_accuracy']:.1%}"
+    columns = ("epoch", *(record.model for record in records))
+    rows = tuple(
+        (str(epoch), *(cells[epoch].get(i, "") for i in range(len(records))))
+        for epoch in sorted(cells)
+    )
+    return Table(f"{dataset_name(dataset)}, validation accuracy", columns, rows)
+
+
+def attack_tables(records: Sequence[AttackRecord]) -> list[Table]:
+    """Returns the tables of attacks, one for each model, images and graphs.
+
+    The paper's column has accuracy / fooling rate of Tables 3 to 5, or fooling
+    rate / mean L2 norm / mean L-infinity norm of Table 2.
+    """
+    rows: dict[str, list[tuple[str, ...]]] = {}
+    for record in records:
+        for case in record.cases:
+            title = _attack_title(record, case)
+            rows.setdefault(title, []).append(_attack_row(record, case))
+    return [
+        Table(title, ATTACK_COLUMNS, tuple(cells))
+        for title, cells in rows.items()
+    ]
+
+
+def _attack_title(record: AttackRecord, case: AttackCase) -> str:
+    return (
+        f"{network_name(record.model)} on {dataset_name(record.dataset)}"
+        f"{_peers(record.threat_model)}: {case.total:,} images, "
+        f"{case.correct / case.total:.1%} correct before the attack"
+    )
+
+
+def _attack_row(record: AttackRecord, case: AttackCase) -> tuple[str, ...]:
+    has_backward = record.threat_model and record.follows_gradient
+    return (
+        record.attack,
+        record.backward if has_backward else "-",
+        _strength(case),
+        f"{case.adversarial_correct / case.total:.1%}",
+        f"{fooling_rate(record, case):.1%}",
+        _number(case.mean_l2, 1),
+        _number(case.mean_linf, 2),
+        _published_attack(record, case),
+    )
+
+
+def fooling_rate(record: AttackRecord, case: AttackCase) -> float:
+    """Returns the fooling rate in [0, 1] of one case of a record.
+
+    For a universal perturbation, and for noise of the same strength, it is the
+    share of all images whose predicted class changed (Section 4.3 of the
+    paper). For other attacks it is the share of correctly classified images
+    that the attack fooled; 0 if none was classified correctly.
+    """
+    is_control = not record.follows_gradient and case.rho is not None
+    if record.is_universal or is_control:
+        return case.changed / case.total
+    return case.fooled / max(case.correct, 1)
+
+
+def comparison_table(record: ComparisonRecord) -> Table:
+    """Returns the table of a comparison, one row for each backward pass.
+
+    The paper's column has its clean accuracy / accuracy under attack. It stands
+    only beside the networks that the paper trained, under the attack that it
+    ran: the challenge's own, with the exact backward pass.
+    """
+    modes = {
+        str(row.training.options.get("attack_mode", "-"))
+        for row in record.rows
+        if row.training is not None and row.trained_on != "images"
+    }
+    title = f"{dataset_name(record.dataset)}, {record.test_size:,} images"
+    if modes:
+        title += f"; attack mode while training: {', '.join(sorted(modes))}"
+    rows = tuple(
+        _comparison_row(record, row, attacked)
+        for row in record.rows
+        for attacked in row.cases
+    )
+    return Table(title, COMPARISON_COLUMNS, rows)
+
+
+def _comparison_row(
+    record: ComparisonRecord, row: ComparisonRow, attacked: ComparisonCase
+) -> tuple[str, ...]:
+    case = attacked.case
+    return (
+        row.name,
+        row.trained_on,
+        " + ".join("file" if n is None else str(n) for n in row.steps),
+        attacked.backward if row.threat_model else "-",
+        f"{case.correct / case.total:.1%}",
+        f"{case.adversarial_correct / case.total:.1%}",
+        _published_comparison(record, row, attacked),
+    )
+
+
+def benchmark_tables(record: BenchmarkRecord) -> list[Table]:
+    """Returns one table for each case, with its sizes in the title.
+
+    A row is one of the functions that were timed. A column is the median of
+    its times, in seconds, or another figure that the case has for it.
+    """
+    return [_benchmark_table(record.name, case) for case in record.cases]
+
+
+def _benchmark_table(name: str, case: dict[str, Any]) -> Table:
+    timed = list(case.get("median_seconds", {}))
+    columns, settings = [], []
+    for key, value in case.items():
+        if isinstance(value, dict) and set(value) <= set(timed):
+            # All single times would not fit a screen; their median does.
+            if key != "seconds":
+                columns.append(key)
+        elif isinstance(value, dict):
+            settings += [f"{key}.{name}={v}" for name, v in value.items()]
+        else:
+            settings.append(f"{key}={value}")
+    rows = tuple(
+        (function, *(_figure(case[key].get(function)) for key in columns))
+        for function in timed
+    )
+    heads = ("timed", *(column.replace("_", " ") for column in columns))
+    return Table(f"Benchmark {name}: {', '.join(settings)}", heads, rows)
+
+
+def _figure(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, int | float) else "-"
+
+
+def _peers(threat_model: ThreatModel | None) -> str:
+    """Returns how a title names the defended model's graphs."""
+    if threat_model is None:
+        return ""
+    graphs = threat_model.defended
+    return (
+        f", {graphs.num_peers} x {graphs.num_graphs} peers, "
+        f"{threat_model.policy}"
+    )
+
+
+def _strength(case: AttackCase) -> str:
+    if case.rho is not None:
+        # Two decimals as in the paper, or all that the value has.
+        return "rho " + max(f"{case.rho:.2f}", f"{case.rho:g}", key=len)
+    if case.epsilon is None:
+        return "smallest"
+    if case.norm == "linf":
+        return f"L-inf {255 * case.epsilon:.3g}/255"
+    return f"L2 {case.epsilon:.3g}"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _published_attack(record: AttackRecord, case: AttackCase) -> str:
+    if record.is_universal and case.rho is not None:
+        size = (0, 0)
+        if record.threat_model is not None:
+            graphs = record.threat_model.defended
+            size = (graphs.num_peers, graphs.num_graphs)
+        name = (record.dataset, record.model)
+        any_size = paper.UNIVERSAL.get((*name, None, None), {})
+        row = paper.UNIVERSAL.get((*name, *size), any_size)
+        if case.rho in row:
+            accuracy, rate = row[case.rho]
+            return f"{accuracy:.1%} / {rate:.1%}"
+    is_search = case.epsilon is None
+    if is_search and record.dataset == "cifar10":
+        cells = paper.SAMPLE_SPECIFIC.get((record.model, record.attack))
+        if cells:
+            rate, l2, linf = cells
+            return f"{rate:.1%} / {_number(l2, 1)} / {_number(linf, 2)}"
+    return "-"
+
+
+def _published_comparison(
+    record: ComparisonRecord, row: ComparisonRow, attacked: ComparisonCase
+) -> str:
+    is_of_the_paper = (
+        record.dataset == "cifar10"
+        and row.key in paper.ADVERSARIAL_TRAINING
+        and attacked.backward == "exact"
+        and attacked.case.attack == paper.CHALLENGE_ATTACK
+    )
+    if not is_of_the_paper:
+        return "-"
+    clean, adversarial = paper.ADVERSARIAL_TRAINING[row.key]
+    return f"{clean:.1%} / {adversarial:.1%}"

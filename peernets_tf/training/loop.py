@@ -1,0 +1,183 @@
+"""The loop of every training: it goes on from the last whole checkpoint."""
+
+import dataclasses
+import importlib.util
+import math
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from peernets_tf import datasets, peers
+from peernets_tf.errors import UserError
+from peernets_tf.training import optimizers
+from peernets_tf.training.callbacks import (
+    EpochOfBatches,
+    StopOnNonFinite,
+    ValidationPeers,
+)
+from peernets_tf.training.checkpoint import Checkpoint
+from peernets_tf.training.recipes import Recipe
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FitPlan:
+    """How long `fit_batches` trains, and how it validates.
+
+    Attributes:
+        epochs: int, passes over the batches.
+        batch_size: int, images per batch; in a PeerNet they are also the graph.
+        num_peers: int, N, the images of a PeerNet's validation graph.
+        seed: int, the seed of the validation graphs.
+        validation_size: int, test images classified after each epoch, the first
+            ones.
+        verbose: the verbosity of `keras.Model.fit`.
+    """
+
+    epochs: int
+    batch_size: int
+    num_peers: int
+    seed: int
+    validation_size: int = 1000
+    verbose: int | str = "auto"
+
+
+def fit(
+    model: keras.Model,
+    dataset: datasets.Dataset,
+    recipe: Recipe,
+    *,
+    checkpoint: Checkpoint,
+    seed: int,
+    validation_size: int = 1000,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    verbose: int | str = "auto",
+) -> list[dict[str, Any]]:
+    """Trains a model with a recipe, from the last whole checkpoint on.
+
+    After each epoch the checkpoint's folder holds the new state,
+    `training.csv` and TensorBoard logs. A PeerNet is validated with a graph of
+    fresh peers.
+
+    Args:
+        model: a Keras model from images to logits, not compiled.
+        dataset: the `datasets.Dataset`.
+        recipe: the `Recipe`.
+        checkpoint: the `Checkpoint`.
+        seed: int, the seed of order, augmentation and validation graphs.
+        validation_size: see `FitPlan`.
+        callbacks: more Keras callbacks, called before the checkpoint's.
+        verbose: see `FitPlan`.
+
+    Returns:
+        A list of dicts, one per epoch, with epoch, loss, accuracy, val_loss,
+        val_accuracy and seconds.
+
+    Raises:
+        TrainingError: if the loss is not finite, or the checkpoint cannot be
+            read or saved.
+        UserError: if the recipe does not fit the data or the model, or the
+            checkpoint's folder holds another run.
+    """
+    batches = datasets.Batches(
+        dataset.train, recipe.batch_size, seed=seed, augment=recipe.augment
+    )
+    optimizers.compile_model(model, recipe, steps_per_epoch=len(batches))
+    plan = FitPlan(
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        num_peers=recipe.num_peers,
+        seed=seed,
+        validation_size=validation_size,
+        verbose=verbose,
+    )
+    return fit_batches(
+        model,
+        batches,
+        dataset,
+        plan,
+        checkpoint=checkpoint,
+        callbacks=callbacks,
+    )
+
+
+def fit_batches(
+    model: keras.Model,
+    batches: keras.utils.PyDataset,
+    dataset: datasets.Dataset,
+    plan: FitPlan,
+    *,
+    checkpoint: Checkpoint,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> list[dict[str, Any]]:
+    """Trains a compiled model on batches; see `fit`.
+
+    Args:
+        model: a compiled Keras model from images to logits, as
+            `compile_with` leaves it.
+        batches: a `keras.utils.PyDataset` with a method `set_epoch`.
+        dataset: the `datasets.Dataset` of validation images and peers.
+        plan: the `FitPlan`.
+        checkpoint: the `Checkpoint`.
+        callbacks: more Keras callbacks, called before the checkpoint's.
+
+    Returns:
+        The history, see `fit`.
+
+    Raises:
+        TrainingError: see `fit`.
+        UserError: see `fit`.
+    """
+    callbacks = [EpochOfBatches(batches), *callbacks]
+    if peers.peer_layers(model):
+        _check_batch_graph(model, plan.batch_size)
+        validation_peers = ValidationPeers(
+            dataset.train.images, plan.num_peers, plan.seed
+        )
+        # The JAX backend takes no new variables while it trains.
+        validation_peers.store(model, epoch=0)
+        callbacks.append(validation_peers)
+    checkpoint.restore(model)
+    callbacks += [StopOnNonFinite(), checkpoint]
+    if all(map(importlib.util.find_spec, ("tensorflow", "tensorboard"))):
+        # Keras writes TensorBoard's files with TensorFlow, on every backend.
+        logs = os.path.join(checkpoint.output_dir, "tensorboard")
+        callbacks.append(keras.callbacks.TensorBoard(logs, write_graph=False))
+    if len(checkpoint.history) < plan.epochs:
+        validation = dataset.test.first(plan.validation_size)
+        model.fit(
+            batches,
+            epochs=plan.epochs,
+            initial_epoch=len(checkpoint.history),
+            validation_data=(validation.images, validation.labels),
+            validation_batch_size=100,
+            shuffle=False,
+            callbacks=callbacks,
+            verbose=plan.verbose,
+        )
+    return checkpoint.history
+
+
+def count_correct(
+    model: keras.Model,
+    split: datasets.Split,
+    batch_size: int = 100,
+    verbose: int | str = "auto",
+) -> int:
+    """Returns how many images of a split a model classifies correctly."""
+    logits = model.predict(split.images, batch_size=batch_size, verbose=verbose)
+    return int(np.sum(np.argmax(logits, axis=-1) == split.labels))
+
+
+def _check_batch_graph(model: keras.Model, batch_size: int) -> None:
+    for layer in peers.peer_layers(model):
+        pixels = batch_size * math.prod(layer.input.shape[1:3])
+        if pixels < layer.num_neighbors:
+            raise UserError(
+                f"a batch must have at least {layer.num_neighbors} pixels at "
+                f"layer {layer.name}, one for each neighbour. Received: "
+                f"batch_size={batch_size}, which has {pixels}; take a larger "
+                "batch"
+            )

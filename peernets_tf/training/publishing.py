@@ -1,0 +1,144 @@
+"""Makes a trained run small enough to commit, and describes it."""
+
+import dataclasses
+import os
+
+from peernets_tf import datasets, files, models, peers, records
+from peernets_tf.errors import UserError
+from peernets_tf.training.loop import count_correct
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PublishingConfig:
+    """Which run is published, and where to.
+
+    Attributes:
+        run_dir: str, the output folder of a finished training.
+        name: str, the name of the published model.
+        output_dir: str, the folder of the published files.
+        data_dir: str or None, see `datasets.load`.
+        test_size: int, test images classified with the published model, the
+            first ones.
+    """
+
+    run_dir: str
+    name: str
+    output_dir: str
+    data_dir: str | None = None
+    test_size: int = 1000
+
+
+def publish(config: PublishingConfig) -> records.TrainingRecord:
+    """Writes NAME.keras, its record NAME.json and its model card NAME.md.
+
+    The published model has the run's weights and first graph of peers, without
+    the optimizer. Its record counts the correct test images again.
+
+    Args:
+        config: the `PublishingConfig`.
+
+    Returns:
+        The `records.TrainingRecord` of the published model.
+
+    Raises:
+        UserError: if the folder does not hold a finished training.
+    """
+    record_path = os.path.join(config.run_dir, "record.json")
+    run = records.read(record_path)
+    if not isinstance(run, records.TrainingRecord):
+        raise UserError(
+            f"{record_path} must be the record of a training: give the "
+            f"--output_dir of one. Received: a record of kind {run.kind}"
+        )
+    model = models.load(os.path.join(config.run_dir, "model.keras"))
+    bank = peers.stored_peers(model)
+    if bank is not None:
+        peers.set_peers(model, bank.first(1))
+    dataset = datasets.load(run.dataset, config.data_dir)
+    test = dataset.test.first(config.test_size)
+    published = dataclasses.replace(
+        run,
+        weights_sha256=models.weights_sha256(model),
+        test_size=len(test),
+        correct=count_correct(model, test),
+        graphs=run.graphs and dataclasses.replace(run.graphs, num_graphs=1),
+    )
+    os.makedirs(config.output_dir, exist_ok=True)
+    path = os.path.join(config.output_dir, config.name)
+    models.save(model, f"{path}.keras")
+    records.write(published, f"{path}.json")
+    files.write_text(model_card(config.name, run, published), f"{path}.md")
+    size = os.path.getsize(f"{path}.keras") / 1e6
+    print(
+        f"{path}.keras: {size:.1f} MB, {published.accuracy:.2%} of "
+        f"{len(test)} test images correct"
+    )
+    return published
+
+
+def model_card(
+    name: str, run: records.TrainingRecord, published: records.TrainingRecord
+) -> str:
+    """Returns the Markdown text that describes a published model.
+
+    Args:
+        name: str, the name of the published model.
+        run: the `records.TrainingRecord` of the training.
+        published: the `records.TrainingRecord` of the published model.
+    """
+    averaged = this_file = ""
+    if run.graphs:
+        averaged = (
+            f", with logits averaged over {run.graphs.num_graphs} graphs of "
+            f"{run.graphs.num_peers} peers"
+        )
+        this_file = ", which holds one of these graphs"
+    return f"""# {name}
+
+{_training(run)}
+
+- Test accuracy after training: {run.accuracy:.2%} of {run.test_size:,} \
+images{averaged}.
+- Test accuracy of this file{this_file}: {published.accuracy:.2%} of the first \
+{published.test_size:,} test images.
+- Input: float32 images of shape `(B, H, W, C)` in [0, 1]. Output: logits.
+- Training command: `{run.provenance.command}`, seed {run.provenance.seed}, \
+commit {run.provenance.commit}.
+- Training time: {_duration(run.provenance.seconds)} on \
+{run.provenance.device}.
+
+```python
+import peernets_tf
+
+model = peernets_tf.load_pretrained("{name}")
+logits = model(images, training=False)
+```
+
+The model is meant for research on robustness. Do not rely on it as a defence:
+README.md reports what attacks did to it.
+"""
+
+
+def _training(run: records.TrainingRecord) -> str:
+    """Returns the sentences about a model's epochs."""
+    trained = (
+        f"{run.model}, trained on {run.dataset} for {len(run.history)} epochs"
+    )
+    initial = run.initial_model
+    if initial is None:
+        return f"{trained} from random weights."
+    before = ""
+    if initial.epochs is not None:
+        before = f" that was trained for {initial.epochs} epochs"
+    return (
+        f"{trained}. The training started from the weights of a "
+        f"{initial.model}{before} ({initial.path})."
+    )
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "unknown"
+    if seconds < 120:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes"

@@ -1,0 +1,207 @@
+"""One training, from a configuration to a tested model and its record."""
+
+import dataclasses
+import os
+from typing import Any
+
+import keras
+
+from peernets_tf import datasets, models, peers, records
+from peernets_tf.seeds import Stream
+from peernets_tf.training.checkpoint import Checkpoint
+from peernets_tf.training.loop import count_correct, fit
+from peernets_tf.training.recipes import Recipe
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """What is trained, how, and where to.
+
+    Attributes:
+        dataset: str, see `datasets.load`.
+        data_dir: str or None, see `datasets.load`.
+        model: str, one of `models.MODEL_NAMES`.
+        recipe: the `Recipe`.
+        initial_model: str or None, a .keras file; layers start from the weights
+            of its layers of the same name.
+        seed: int, the seed of all random numbers.
+        validation_size: int, test images classified after each epoch, the first
+            ones.
+        test_size: int, test images classified at the end, the first ones; None
+            for all.
+        output_dir: str, the run's folder.
+    """
+
+    dataset: str
+    data_dir: str | None = None
+    model: str
+    recipe: Recipe
+    initial_model: str | None = None
+    seed: int = 0
+    validation_size: int = 1000
+    test_size: int | None = None
+    output_dir: str
+
+
+def train(
+    config: TrainingConfig, provenance: records.Provenance
+) -> records.TrainingRecord:
+    """Trains a network, tests it, and saves `model.keras` and `record.json`.
+
+    Goes on from the last checkpoint if the folder holds the same run.
+
+    Args:
+        config: the `TrainingConfig`.
+        provenance: the `records.Provenance` of this start.
+
+    Returns:
+        The `records.TrainingRecord`.
+
+    Raises:
+        UserError: if the configuration, a file or the folder cannot be used.
+    """
+    dataset = datasets.load(config.dataset, config.data_dir)
+    keras.utils.set_random_seed(config.seed)
+    model = _build(config, dataset)
+    initial_model = _start_from(config.initial_model, model)
+    checkpoint = Checkpoint(
+        config.output_dir, _identity(config, dataset, initial_model), provenance
+    )
+    print(
+        f"Training {config.model} on {dataset.name} in {config.output_dir}",
+        flush=True,
+    )
+    fit(
+        model,
+        dataset,
+        config.recipe,
+        checkpoint=checkpoint,
+        seed=config.seed,
+        validation_size=config.validation_size,
+    )
+    graphs = _store_test_graphs(model, dataset, config)
+    test = dataset.test.first(config.test_size)
+    print(f"Testing on {len(test)} images", flush=True)
+    history = checkpoint.history
+    record = records.TrainingRecord(
+        model=model.name,
+        weights_sha256=models.weights_sha256(model),
+        dataset=dataset.name,
+        train_size=len(dataset.train),
+        test_size=len(test),
+        correct=count_correct(peers.monte_carlo(model), test),
+        graphs=graphs,
+        history=tuple(
+            {key: row[key] for key in row if key != "seconds"}
+            for row in history
+        ),
+        initial_model=initial_model,
+        provenance=_provenance(config, provenance, checkpoint),
+    )
+    model_path = os.path.join(config.output_dir, "model.keras")
+    models.save(model, model_path)
+    record_path = os.path.join(config.output_dir, "record.json")
+    records.write(record, record_path)
+    print(
+        f"{model.name} on {dataset.name}: test accuracy {record.accuracy:.2%}"
+    )
+    print(f"Model: {model_path}\nRecord: {record_path}")
+    return record
+
+
+def _build(config: TrainingConfig, dataset: datasets.Dataset) -> keras.Model:
+    mean, variance = datasets.channel_statistics(dataset.train.images)
+    return models.build(
+        config.model,
+        dataset.train.images.shape[1:],
+        dataset.num_classes,
+        mean=mean,
+        variance=variance,
+        l2=config.recipe.l2,
+        seed=config.seed,
+    )
+
+
+def _start_from(
+    path: str | None, model: keras.Model
+) -> records.InitialModel | None:
+    """Copies the weights of a saved model, and returns what it is."""
+    if path is None:
+        return None
+    initial = models.load(path)
+    models.copy_weights(initial, model)
+    record_path = os.path.join(os.path.dirname(path), "record.json")
+    epochs = None
+    if os.path.exists(record_path):
+        record = records.read(record_path)
+        if isinstance(record, records.TrainingRecord):
+            epochs = len(record.history)
+    return records.InitialModel(
+        path=path,
+        model=initial.name,
+        epochs=epochs,
+        weights_sha256=models.weights_sha256(initial),
+    )
+
+
+def _identity(
+    config: TrainingConfig,
+    dataset: datasets.Dataset,
+    initial_model: records.InitialModel | None,
+) -> dict[str, Any]:
+    """Returns everything that the trained weights depend on."""
+    return {
+        "kind": records.TrainingRecord.kind,
+        "dataset": dataset.name,
+        "dataset_sha256": dataset.sha256,
+        "model": config.model,
+        "initial_model": initial_model and initial_model.weights_sha256,
+        "validation_size": config.validation_size,
+        "seed": config.seed,
+        **dataclasses.asdict(config.recipe),
+    }
+
+
+def _store_test_graphs(
+    model: keras.Model, dataset: datasets.Dataset, config: TrainingConfig
+) -> records.Graphs | None:
+    """Stores the graphs that the trained model keeps; returns what they are."""
+    if not peers.peer_layers(model):
+        return None
+    graphs = records.Graphs(
+        num_peers=config.recipe.num_peers,
+        num_graphs=config.recipe.num_graphs,
+        seed=(int(Stream.MODEL_PEERS), config.seed),
+    )
+    images = peers.draw_peers(
+        dataset.train.images,
+        graphs.num_peers,
+        graphs.num_graphs,
+        seed=(int(Stream.MODEL_PEERS), config.seed),
+    )
+    peers.set_peers(model, images)
+    return graphs
+
+
+def _provenance(
+    config: TrainingConfig,
+    latest: records.Provenance,
+    checkpoint: Checkpoint,
+) -> records.Provenance:
+    """Returns the code and machine of the first start, the flags of this one.
+
+    Only flags on which the weights do not depend may differ between the two.
+    """
+    seconds = sum(row["seconds"] for row in checkpoint.history)
+    return records.with_seconds(
+        dataclasses.replace(
+            checkpoint.provenance,
+            command=latest.command,
+            flags={
+                **latest.flags,
+                **dataclasses.asdict(config.recipe),
+                "model": config.model,
+            },
+        ),
+        seconds,
+    )

@@ -1,0 +1,180 @@
+"""Counting, resuming and refusing, on models whose answers are known."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from keras import ops
+
+from peernets_tf import datasets
+from peernets_tf.attacks import Classifier
+from peernets_tf.errors import AttackError
+from peernets_tf.evaluation import attack_loop
+from peernets_tf.evaluation.batch_log import BatchLog
+from peernets_tf.evaluation.plan import Strength
+
+# Class 1 is predicted where the first value is above 0.5.
+WEIGHTS = np.array([[0, 10], [0, 0], [0, 0], [0, 0]], "float32")
+STRENGTH = Strength(norm="linf", epsilon=0.25)
+
+
+def logits_fn(images):
+    flat = ops.reshape(images, (-1, 4)) - 0.5
+    return ops.matmul(flat, WEIGHTS)
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return Classifier(logits_fn)
+
+
+@pytest.fixture
+def target(classifier):
+    images = np.full((10, 2, 2, 1), 0.5, "float32")
+    images[:, 0, 0, 0] = np.linspace(0.05, 0.95, 10)
+    labels = (images[:, 0, 0, 0] > 0.5).astype("int32")
+    labels[0] = 1  # The one that is classified wrongly.
+    return attack_loop.Target(
+        defended=classifier,
+        attacker=classifier,
+        test=datasets.Split(images=images, labels=labels),
+        num_classes=2,
+        batch_size=4,
+        seed=0,
+    )
+
+
+@pytest.fixture
+def log(tmp_path):
+    return BatchLog(str(tmp_path / "log.jsonl"))
+
+
+class Brighten:
+    """Moves the first value up by 0.25, and notes what it receives."""
+
+    def __init__(self):
+        self.labels = []
+        self.seeds = []
+
+    def __call__(self, classifier, images, labels, *, seed):
+        self.labels.append(labels.tolist())
+        self.seeds.append(seed)
+        adversarial = images.copy()
+        adversarial[:, 0, 0, 0] = np.minimum(adversarial[:, 0, 0, 0] + 0.25, 1)
+        return adversarial
+
+    def __repr__(self):
+        return "Brighten()"
+
+
+def run(target, attack, log, *, loss="cross_entropy", strength=STRENGTH):
+    clean = attack_loop.clean_predictions(target, log, loss=loss)
+    return attack_loop.attack_images(
+        target, attack, strength, clean, log, name="a"
+    )
+
+
+def test_counts(target, log):
+    case = run(target, Brighten(), log)
+    # 0.05 to 0.45 are of class 0, but the first one's label is 1; 0.35 and
+    # 0.45 move to class 1.
+    assert dataclasses.asdict(case) == {
+        "attack": "Brighten()",
+        "norm": "linf",
+        "epsilon": 0.25,
+        "rho": None,
+        "total": 10,
+        "correct": 9,
+        "adversarial_correct": 7,
+        "changed": 2,
+        "fooled": 2,
+        "zero_gradients": 0,
+        "mean_l2": 63.75,
+        "mean_linf": 63.75,
+    }
+
+
+def test_no_image_fooled_has_no_mean_norm(target, log):
+    case = run(target, lambda _, images, labels, seed: images, log, loss=None)
+    assert case.fooled == case.changed == 0
+    assert case.mean_l2 is case.mean_linf is case.zero_gradients is None
+
+
+def test_targeted_counts_images_that_reach_their_class(target, log):
+    attack = Brighten()
+    case = run(dataclasses.replace(target, targeted=True), attack, log)
+    # With two classes the other one is the target.
+    np.testing.assert_array_equal(
+        sum(attack.labels, []), 1 - target.test.labels
+    )
+    assert case.fooled == 2
+
+
+def test_target_labels_are_other_classes_and_their_seed_counts(target):
+    labels = np.arange(1000, dtype="int32") % 10
+    target = dataclasses.replace(target, targeted=True, num_classes=10)
+    drawn = target.target_labels(0, labels)
+    assert not np.any(drawn == labels)
+    assert set(drawn) == set(range(10))
+    np.testing.assert_array_equal(drawn, target.target_labels(0, labels))
+    assert np.any(drawn != target.target_labels(1, labels))
+    other = dataclasses.replace(target, seed=1)
+    assert np.any(drawn != other.target_labels(0, labels))
+
+
+def test_resumes_after_whole_batches(target, log, tmp_path):
+    first = Brighten()
+    whole = run(target, first, log)
+    assert [len(labels) for labels in first.labels] == [4, 4, 2]
+    assert len(set(first.seeds)) == 3
+    path = tmp_path / "log.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    # Killed within the last line: only its batch is attacked again.
+    path.write_text("".join(lines[:-1]) + lines[-1][:20])
+    second = Brighten()
+    assert run(target, second, BatchLog(str(path))) == whole
+    assert second.seeds == first.seeds[2:]
+    assert path.read_text() == "".join(lines)
+
+
+def test_counts_masked_gradients(target, tmp_path):
+    def masked(images):
+        return logits_fn(ops.round(images))
+
+    def no_gradient_above(images):
+        # At 0.55 and above the gradient is zero; below it is not.
+        return logits_fn(ops.minimum(images, 0.5))
+
+    for function, expected in ((masked, 10), (no_gradient_above, 5)):
+        changed = dataclasses.replace(target, attacker=Classifier(function))
+        log = BatchLog(str(tmp_path / f"{expected}.jsonl"))
+        rows = attack_loop.clean_predictions(changed, log, loss="cross_entropy")
+        assert sum(row.zero_gradients for row in rows) == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x: x * 255, "must lie in"),
+        (lambda x: x - 0.1, "must lie in"),
+        (lambda x: np.full_like(x, np.nan), "must lie in"),
+        (lambda x: np.clip(x + 0.3, 0, 1), "ball of radius 0.25"),
+    ],
+)
+def test_refuses_images_out_of_range_or_ball(change, message, target, log):
+    with pytest.raises(AttackError, match=message):
+        run(target, lambda _, images, labels, seed: change(images), log)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda x: ops.softmax(logits_fn(x)), "softmax"),
+        (lambda x: logits_fn(x) / 0.0, "finite"),
+    ],
+    ids=["probabilities", "not finite"],
+)
+def test_refuses_a_model(function, message, target, log):
+    changed = dataclasses.replace(target, defended=Classifier(function))
+    with pytest.raises(AttackError, match=message):
+        attack_loop.clean_predictions(changed, log, loss=None)

@@ -1,0 +1,53 @@
+"""The data set and the folder of an evaluation where nobody names them."""
+
+import os
+
+import pytest
+import sample_records
+
+from peernets_tf import evaluation, models, records
+from peernets_tf.errors import UserError
+from peernets_tf.evaluation import AttackConfig, GraphsConfig
+
+
+def test_the_record_of_a_preset_names_its_data_set():
+    path = models.preset_path("cifar10_pr_resnet32")
+    assert evaluation.trained_on(path) == "cifar10"
+
+
+def test_the_record_in_a_models_folder_names_its_data_set(tmp_path):
+    record = sample_records.make_training(dataset="mnist5k")
+    records.write(record, str(tmp_path / "record.json"))
+    path = str(tmp_path / "model.keras")
+    assert evaluation.trained_on(path) == "mnist5k"
+
+
+def test_without_the_record_of_a_training_the_flag_is_needed(tmp_path):
+    path = str(tmp_path / "model.keras")
+    with pytest.raises(UserError, match="--dataset"):
+        evaluation.trained_on(path)
+    records.write(sample_records.make_attack(), str(tmp_path / "record.json"))
+    with pytest.raises(UserError, match="--dataset"):
+        evaluation.trained_on(path)
+
+
+@pytest.mark.parametrize(
+    ("attack", "graphs", "name"),
+    [
+        (AttackConfig(name="pgd"), GraphsConfig(), "a_b_pgd_soft"),
+        (
+            AttackConfig(name="pgd", search=True),
+            GraphsConfig(num_peers=5, num_graphs=2),
+            "a_b_pgd_search_soft_5x2",
+        ),
+        (
+            AttackConfig(name="noise"),
+            GraphsConfig(num_graphs=2),
+            "a_b_noise_soft_Nx2",
+        ),
+    ],
+)
+def test_default_folder(attack, graphs, name):
+    checkpoint = os.path.join("a", "b.keras")
+    folder = evaluation.default_folder(checkpoint, attack, graphs, "soft")
+    assert folder == os.path.join("runs", "attacks", name)

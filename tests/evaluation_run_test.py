@@ -1,0 +1,329 @@
+"""One evaluation: its record, its folder, and what it refuses."""
+
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+import sample_records
+from keras import ops
+from small_models import SHAPE, make_linear, make_peernet
+
+from peernets_tf import (
+    datasets,
+    evaluation,
+    models,
+    monte_carlo,
+    peers,
+    records,
+)
+from peernets_tf.errors import AttackError, UserError
+from peernets_tf.evaluation import AttackConfig, EvaluationConfig, GraphsConfig
+
+PGD = AttackConfig(name="pgd", epsilons=(0.1, 0.6), options={"steps": 4})
+
+
+@pytest.fixture(scope="module")
+def linear():
+    return make_linear()
+
+
+@pytest.fixture(scope="module")
+def peernet(stripes):
+    return make_peernet(stripes)
+
+
+def evaluate(model, dataset, folder, attack=PGD, **config):
+    config = EvaluationConfig(
+        attack=attack, output_dir=str(folder), **{"batch_size": 12, **config}
+    )
+    return evaluation.evaluate(
+        model,
+        dataset,
+        config,
+        checkpoint="model.keras",
+        provenance=sample_records.make_provenance(seconds=None),
+    )
+
+
+def test_the_record(linear, stripes, tmp_path, capsys):
+    record = evaluate(linear, stripes, tmp_path, seed=3)
+    assert records.read(str(tmp_path / "record.json")) == record
+    assert record.weights_sha256 == models.weights_sha256(linear)
+    assert dataclasses.replace(record, cases=(), provenance=None) == (
+        records.AttackRecord(
+            model="linear",
+            checkpoint="model.keras",
+            weights_sha256=record.weights_sha256,
+            dataset=stripes.name,
+            test_size=30,
+            attack="pgd",
+            is_universal=False,
+            follows_gradient=True,
+            backward="exact",
+            threat_model=None,
+            cases=(),
+            provenance=None,
+        )
+    )
+    assert record.provenance.commit == "abc"
+    assert record.provenance.seconds > 0
+    weak, strong = record.cases
+    assert (weak.epsilon, strong.epsilon) == (0.1, 0.6)
+    assert weak.total == weak.correct == 30
+    assert weak.fooled < strong.fooled == 30
+    assert weak.zero_gradients == 0
+    printed = capsys.readouterr().out
+    assert f"Attacking linear on {stripes.name} with pgd" in printed
+    assert records.report([str(tmp_path / "record.json")]) in printed
+
+
+def test_noise_is_a_weak_control(linear, stripes, tmp_path):
+    noise = AttackConfig(name="noise", epsilons=(0.6,))
+    record = evaluate(linear, stripes, tmp_path, noise, test_size=20)
+    (case,) = record.cases
+    assert case.total == 20
+    assert case.fooled == 0
+    assert case.zero_gradients is None
+    assert not record.follows_gradient
+
+
+def test_search(linear, stripes, tmp_path):
+    search = AttackConfig(name="fgsm", search=True)
+    (case,) = evaluate(linear, stripes, tmp_path, search).cases
+    assert case.epsilon is None
+    assert case.fooled == case.correct == 30
+    # The darkest pixels of a stripe are 180 / 255 brighter than the others.
+    assert 45 < case.mean_linf < 128
+
+
+@pytest.mark.parametrize("name", ["universal.deepfool", "universal.gradient"])
+def test_a_universal_perturbation_and_its_file(name, linear, stripes, tmp_path):
+    attack = AttackConfig(
+        name=name, rhos=(0.3, 0.9), train_size=60, options={"passes": 8}
+    )
+    record = evaluate(linear, stripes, tmp_path / "fitted", attack)
+    assert record.is_universal
+    weak, strong = record.cases
+    assert weak.changed < strong.changed
+    assert "on 60 training images" in strong.attack
+    path = tmp_path / "fitted" / "perturbation_rho_0.9.npy"
+    perturbation = np.load(path)
+    assert np.linalg.norm(perturbation) <= strong.epsilon * (1 + 1e-6)
+    picture = keras.utils.load_img(path.with_suffix(".png"))
+    assert np.asarray(picture).shape == (12, 12, 3)
+
+    file = AttackConfig(name="universal.file", perturbation=str(path))
+    record = evaluate(linear, stripes, tmp_path / "file", file)
+    assert record.is_universal
+    assert not record.follows_gradient
+    (case,) = record.cases
+    assert case.changed == strong.changed
+    assert case.epsilon == pytest.approx(np.linalg.norm(perturbation))
+
+
+def test_interrupted_equals_uninterrupted(linear, stripes, tmp_path):
+    whole = evaluate(linear, stripes, tmp_path)
+    log = tmp_path / "batches.jsonl"
+    text = log.read_text()
+    lines = text.splitlines(keepends=True)
+    # Three batches of unperturbed images, then three for each epsilon.
+    assert len(lines) == 9
+    log.write_text("".join(lines[:5]) + lines[5][:9])
+    later = sample_records.make_provenance(commit="later")
+    config = EvaluationConfig(
+        attack=PGD, output_dir=str(tmp_path), batch_size=12
+    )
+    resumed = evaluation.evaluate(
+        linear, stripes, config, checkpoint="model.keras", provenance=later
+    )
+    assert resumed.cases == whole.cases
+    assert log.read_text() == text
+    # The figures are of the code that began.
+    assert resumed.provenance.commit == "abc"
+
+
+def test_a_folder_is_for_one_evaluation(linear, stripes, tmp_path):
+    evaluate(linear, stripes, tmp_path, batch_size=10, test_size=10)
+    for changes, key in (
+        ({"seed": 1}, "seed"),
+        ({"test_size": 9}, "test_size"),
+        ({"batch_size": 5}, "batch_size"),
+        ({"attack": AttackConfig(name="pgd")}, "attacks"),
+    ):
+        same = {"batch_size": 10, "test_size": 10}
+        with pytest.raises(UserError, match=f"{key}.*another --output_dir"):
+            evaluate(linear, stripes, tmp_path, **{**same, **changes})
+
+
+def identity(model, dataset, attack=PGD, **config):
+    return evaluation.identity(
+        model, dataset, EvaluationConfig(attack=attack, output_dir="", **config)
+    )
+
+
+def test_an_identity_is_json_and_holds_what_figures_depend_on(linear, stripes):
+    found = identity(linear, stripes)
+    assert json.loads(json.dumps(found)) == found
+    other = make_linear(scale=0.2)
+    changed = dataclasses.replace(stripes, sha256="other")
+    fitted = AttackConfig(name="universal.gradient")
+    for one, two in (
+        (found, identity(other, stripes)),
+        (found, identity(linear, changed)),
+        (
+            identity(linear, stripes, fitted),
+            identity(
+                linear, stripes, dataclasses.replace(fitted, train_size=9)
+            ),
+        ),
+    ):
+        assert one != two
+
+
+def test_stored_graphs_are_part_of_an_identity_if_they_are_used(
+    peernet, stripes
+):
+    other = make_peernet(stripes, peers_seed=1)
+    drawn = GraphsConfig(num_peers=6, num_graphs=2)
+    assert identity(peernet, stripes) != identity(other, stripes)
+    assert identity(peernet, stripes, graphs=drawn) == identity(
+        other, stripes, graphs=drawn
+    )
+    # The attacker follows the stored graphs.
+    fresh = GraphsConfig(policy="fresh")
+    assert identity(peernet, stripes, graphs=fresh) != identity(
+        other, stripes, graphs=fresh
+    )
+
+
+@pytest.mark.parametrize("policy", ["known", "drawn", "fresh"])
+def test_predictions_use_the_defended_graphs(
+    policy, peernet, stripes, tmp_path
+):
+    graphs = GraphsConfig(policy=policy, num_graphs=2, attack_graphs=1)
+    before = models.weights_sha256(peernet)
+    attack = AttackConfig(name="fgsm", epsilons=(0.1,))
+    record = evaluate(
+        peernet, stripes, tmp_path, attack, graphs=graphs, backward="identity"
+    )
+    assert models.weights_sha256(peernet) == before == record.weights_sha256
+    assert record.backward == "identity"
+    chosen = evaluation.choose_graphs(
+        peernet, stripes.train.images, graphs, seed=0
+    )
+    assert record.threat_model == chosen.record
+    logits = monte_carlo(peernet, chosen.defended)(stripes.test.images)
+    expected = ops.convert_to_numpy(ops.argmax(logits, axis=1)).tolist()
+    rows = [
+        json.loads(line)
+        for line in (tmp_path / "batches.jsonl").read_text().splitlines()
+    ]
+    found = [row["predictions"] for row in rows if "predictions" in row]
+    assert sum(found, []) == expected
+
+
+def test_stopping_needs_the_graphs_that_predictions_use(
+    peernet, stripes, tmp_path
+):
+    one = GraphsConfig(attack_graphs=1)
+    for attack in (
+        AttackConfig(name="pgd", options={"stop_when_fooled": True}),
+        AttackConfig(name="fgsm", search=True),
+    ):
+        with pytest.raises(UserError, match="graphs that predictions use"):
+            evaluate(peernet, stripes, tmp_path, attack, graphs=one)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"graphs": GraphsConfig(policy="drawn")},
+        {"graphs": GraphsConfig(num_peers=5)},
+        {"backward": "identity"},
+    ],
+    ids=str,
+)
+def test_settings_of_peers_need_peers(config, linear, stripes, tmp_path):
+    with pytest.raises(UserError, match="linear has no PeerReg"):
+        evaluate(linear, stripes, tmp_path, **config)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"batch_size": 0}, "batch_size"),
+        ({"test_size": 0}, "test_size"),
+        ({"backward": "surrogate"}, "one of"),
+        ({"temperature": 0.1}, "backward=soft"),
+        (
+            {"backward": "soft", "attack": AttackConfig(name="noise")},
+            "backward",
+        ),
+        (
+            {
+                "graphs": GraphsConfig(attack_graphs=1),
+                "attack": AttackConfig(name="noise"),
+            },
+            "attack_graphs",
+        ),
+    ],
+    ids=str,
+)
+def test_refuses_bad_settings(config, message):
+    with pytest.raises(UserError, match=message):
+        EvaluationConfig(**{"attack": PGD, "output_dir": "", **config})
+
+
+def test_refuses_a_model_that_does_not_fit(stripes, linear):
+    evaluation.check_fits(linear, stripes)
+    evaluation.check_fits(monte_carlo(linear), stripes)
+    shapeless = peers.MonteCarlo(linear, name="shapeless")
+    for model, message in (
+        (models.build("lenet5", (12, 12, 3), 3), r"shape \(12, 12, 1\)"),
+        (models.build("lenet5", SHAPE, 4), "3 logits"),
+        (monte_carlo(shapeless), "input shape"),
+    ):
+        with pytest.raises(UserError, match=message):
+            evaluation.check_fits(model, stripes)
+
+
+def test_refuses_a_softmax(linear, stripes, tmp_path):
+    model = keras.Model(linear.inputs, ops.softmax(linear.outputs[0]))
+    with pytest.raises(AttackError, match="softmax"):
+        evaluate(model, stripes, tmp_path)
+
+
+def test_warns_of_masked_gradients(linear, stripes, tmp_path, capsys):
+    inputs = keras.Input(SHAPE)
+    model = keras.Model(inputs, linear(ops.round(4 * inputs)), name="masked")
+    attack = AttackConfig(name="fgsm")
+    (case,) = evaluate(model, stripes, tmp_path, attack).cases
+    assert case.zero_gradients == 30
+    assert "warning: at 30 of 30 images" in capsys.readouterr().err
+
+
+class Counting(keras.layers.Layer):
+    def build(self, shape):
+        self.count = self.add_weight(name="count", trainable=False)
+
+    def call(self, inputs):
+        self.count.assign(self.count + 1)
+        return inputs
+
+
+def test_refuses_weights_that_change(linear, stripes, tmp_path):
+    inputs = keras.Input(SHAPE)
+    model = keras.Model(inputs, Counting()(linear(inputs)), name="counting")
+    with pytest.raises(AttackError, match="must not change"):
+        evaluate(model, stripes, tmp_path, AttackConfig(name="fgsm"))
+
+
+def test_refuses_images_out_of_range(linear, stripes, tmp_path):
+    test = datasets.Split(
+        images=stripes.test.images * 255, labels=stripes.test.labels
+    )
+    dataset = dataclasses.replace(stripes, test=test)
+    with pytest.raises(AttackError, match="must lie in"):
+        evaluate(linear, dataset, tmp_path)

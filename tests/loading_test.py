@@ -1,0 +1,138 @@
+"""Data sets: their shapes, ranges and labels, and files that are wrong."""
+
+import hashlib
+import pathlib
+import types
+
+import numpy as np
+import pytest
+
+from peernets_tf import datasets
+from peernets_tf.errors import DataError
+
+
+def test_mnist5k():
+    dataset = datasets.load("mnist5k")
+    assert dataset.train.images.shape == (4000, 28, 28, 1)
+    assert dataset.test.images.shape == (1000, 28, 28, 1)
+    assert dataset.num_classes == 10
+    assert dataset.sha256 is None
+    for split in (dataset.train, dataset.test):
+        assert split.images.dtype == np.float32
+        assert split.images.min() == 0
+        assert split.images.max() == 1
+        counts = np.bincount(split.labels)
+        assert (counts == len(split) // 10).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "train_shape", "mean"),
+    [
+        ("mnist", (60000, 28, 28, 1), [0.1307]),
+        ("cifar10", (50000, 32, 32, 3), [0.4914, 0.4822, 0.4465]),
+    ],
+)
+def test_real_data(data_dir, name, train_shape, mean):
+    """The channel means are the well-known ones of these data sets."""
+    dataset = datasets.load(name, data_dir)
+    assert dataset.train.images.shape == train_shape
+    assert len(dataset.test) == 10000
+    assert (np.bincount(dataset.test.labels) > 800).all()
+    found, _ = datasets.channel_statistics(dataset.train.images)
+    np.testing.assert_allclose(found, mean, atol=1e-4)
+
+
+def test_npz(npz_path):
+    dataset = datasets.load(npz_path)
+    assert dataset.train.images.shape == (96, 12, 12, 1)
+    assert dataset.num_classes == 3
+    content = pathlib.Path(npz_path).read_bytes()
+    assert dataset.sha256 == hashlib.sha256(content).hexdigest()
+    stored = np.load(npz_path)
+    np.testing.assert_allclose(
+        dataset.test.images * 255, stored["x_test"], atol=1e-4
+    )
+    np.testing.assert_array_equal(dataset.test.labels, stored["y_test"])
+
+
+def test_cifar100_is_read_as_the_others(monkeypatch):
+    """From TFDS, whose own reading is made up here: there is no copy."""
+    tfds = pytest.importorskip("tensorflow_datasets")
+    splits = [
+        dict(zip(("image", "label"), cifar100_like(n), strict=True))
+        for n in (200, 100)
+    ]
+
+    def load(name, *, split, batch_size, data_dir, with_info):
+        assert (name, split, batch_size) == ("cifar100", ["train", "test"], -1)
+        labels = tfds.features.ClassLabel(num_classes=100)
+        features = tfds.features.FeaturesDict({"label": labels})
+        return splits, types.SimpleNamespace(features=features)
+
+    monkeypatch.setattr(tfds, "load", load)
+    dataset = datasets.load("cifar100", "anywhere")
+    assert dataset.num_classes == 100
+    assert dataset.train.images.shape == (200, 32, 32, 3)
+    np.testing.assert_array_equal(dataset.test.labels, np.arange(100))
+
+
+def cifar100_like(count):
+    rng = np.random.default_rng(0)
+    return (
+        rng.integers(0, 256, (count, 32, 32, 3)).astype("uint8"),
+        np.arange(count) % 100,
+    )
+
+
+def test_npz_of_the_shape_of_cifar100(tmp_path):
+    (x_train, y_train), (x_test, y_test) = (
+        cifar100_like(200),
+        cifar100_like(100),
+    )
+    path = str(tmp_path / "fake.npz")
+    np.savez(
+        path, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test
+    )
+    dataset = datasets.load(path)
+    assert dataset.num_classes == 100
+    assert dataset.train.images.shape == (200, 32, 32, 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"x_test": None}, "Missing: x_test"),
+        ({"x_train": np.zeros((96, 12))}, "shape"),
+        ({"x_train": np.zeros((0, 12, 12))}, "shape"),
+        ({"x_test": np.zeros((30, 9, 9), "uint8")}, "the same shape"),
+        ({"x_train": np.full((96, 12, 12), 3.0)}, r"\[0, 1\]"),
+        ({"x_train": np.full((96, 12, 12), np.nan)}, r"\[0, 1\]"),
+        ({"x_train": np.ones((96, 12, 12), "int64")}, "uint8"),
+        ({"y_train": np.zeros(95, int)}, "96 integers"),
+        ({"y_train": np.zeros((96, 3), int)}, "96 integers"),
+        ({"y_train": np.zeros(96)}, "integers"),
+        ({"y_train": np.full(96, -1)}, "negative"),
+        ({"y_train": np.full(96, 10**9)}, "number the classes from 0"),
+        ({"y_test": np.full(30, 3)}, "only the 3 classes.*label 3"),
+    ],
+)
+def test_bad_npz(npz_path, changes, message):
+    arrays = {**np.load(npz_path), **changes}
+    np.savez(npz_path, **{k: v for k, v in arrays.items() if v is not None})
+    with pytest.raises(DataError, match=message):
+        datasets.load(npz_path)
+
+
+def test_unreadable(tmp_path):
+    with pytest.raises(DataError, match="give one of mnist, cifar10"):
+        datasets.load("imagenet")
+    with pytest.raises(DataError, match="cannot read"):
+        datasets.load(str(tmp_path / "none.npz"))
+    for content in (b"", b"no arrays", b"PK\x03\x04 half a zip"):
+        (tmp_path / "bad.npz").write_bytes(content)
+        with pytest.raises(DataError, match="cannot read"):
+            datasets.load(str(tmp_path / "bad.npz"))
+    np.save(tmp_path / "array.npy", np.ones(3))
+    (tmp_path / "array.npy").rename(tmp_path / "array.npz")
+    with pytest.raises(DataError, match="cannot read"):
+        datasets.load(str(tmp_path / "array.npz"))

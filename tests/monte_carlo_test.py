@@ -1,0 +1,139 @@
+"""The mean over graphs: logits, gradients, saving, and which peers it uses."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from bank_test import make_model
+
+from peernets_tf import encode_peers, monte_carlo, set_peers
+from peernets_tf.peers import peer_layers
+
+
+@pytest.fixture
+def images(rng):
+    return rng.random((6, 8, 8, 3)).astype("float32")
+
+
+@pytest.fixture
+def graphs(rng):
+    return rng.random((3, 4, 8, 8, 3)).astype("float32")
+
+
+@pytest.mark.parametrize("jit_compile", [None, False, True])
+def test_monte_carlo_is_the_mean_over_graphs(graphs, images, jit_compile):
+    model = make_model()
+    expected = 0
+    for graph in graphs:
+        set_peers(model, graph)
+        expected += model(images, training=False) / len(graphs)
+    set_peers(model, graphs)
+    average = monte_carlo(model)
+    if jit_compile is not None:
+        average = tf.function(average, jit_compile=jit_compile)
+    np.testing.assert_allclose(average(images), expected, atol=1e-5)
+    np.testing.assert_allclose(
+        monte_carlo(model).predict(images, batch_size=4, verbose=0),
+        expected,
+        atol=1e-5,
+    )
+
+
+def test_monte_carlo_has_the_mean_gradient(graphs, images):
+    model = make_model()
+    set_peers(model, graphs)
+
+    @tf.function
+    def gradient(network, x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(network(x, training=False)[:, 0])
+        return tape.gradient(loss, x)
+
+    x = tf.constant(images)
+    expected = 0
+    for graph in graphs:
+        single = make_model()
+        set_peers(single, graph)
+        expected += gradient(single, x) / len(graphs)
+    largest = np.abs(expected).max()
+    assert largest > 0
+    np.testing.assert_allclose(
+        gradient(monte_carlo(model), x), expected, atol=1e-4 * largest
+    )
+
+
+def test_monte_carlo_follows_set_peers(graphs, images):
+    model = make_model()
+    set_peers(model, graphs)
+    average = monte_carlo(model)
+    first = average.predict(images, verbose=0)
+    for peers in (graphs[:2], graphs[0], graphs):
+        set_peers(model, peers)
+        last = average.predict(images, verbose=0)
+        np.testing.assert_allclose(last, monte_carlo(model)(images), atol=1e-5)
+    np.testing.assert_allclose(last, first, atol=1e-5)
+
+
+def test_set_peers_through_monte_carlo(graphs, images):
+    model = make_model()
+    set_peers(model, graphs)
+    average = monte_carlo(model)
+    expected = average(images)
+    set_peers(average, graphs[:1])
+    np.testing.assert_allclose(average(images), model(images), atol=1e-6)
+    set_peers(average, graphs)
+    np.testing.assert_allclose(average(images), expected, atol=1e-6)
+
+
+def test_monte_carlo_of_a_model_without_peers(images):
+    plain = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()])
+    np.testing.assert_allclose(monte_carlo(plain)(images), plain(images))
+
+
+def test_a_bank_replaces_the_stored_peers(graphs, images):
+    """One model with several banks, none of which is stored in it."""
+    model = make_model()
+    set_peers(model, graphs[0])
+    stored = model(images, training=False)
+    bank = encode_peers(model, graphs[1:])
+    with_bank = monte_carlo(model, bank)
+    expected = 0
+    for graph in graphs[1:]:
+        single = make_model()
+        set_peers(single, graph)
+        expected += single(images, training=False) / 2
+    np.testing.assert_allclose(with_bank(images), expected, atol=1e-5)
+    np.testing.assert_allclose(
+        with_bank.predict(images, verbose=0), expected, atol=1e-5
+    )
+    np.testing.assert_array_equal(model(images, training=False), stored)
+    np.testing.assert_allclose(
+        monte_carlo(model, bank.first(1))(images),
+        monte_carlo(model, encode_peers(model, graphs[1]))(images),
+        atol=1e-6,
+    )
+    # Neither later weights nor later peers change which features a bank holds.
+    before = [np.array(f) for f in bank.features]
+    set_peers(model, graphs)
+    for layer in peer_layers(model):
+        layer.bias.assign(3.0)
+    for features, old in zip(bank.features, before, strict=True):
+        np.testing.assert_array_equal(features, old)
+
+
+def test_a_model_with_a_bank_is_not_saved(graphs, tmp_path):
+    model = make_model()
+    with_bank = monte_carlo(model, encode_peers(model, graphs))
+    with pytest.raises(ValueError, match="set_peers"):
+        with_bank.save(tmp_path / "model.keras")
+
+
+def test_a_bank_of_another_model_is_refused(graphs):
+    inputs = keras.Input((8, 8, 3))
+    one_layer = keras.Model(
+        inputs, peer_layers(make_model())[0].__class__()(inputs)
+    )
+    bank = encode_peers(one_layer, graphs)
+    with pytest.raises(ValueError, match="2 PeerRegularization layers"):
+        monte_carlo(make_model(), bank)

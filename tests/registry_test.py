@@ -1,0 +1,85 @@
+"""Attacks by name, with the arguments that they say they take."""
+
+import numpy as np
+import pytest
+
+from peernets_tf.attacks import PGD, registry
+from peernets_tf.errors import UserError
+
+
+@pytest.mark.parametrize("name", registry.NAMES)
+def test_options_are_arguments(name):
+    """What an attack is said to take, it takes, and nothing else."""
+    if name.startswith("cleverhans"):
+        pytest.importorskip("cleverhans", reason="pip install cleverhans")
+    values = {
+        "epsilon": 0.25,
+        "norm": "l2",
+        "steps": 3,
+        "step_size": 0.1,
+        "loss": "margin",
+        "random_start": False,
+        "restarts": 2,
+        "targeted": True,
+        "keep_best": True,
+        "stop_when_fooled": True,
+        "passes": 2,
+        "batch_size": 5,
+        "fooling_rate": 0.5,
+        "max_steps": 4,
+        "overshoot": 0.1,
+    }
+    taken = registry.ATTACKS[name].options()
+    needed = {"perturbation": np.zeros((2, 2, 1)), "source": ""}
+    if name != "universal.file":
+        needed = {}
+    attack = registry.make(
+        name, **needed, **{key: values[key] for key in taken}
+    )
+    assert attack.name == name
+    for key in taken:
+        assert getattr(attack, key) == values[key]
+    for key in set(values) - taken - registry.ATTACKS[name].internal:
+        with pytest.raises(TypeError):
+            registry.make(name, **needed, **{key: values[key]})
+
+
+@pytest.mark.parametrize("name", registry.NAMES)
+def test_an_attack_says_what_it_is(name):
+    """What commands ask the class, so that they need no lists of names."""
+    cls = registry.ATTACKS[name]
+    assert cls.norm in ("linf", "l2")
+    assert cls.loss in ("cross_entropy", "margin", None)
+    assert cls.follows_gradient == (cls.loss is not None)
+    assert cls.targeted is False
+    assert cls.is_universal == name.startswith("universal.")
+    assert cls.is_searchable == (name in ("gradient_descent", "fgsm", "pgd"))
+    assert not cls.internal & cls.options()
+
+
+def test_refuses_a_name_that_is_no_attack():
+    with pytest.raises(UserError, match="one of gradient_descent, .*: cw"):
+        registry.make("cw")
+
+
+def test_refuses_to_search_without_epsilons():
+    with pytest.raises(UserError, match="epsilon for each image"):
+        registry.make_search("deepfool", image_shape=(4, 4, 3))
+
+
+@pytest.mark.parametrize(
+    ("options", "largest"),
+    [
+        ({}, 1.0),
+        ({"norm": "l2"}, np.sqrt(48)),
+        ({"largest_epsilon": 0.3}, 0.3),
+    ],
+)
+def test_a_search_ends_where_all_images_are_in_the_ball(options, largest):
+    search = registry.make_search(
+        "pgd", image_shape=(4, 4, 3), steps=7, **options
+    )
+    assert search.largest_epsilon == pytest.approx(largest)
+    assert isinstance(search.attack, PGD)
+    assert search.attack.steps == 7
+    assert search.attack.stop_when_fooled

@@ -1,0 +1,77 @@
+"""Records hold counts that make sense; rates are derived from them."""
+
+import dataclasses
+
+import pytest
+from sample_records import make_case, make_training
+
+from peernets_tf import records
+from peernets_tf.errors import UserError
+
+
+def test_accuracy_is_derived_from_counts():
+    assert make_training().accuracy == 0.985
+    assert "accuracy" not in dataclasses.asdict(make_training())
+
+
+@pytest.mark.parametrize(
+    ("start_epochs", "expected"), [(8, "8 + 1"), (None, "? + 1")]
+)
+def test_the_epochs_of_the_initial_model_come_first(start_epochs, expected):
+    start = dataclasses.replace(
+        make_training().initial_model, epochs=start_epochs
+    )
+    assert make_training(initial_model=start).epochs == expected
+    assert make_training(initial_model=None).epochs == "1"
+
+
+def test_records_are_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        make_training().correct = 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"test_size": 0, "correct": 0}, "test_size must be at least 1"),
+        ({"correct": 201}, r"between 0 and test_size=200\. Received: 201"),
+        ({"correct": -1}, r"between 0 and test_size=200\. Received: -1"),
+    ],
+)
+def test_a_training_refuses_impossible_counts(changes, message):
+    with pytest.raises(UserError, match=message):
+        make_training(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"total": 0}, "total must be at least 1. Received: 0"),
+        ({"correct": 201}, "correct must lie between 0 and total=200"),
+        ({"changed": -1}, "changed must lie between"),
+        ({"adversarial_correct": 201}, "adversarial_correct must lie between"),
+        ({"zero_gradients": 201}, "zero_gradients must lie between"),
+        ({"fooled": 161}, "fooled must lie between 0 and correct=160"),
+    ],
+)
+def test_an_attack_refuses_impossible_counts(changes, message):
+    with pytest.raises(UserError, match=message):
+        make_case(**changes)
+
+
+def test_a_case_without_a_correct_image_is_possible():
+    case = make_case(correct=0, fooled=0, zero_gradients=None)
+    assert case.correct == 0
+
+
+def test_each_kind_has_a_name_of_its_own():
+    kinds = {
+        kind.kind
+        for kind in (
+            records.TrainingRecord,
+            records.AttackRecord,
+            records.ComparisonRecord,
+            records.BenchmarkRecord,
+        )
+    }
+    assert kinds == {"training", "attack", "comparison", "benchmark"}
