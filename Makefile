@@ -25,7 +25,7 @@ test: $(VENV)/installed-cpu,jax,cleverhans,test
 	$(PYTHON) -m ruff check
 	$(VENV)/bin/lint-imports --no-logo
 	$(PYTHON) -m mypy
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest --numprocesses=2 --dist=loadfile
 
 benchmark: $(VENV)/installed-cpu,benchmark
 	$(PYTHON) -m benchmarks.nearest_neighbors
