@@ -9,7 +9,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 .NOTPARALLEL:
 
 help:
-	@echo "make demo       train LeNet-5 and its PeerNet on 5,000 digits, compare"
+	@echo "make demo       train LeNet-5 and its PeerNet on 4,000 digits, compare"
 	@echo "make test       check style, imports and types, run the tests"
 	@echo "make benchmark  time the neighbour search, training steps and attacks"
 	@echo "make BUILD      write the file BUILD from the imports"

@@ -1,11 +1,12 @@
-"""Table 6 in one command: `python -m madry_challenge.compare`.
+"""Computes Table 6 of the paper: `python -m madry_challenge.compare`.
 
-Trains ResNet-32 on adversarial images, with the challenge's hyper-parameters
-(A) and with the paper's (B), and PR-ResNet-32 on images. Adds two networks that
-the paper does not have: ResNet-32 trained on images, and PR-ResNet-32 trained
-on adversarial images. Then attacks all of them with the same PGD on the same
-images, PeerNets a second time with another backward pass (BPDA). Give the same
-command again to resume a comparison that was interrupted.
+Trains the three networks of the table: ResNet-32 on adversarial images with the
+challenge's hyper-parameters (A) and with the paper's (B), and PR-ResNet-32 on
+unperturbed images. Also trains three networks that the paper does not have:
+ResNet-32 on unperturbed images, and PR-ResNet-32 on adversarial images through
+the exact gradient and through --backward (BPDA). Then attacks all networks with
+the same PGD on the same images, and PeerNets a second time through --backward.
+Run the same command again to resume an interrupted comparison.
 
 The attack settings of --config and of the flags apply to every training run and
 to the test. The training settings of --config apply only to ResNet-32 A, and
@@ -33,22 +34,23 @@ _BUDGET = flags.DEFINE_enum(
     "budget",
     "full",
     list(table6.BUDGETS),
-    "How much is trained. full: the published schedules, for a GPU. hour: an "
-    "hour of two CPU cores. smoke: a few steps, to see that the command works.",
+    "Length of the training runs. full: the published schedules, for a GPU. "
+    "hour: about an hour on two CPU cores. smoke: a few steps, to check that "
+    "the command works (default: full).",
 )
 _BACKWARD = flags.DEFINE_enum(
     "backward",
     "identity",
     ["identity", "soft"],
     "Backward pass of PeerRegularization layers (BPDA) in the second attack on "
-    "PeerNets, and in the last training.",
+    "PeerNets and in the last training run (default: identity).",
 )
 _CHECKPOINT = flags.DEFINE_multi_string(
     "checkpoint",
     [],
-    "ROW=PATH: a .keras file, or the name of a preset such as "
-    "cifar10_resnet32, that is attacked instead of a training. Rows: "
-    f"{', '.join(table6.KEYS)}. May be repeated.",
+    "ROW=PATH: attacks a .keras file, or a published model such as "
+    "cifar10_resnet32, instead of training the network of this row. Rows: "
+    f"{', '.join(table6.KEYS)}. May be repeated (default: all are trained).",
 )
 _read_config = config_flags.define(
     "seed", "eval_batch_size", *config_flags.ATTACK
@@ -57,16 +59,16 @@ _ATTACK_MODE = flags.DEFINE_enum(
     "attack_mode",
     "train",
     adversarial_training.MODES,
-    "How a network works while a training batch is attacked: as in training or "
-    "as in inference, see madry_challenge.train.",
+    "Mode of a network while a training batch is attacked. train: training "
+    "mode. eval: inference mode. See madry_challenge.train (default: train).",
 )
 _NUM_PEERS = flags.DEFINE_integer(
-    "num_peers", 50, "N, images in each graph of a PeerNet.", 1
+    "num_peers", 50, "N, images in each graph of a PeerNet (default: 50).", 1
 )
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir",
     None,
-    "Folder of the record, and of a folder for each network (default: "
+    "Folder for record.json and for a folder of each network (default: "
     "runs/compare_BUDGET).",
 )
 _DATASET = shared_flags.define_dataset(_DEFAULT_DATASET, _DEFAULT_DATASET)

@@ -7,17 +7,17 @@ from typing import Any
 from peernets_tf import files
 from peernets_tf.errors import UserError
 
-# The challenge's losses, and what peernets_tf.attacks calls them.
+# The challenge's names of losses, with those of peernets_tf.attacks.
 LOSSES = {"xent": "cross_entropy", "cw": "margin"}
-# The types that a value may have, by the type of its default. JSON and users
-# write 8 for 8.0.
+# The types that a value may have, by the type of its default. A float may be
+# an int, because JSON files and users write 8 for 8.0.
 _TYPES: dict[type, tuple[type, ...]] = {
     bool: (bool,),
     int: (int,),
     float: (float, int),
     str: (str,),
 }
-# Keys of the original's files that have another home here, or none.
+# Keys of the original's files that have no effect here.
 _IGNORED_KEYS = {
     "_comment",
     "data_path",
@@ -32,13 +32,13 @@ _IGNORED_KEYS = {
 def _key(
     default: Any, description: str, *, flag: str | None = None, minimum: int = 0
 ) -> Any:
-    """Returns a field of `Config`; flags and errors read its metadata.
+    """Returns a field of `Config`, with metadata for flags and errors.
 
     Args:
-        default: the original's value.
+        default: the value in the original config.json.
         description: str, what the key controls, and its unit.
-        flag: str, the name of the command-line flag; None for the key's own.
-        minimum: int, the smallest value of a number.
+        flag: str, the name of the command-line flag; None: the key's name.
+        minimum: int, the smallest value allowed for a number.
     """
     return dataclasses.field(
         default=default,
@@ -54,8 +54,7 @@ def _key(
 class Config:
     """The keys of config.json, with the defaults of the original file.
 
-    The description of each key stands beside it. Command-line flags show the
-    same descriptions.
+    The help of the command-line flags shows the descriptions of the keys.
 
     Raises:
         UserError: if a value has the wrong type or is out of range.
@@ -63,7 +62,7 @@ class Config:
 
     model_dir: str = _key(
         "models/adv_trained",
-        "Folder of checkpoints and logs; a run found there is resumed",
+        "Folder for checkpoints and logs; an interrupted run in it is resumed",
         flag="output_dir",
     )
     tf_random_seed: int = _key(0, "Seed of all random numbers", flag="seed")
@@ -74,32 +73,33 @@ class Config:
     training_batch_size: int = _key(128, "Images per training step", minimum=1)
     step_size_schedule: tuple[tuple[int, float], ...] = _key(
         ((0, 0.1), (40_000, 0.01), (60_000, 0.001)),
-        "Learning rates, each with the step at which it begins",
+        "STEP:RATE pairs, comma-separated: the learning rate from each step on",
     )
     weight_decay: float = _key(
         0.0002,
-        "L2 regularization: this times each kernel is added to its gradient",
+        "L2 regularization: the gradient of each kernel has this number times "
+        "the kernel added",
     )
-    momentum: float = _key(0.9, "Momentum of the optimizer, below 1")
+    momentum: float = _key(0.9, "Momentum of the optimizer, in [0, 1)")
     num_eval_examples: int = _key(
         10_000,
-        "Test images that are attacked, the first in CIFAR-10's own order",
+        "Number of test images to attack, the first in CIFAR-10's own order",
         minimum=1,
     )
-    eval_batch_size: int = _key(
-        128, "Test images that are attacked at once", minimum=1
-    )
+    eval_batch_size: int = _key(128, "Test images per batch", minimum=1)
     epsilon: float = _key(
-        8.0, "L-infinity radius of the attack on the 0-255 pixel scale"
+        8.0, "Largest L-infinity norm of the attack, on the 0-255 pixel scale"
     )
     num_steps: int = _key(10, "Steps of PGD; 0 trains on unperturbed images")
     step_size: float = _key(
-        2.0, "Length of a PGD step on the 0-255 pixel scale"
+        2.0, "Length of a PGD step, on the 0-255 pixel scale"
     )
-    random_start: bool = _key(True, "Start PGD at a random point of the ball")
+    random_start: bool = _key(
+        True, "Start PGD at a random point within epsilon of the image"
+    )
     loss_func: str = _key(
         "xent",
-        "The loss that PGD increases: xent (cross-entropy) or cw (the largest "
+        "Loss that PGD increases: xent (cross-entropy) or cw (the largest "
         "wrong logit minus the true class's logit)",
     )
     store_adv_path: str = _key(
@@ -121,7 +121,7 @@ class Config:
         _check_schedule(self.step_size_schedule)
 
     def _check(self, field: dataclasses.Field[Any]) -> None:
-        """Checks the type and the range of a bool, a number or a text."""
+        """Checks the type and the range of a bool, a number or a string."""
         name, value = field.name, getattr(self, field.name)
         types = _TYPES.get(type(field.default))
         if types is None:
@@ -141,14 +141,14 @@ class Config:
             )
 
     def write(self, path: str) -> None:
-        """Writes a config.json that `read` reads, whole or not at all."""
+        """Writes a config.json for `read`, atomically."""
         files.write_json(dataclasses.asdict(self), path)
 
     def scaled(self, steps: int) -> "Config":
-        """Returns a training of that many steps, with the schedule shortened.
+        """Returns this configuration with its schedule scaled to other steps.
 
         Args:
-            steps: int, at least 1.
+            steps: int, the new number of training steps, at least 1.
         """
         scale = steps / self.max_num_training_steps
         schedule: list[tuple[int, float]] = []
@@ -166,12 +166,12 @@ class Config:
 def read(path: str) -> Config:
     """Reads a config.json of the original challenge or of `Config.write`.
 
-    Missing keys have their defaults.
+    Missing keys take their defaults.
 
     Raises:
         UserError: if the file is not such a configuration.
     """
-    # The original repeats the key `_comment`, which JSON allows.
+    # The original file repeats the key `_comment`, which JSON allows.
     values = files.read_json(path)
     try:
         values = {k: v for k, v in values.items() if k not in _IGNORED_KEYS}

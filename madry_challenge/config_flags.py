@@ -1,4 +1,4 @@
-"""The keys of config.json as absl flags, made from the fields of `Config`."""
+"""Command-line flags for the keys of config.json."""
 
 import dataclasses
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from peernets_tf.errors import UserError
 # The command that calls `define` owns the flags, and its --help shows them.
 flags.disclaim_key_flags()
 
-# The flags of the attack's settings.
+# The flags that set the attack.
 ATTACK = ("epsilon", "num_steps", "step_size", "random_start", "loss_func")
 _SCHEDULE = "step_size_schedule"
 _FIELDS = {
@@ -29,14 +29,14 @@ _DEFINERS: dict[type, Callable[..., flags.FlagHolder[Any]]] = {
 
 
 def define(*names: str) -> Callable[[], config.Config]:
-    """Defines --config, and flags that override keys of that file.
+    """Defines --config and flags that override keys of that file.
 
     Args:
-        names: names of flags: `seed`, `output_dir`, `attack` (the file of
-            adversarial images), and other keys of `madry_challenge.config`.
+        names: names of flags: keys of `madry_challenge.config.Config`, or
+            `seed`, `output_dir` or `attack` (the file of adversarial images).
 
     Returns:
-        A function that returns the `Config` once flags are parsed. It raises a
+        A function that returns the `Config` after flags are parsed. It raises a
         UserError if the file cannot be read or a value is out of range.
     """
     path = flags.DEFINE_string(

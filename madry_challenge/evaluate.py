@@ -2,9 +2,9 @@
 
     python -m madry_challenge.evaluate --checkpoint=models/adv_trained --watch
 
-Prints the accuracy on test images and on adversarial images. The attack is that
-of the configuration; the leaderboard's is `--num_steps=20 --step_size=1`. Give
-the same command again to resume an evaluation that was interrupted.
+Prints the accuracy on test images and on adversarial images. --config and the
+flags set the attack. That of the leaderboard is `--num_steps=20 --step_size=1`.
+Run the same command again to resume an interrupted evaluation.
 """
 
 from absl import flags
@@ -19,19 +19,22 @@ _DEFAULT_DATASET = "cifar10"
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint",
     None,
-    "The model: a .keras file, the name of a preset such as "
+    "Model to evaluate: a .keras file, the name of a published model such as "
     "cifar10_pr_resnet32, or the --output_dir of madry_challenge.train, whose "
-    "newest model is evaluated.",
+    "newest model is evaluated (required).",
     required=True,
 )
 _WATCH = flags.DEFINE_bool(
     "watch",
     False,
-    "Keep looking at the folder --checkpoint, and evaluate its newest model "
-    "whenever there is a newer one, until that is the trained one.",
+    "Evaluate each new model in the folder --checkpoint until the training "
+    "has ended and its final model is evaluated (default: false).",
 )
 _WATCH_SECONDS = flags.DEFINE_float(
-    "watch_seconds", 10.0, "Seconds between two looks at the folder.", 0.1
+    "watch_seconds",
+    10.0,
+    "Seconds between two checks of the folder with --watch (default: 10).",
+    0.1,
 )
 _read_config = config_flags.define(
     "seed", "num_eval_examples", "eval_batch_size", *config_flags.ATTACK
@@ -40,28 +43,30 @@ _BACKWARD = flags.DEFINE_enum(
     "backward",
     "exact",
     adaptive.BACKWARDS,
-    "Backward pass of PeerRegularization layers that the attack follows: "
-    "exact, or the smoother identity or soft (BPDA).",
+    "Backward pass of PeerRegularization layers that the attack follows. "
+    "exact: the layer's own gradient. identity, soft: smoother ones (BPDA), "
+    "see peernets_tf.evaluate (default: exact).",
 )
 _NUM_PEERS = flags.DEFINE_integer(
     "num_peers",
     None,
-    "N, images in each graph of a PeerNet (default: as in the graphs that the "
-    "model stores). Giving N or M draws new graphs.",
+    "N, images in each graph of a PeerNet. If N or M is given, new graphs are "
+    "drawn (default: as many as in the graphs that the model stores).",
     1,
 )
 _NUM_GRAPHS = flags.DEFINE_integer(
     "num_graphs",
     None,
-    "M, graphs whose logits are averaged (default: as many as the model "
-    "stores). Giving N or M draws new graphs.",
+    "M, graphs whose logits are averaged. If N or M is given, new graphs are "
+    "drawn (default: as many as the model stores).",
     1,
 )
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir",
     "runs/madry_evaluations",
-    "Folder of results: a folder for each model, and in it one for each "
-    "evaluation with its record.json.",
+    "Folder for results. It receives a folder for each model, which holds a "
+    "folder with record.json for each evaluation (default: "
+    "runs/madry_evaluations).",
 )
 _DATASET = shared_flags.define_dataset(_DEFAULT_DATASET, _DEFAULT_DATASET)
 _DATA_DIR = shared_flags.define_data_dir()

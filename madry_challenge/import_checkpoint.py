@@ -2,8 +2,8 @@
 
     python -m madry_challenge.import_checkpoint --checkpoint=DIR --output=PATH
 
-A TensorFlow 1 checkpoint of the challenge, of either network, becomes a .keras
-file that gives the same logits.
+Reads a TensorFlow 1 checkpoint of either network of the challenge and writes a
+.keras file that gives the same logits.
 """
 
 import dataclasses
@@ -17,11 +17,12 @@ from peernets_tf.cli import app
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint",
     None,
-    "Folder of the TensorFlow 1 checkpoint, or the prefix of its files.",
+    "Folder of the TensorFlow 1 checkpoint, or the common prefix of its files "
+    "(required).",
     required=True,
 )
 _OUTPUT = flags.DEFINE_string(
-    "output", None, "The .keras file to write.", required=True
+    "output", None, "The .keras file to write (required).", required=True
 )
 
 

@@ -2,9 +2,9 @@
 
     python -m madry_challenge.run_attack --checkpoint=w32.keras
 
-Reads `attack.npy`, adversarial images of all CIFAR-10 test images in CIFAR-10's
-own order, prints the accuracy of a model on them and writes its predictions to
-`pred.npy`.
+Reads adversarial versions of all CIFAR-10 test images, in CIFAR-10's own order,
+from `attack.npy`. Prints the accuracy of a model on them and writes its
+predictions to `pred.npy`.
 """
 
 from absl import flags
@@ -16,13 +16,15 @@ from peernets_tf.cli import app, shared_flags
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint",
     None,
-    "The model: a .keras file, or the name of a preset such as "
-    "cifar10_pr_resnet32.",
+    "Model to test: a .keras file, or the name of a published model such as "
+    "cifar10_pr_resnet32 (required).",
     required=True,
 )
 _read_config = config_flags.define("attack", "epsilon")
 _PREDICTIONS = flags.DEFINE_string(
-    "predictions", "pred.npy", "The .npy file to write predicted classes to."
+    "predictions",
+    "pred.npy",
+    "The .npy file to write predicted classes to (default: pred.npy).",
 )
 _DATA_DIR = shared_flags.define_data_dir()
 

@@ -2,8 +2,8 @@
 
     python -m madry_challenge.train --network=resnet32 --config=config.json
 
-Give the same command again to resume a training that was interrupted. It needs
-Keras's TensorFlow backend.
+Run the same command again to resume an interrupted training. It needs Keras's
+TensorFlow backend.
 """
 
 from absl import flags
@@ -18,7 +18,8 @@ _NETWORK = flags.DEFINE_enum(
     "network",
     "w32-10",
     runs.NETWORKS,
-    "Network: w32-10 or thin of the challenge, or a model of peernets_tf.",
+    "Network to train: w32-10 or thin of the challenge, or a model of "
+    "peernets_tf (default: w32-10).",
 )
 _read_config = config_flags.define(
     "seed",
@@ -35,18 +36,19 @@ _ATTACK_MODE = flags.DEFINE_enum(
     "attack_mode",
     "train",
     adversarial_training.MODES,
-    "How the network works while a batch is attacked. train: as in training, "
-    "like the original: batch normalization uses the batch's statistics and "
-    "moves its averages, and a PeerNet takes the batch as its graph and draws "
-    "dropouts at each step. eval: as in inference, a PeerNet with the graph of "
-    "the last checkpoint.",
+    "Mode of the network while a batch is attacked. train: training mode, as "
+    "in the original. Batch normalization uses the batch's statistics and "
+    "updates its moving averages; a PeerNet uses the batch as its graph and "
+    "draws new dropout at each step. eval: inference mode; a PeerNet uses the "
+    "graph of the last checkpoint (default: train).",
 )
 _BACKWARD = flags.DEFINE_enum(
     "backward",
     "exact",
     adaptive.BACKWARDS,
-    "Backward pass of PeerRegularization layers that the attack follows: "
-    "exact, or the smoother identity or soft (BPDA).",
+    "Backward pass of PeerRegularization layers that the attack follows. "
+    "exact: the layer's own gradient. identity, soft: smoother ones (BPDA), "
+    "see peernets_tf.evaluate (default: exact).",
 )
 _AUGMENT = flags.DEFINE_bool(
     "augment",
@@ -55,23 +57,26 @@ _AUGMENT = flags.DEFINE_bool(
     "false).",
 )
 _NUM_PEERS = flags.DEFINE_integer(
-    "num_peers", 50, "N, images in each graph of a PeerNet.", 1
+    "num_peers", 50, "N, images in each graph of a PeerNet (default: 50).", 1
 )
 _NUM_GRAPHS = flags.DEFINE_integer(
-    "num_graphs", 10, "M, graphs that the trained PeerNet keeps.", 1
+    "num_graphs",
+    10,
+    "M, graphs stored in the trained PeerNet (default: 10).",
+    1,
 )
 _VALIDATION_SIZE = flags.DEFINE_integer(
     "validation_size",
     1000,
-    "Test images that are classified at each checkpoint.",
+    "Test images that are classified at each checkpoint (default: 1000).",
     1,
 )
 _INITIAL_MODEL = flags.DEFINE_string(
     "initial_model",
     None,
-    "A .keras file, or the name of a preset such as cifar10_resnet32. Layers "
-    "start from the weights of its layers of the same name (default: random "
-    "weights).",
+    "A .keras file, or the name of a published model such as cifar10_resnet32. "
+    "Each layer starts from the weights of the layer of the same name in it "
+    "(default: random weights).",
 )
 _DATASET = shared_flags.define_dataset(_DEFAULT_DATASET, _DEFAULT_DATASET)
 _DATA_DIR = shared_flags.define_data_dir()

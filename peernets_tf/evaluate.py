@@ -2,8 +2,8 @@
 
     python -m peernets_tf.evaluate --checkpoint=cifar10_pr_resnet32 --attack=pgd
 
-Prints and records the accuracy before and after the attack. The same command
-resumes an interrupted evaluation after its last whole batch.
+Prints and records the accuracy before and after the attack. Run the same
+command again to resume an interrupted evaluation after its last complete batch.
 """
 
 import dataclasses
@@ -16,8 +16,8 @@ from peernets_tf.cli import app, attack_flags, shared_flags
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint",
     None,
-    "A .keras file, or the name of a trained model in the package: "
-    f"{', '.join(models.presets())}.",
+    "Model to attack: a .keras file or the name of a published model: "
+    f"{', '.join(models.presets())} (required).",
     required=True,
 )
 _attack_config = attack_flags.define()
@@ -29,68 +29,71 @@ _SEED = shared_flags.define_seed()
 _TEST_SIZE = flags.DEFINE_integer(
     "test_size",
     None,
-    "Number of test images, the first ones (default: all).",
+    "Number of test images to attack, the first ones (default: all).",
     1,
 )
 _BATCH_SIZE = flags.DEFINE_integer(
-    "batch_size", 100, "Test images attacked at once (default: 100).", 1
+    "batch_size", 100, "Test images per batch (default: 100).", 1
 )
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir",
     None,
-    "Folder for the record and for what an interrupted evaluation resumes "
-    "from (default: a folder in runs/attacks, named by checkpoint, attack, "
-    "backward pass and graphs).",
+    "Folder for record.json and for the batches from which an interrupted "
+    "evaluation resumes (default: a folder in runs/attacks, named after "
+    "checkpoint, attack, backward pass and graphs).",
 )
 _BACKWARD = flags.DEFINE_enum(
     "backward",
     "exact",
     adaptive.BACKWARDS,
     "Backward pass of PeerRegularization layers that the attack follows. "
-    "exact: their own gradient. identity: that of a layer that returns its "
-    "inputs. soft: that of a softmax attention over all peers "
-    "(default: exact).",
+    "exact: the layer's own gradient. identity: the gradient of a layer that "
+    "returns its input. soft: the gradient of a softmax attention over all "
+    "peer pixels (default: exact).",
 )
 _TEMPERATURE = flags.DEFINE_float(
     "temperature",
     0.05,
-    "Temperature of the attention of --backward=soft (default: 0.05).",
+    "Softmax temperature of --backward=soft (default: 0.05).",
     1e-6,
 )
 _PEERS = flags.DEFINE_enum(
     "peers",
     "known",
     evaluation.POLICIES,
-    "What the attacker knows of the graphs of peers. known: the graphs that "
-    "predictions use. drawn: only that graphs are drawn; the attacker averages "
-    "logits over graphs of its own. fresh: the model's graphs, but predictions "
-    "use newly drawn ones (default: known).",
+    "What the attacker knows about the graphs of peers. known: the graphs that "
+    "predictions use. drawn: only that graphs are drawn from the training "
+    "images; the attack averages logits over graphs of its own. fresh: the "
+    "graphs stored in the model, but predictions use newly drawn ones "
+    "(default: known).",
 )
 _NUM_PEERS = flags.DEFINE_integer(
     "num_peers",
     None,
-    "N, the peers of a graph. With it or --num_graphs new graphs are drawn "
-    "from the training images (default: the checkpoint's graphs).",
+    "N, the peers in each graph. If this or --num_graphs is given, new graphs "
+    "are drawn from the training images (default: as many as the checkpoint "
+    "stores).",
     1,
 )
 _NUM_GRAPHS = flags.DEFINE_integer(
     "num_graphs",
     None,
-    "M, the graphs whose logits are averaged (default: the checkpoint's).",
+    "M, the graphs whose logits are averaged (default: as many as the "
+    "checkpoint stores).",
     1,
 )
 _ATTACK_GRAPHS = flags.DEFINE_integer(
     "attack_graphs",
     None,
-    "Graphs whose logits the attack averages (default: M; 10 for "
-    "--peers=drawn).",
+    "Graphs whose logits the attack averages (default: 10 for --peers=drawn, "
+    "otherwise M).",
     1,
 )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
-    """What to attack, and how.
+    """The model and test images to attack, and the attack.
 
     Attributes:
         checkpoint: str, a .keras file or the name of a preset.

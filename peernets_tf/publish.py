@@ -1,7 +1,7 @@
 """Makes a trained run small enough to commit: `python -m peernets_tf.publish`.
 
-Keeps the weights and the first graph of peers, drops the optimizer, and counts
-the correct test images again for the published model.
+Keeps the weights and the first graph of peers, drops the optimizer, and
+measures the test accuracy of the published model again.
 """
 
 from absl import flags
@@ -12,27 +12,27 @@ from peernets_tf.cli import app, shared_flags
 _RUN_DIR = flags.DEFINE_string(
     "run_dir",
     None,
-    "The --output_dir of a finished peernets_tf.train (required).",
+    "The --output_dir of a finished run of peernets_tf.train (required).",
     required=True,
 )
 _NAME = flags.DEFINE_string(
     "name",
     None,
-    "Name of the published model, which its three files carry (required).",
+    "Name of the published model and of its three files (required).",
     required=True,
 )
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir",
     str(models.PRESET_FOLDER),
-    "Folder for NAME.keras, NAME.json and NAME.md (default: the presets inside "
-    "the package, where peernets_tf.load_pretrained finds them).",
+    "Folder for NAME.keras, NAME.json and NAME.md (default: the folder in the "
+    "package where peernets_tf.load_pretrained finds them).",
 )
 _DATA_DIR = shared_flags.define_data_dir()
 _TEST_SIZE = flags.DEFINE_integer(
     "test_size",
     1000,
-    "Test images classified with the published model, the first ones (default: "
-    "1000).",
+    "Number of test images, the first ones, that the published model "
+    "classifies (default: 1000).",
     1,
 )
 
@@ -51,7 +51,7 @@ def _parse(arguments: list[str]) -> training.PublishingConfig:
 def _run(
     config: training.PublishingConfig, provenance: records.Provenance
 ) -> None:
-    del provenance  # The published record keeps that of the training.
+    del provenance  # The published record keeps the training's provenance.
     training.publish(config)
 
 

@@ -1,4 +1,4 @@
-"""Prints the tables of records: `python -m peernets_tf.report RECORD ...`."""
+"""Prints records as tables: `python -m peernets_tf.report RECORD ...`."""
 
 import dataclasses
 
@@ -11,8 +11,8 @@ from peernets_tf.errors import UserError
 _CURVES = flags.DEFINE_bool(
     "curves",
     False,
-    "Whether to print the validation accuracy of trainings after each epoch, "
-    "too (default: false).",
+    "Also print the validation accuracy of each training after each epoch "
+    "(default: false).",
 )
 
 
@@ -22,7 +22,7 @@ class ReportConfig:
 
     Attributes:
         paths: tuple of str, the records' files.
-        curves: bool, whether to print validation accuracies, too.
+        curves: bool, whether to also print validation accuracies.
     """
 
     paths: tuple[str, ...]
@@ -39,7 +39,7 @@ def _parse(arguments: list[str]) -> ReportConfig:
 
 
 def _run(config: ReportConfig, provenance: records.Provenance) -> None:
-    del provenance  # A report leaves no record.
+    del provenance  # A report writes no record.
     print(records.report(config.paths, config.curves))
 
 

@@ -18,36 +18,39 @@ _MODEL = flags.DEFINE_enum(
     "model",
     None,
     models.MODEL_NAMES,
-    "Network; pr_ marks a PeerNet (default: pr_resnet32 for cifar10, "
+    "Network to train; pr_ marks a PeerNet (default: pr_resnet32 for cifar10, "
     "pr_resnet110 for cifar100, otherwise pr_lenet5).",
 )
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir",
     None,
-    "Folder for checkpoints, logs, model.keras and record.json. If it holds an "
-    "interrupted run with the same flags, that run is resumed (default: "
+    "Folder for checkpoints, logs, model.keras and record.json. An interrupted "
+    "run with the same flags in this folder is resumed (default: "
     "runs/DATASET_MODEL).",
 )
 _INITIAL_MODEL = flags.DEFINE_string(
     "initial_model",
     None,
     "A .keras file, such as a trained baseline. Each layer starts from the "
-    "weights of that model's layer of the same name (default: random weights).",
+    "weights of the layer of the same name in this file (default: random "
+    "weights).",
 )
 _VALIDATION_SIZE = flags.DEFINE_integer(
     "validation_size",
     1000,
-    "Test images classified after each epoch, the first ones (default: 1000).",
+    "Number of test images, the first ones, that are classified after each "
+    "epoch (default: 1000).",
     1,
 )
 _TEST_SIZE = flags.DEFINE_integer(
     "test_size",
     None,
-    "Test images classified at the end, the first ones (default: all).",
+    "Number of test images, the first ones, that are classified at the end "
+    "(default: all).",
     1,
 )
 
-# The fields of `training.Recipe`. None leaves a field as the paper has it.
+# The fields of `training.Recipe`. None keeps the value of the paper.
 _RECIPE: dict[str, flags.FlagHolder[Any]] = {
     "optimizer": flags.DEFINE_enum(
         "optimizer",
@@ -66,7 +69,7 @@ _RECIPE: dict[str, flags.FlagHolder[Any]] = {
     "batch_size": flags.DEFINE_integer(
         "batch_size",
         None,
-        "Images per batch, which in a PeerNet are also the graph (default: "
+        "Images per batch; for a PeerNet the batch is also the graph (default: "
         "Table 1: 32 for pr_lenet5, 64 for PR-ResNets, 128 for baselines).",
         1,
     ),
@@ -88,8 +91,8 @@ _RECIPE: dict[str, flags.FlagHolder[Any]] = {
     "l2": flags.DEFINE_float(
         "l2",
         None,
-        "L2 regularization: the loss has this number times half the sum of "
-        "squares of all kernels added (default: Table 1: 0.0001 for LeNet-5, "
+        "L2 regularization: the loss includes half this number times the sum "
+        "of squares of all kernels (default: Table 1: 0.0001 for LeNet-5, "
         "0.001 for ResNet-32, 0.002 for ResNet-110).",
         0.0,
     ),
@@ -97,16 +100,16 @@ _RECIPE: dict[str, flags.FlagHolder[Any]] = {
         "schedule",
         None,
         training.SCHEDULES,
-        "Learning rate over time. constant: no change. step: multiplied by "
-        "--decay_factor after each of --decay_epochs. cosine: rises linearly "
-        "over the first tenth of all steps, then falls along a cosine to 0 "
+        "Schedule of the learning rate. constant: no change. step: multiplied "
+        "by --decay_factor after each of --decay_epochs. cosine: rises "
+        "linearly in the first tenth of all steps, then falls to 0 as a cosine "
         "(default: Table 1: constant for LeNet-5, step for ResNets).",
     ),
     "decay_epochs": flags.DEFINE_list(
         "decay_epochs",
         None,
         "Epochs after which --schedule=step lowers the learning rate, "
-        "ascending and separated by commas (default: 100,175,250).",
+        "ascending, comma-separated (default: 100,175,250).",
     ),
     "decay_factor": flags.DEFINE_float(
         "decay_factor",
@@ -117,22 +120,22 @@ _RECIPE: dict[str, flags.FlagHolder[Any]] = {
     "augment": flags.DEFINE_bool(
         "augment",
         None,
-        "Whether to shift training images by up to 4 pixels and to mirror half "
+        "Shift training images by up to 4 pixels and mirror half "
         "of them (default: true for ResNets on cifar10 and cifar100, "
         "otherwise false).",
     ),
     "num_peers": flags.DEFINE_integer(
         "num_peers",
         None,
-        "N, the training images of one graph when a PeerNet is tested "
+        "N, the training images in each graph when a PeerNet is tested "
         "(default: Section 4.1 of the paper: 500 for cifar100, otherwise 50).",
         1,
     ),
     "num_graphs": flags.DEFINE_integer(
         "num_graphs",
         None,
-        "M, the graphs over which a PeerNet's logits are averaged in the test "
-        "(default: 10).",
+        "M, the graphs over which a PeerNet's logits are averaged when it is "
+        "tested (default: 10).",
         1,
     ),
 }

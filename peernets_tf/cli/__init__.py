@@ -1,1 +1,1 @@
-"""What all commands share: flags, errors as one line, exit status."""
+"""The code that all commands share: flags, error messages, exit status."""

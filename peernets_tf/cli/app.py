@@ -1,7 +1,8 @@
-"""Runs a command: parses its flags once, captures where it runs, and runs it.
+"""Runs a command: parses its flags, records its provenance and calls it.
 
-Exit status: 0 on success; 1 with one line on standard error for what a user can
-mend; 130 after Ctrl-C. Any other exception is a bug and shows its traceback.
+The exit status is 0 on success and 130 after Ctrl-C. For an error that the user
+can correct it is 1, with one line on standard error. Any other exception is a
+bug and shows its traceback.
 """
 
 import dataclasses
@@ -24,8 +25,8 @@ class Command:
     Attributes:
         module: str, the module that `python -m` runs.
         parse: function from the positional arguments to the command's frozen
-            configuration. It reads the flags; nothing else does. A `ValueError`
-            means that a flag is wrong.
+            configuration. Only this function reads the flags. It raises a
+            `ValueError` if a flag is wrong.
         run: function of the configuration and the `records.Provenance`.
     """
 
@@ -43,7 +44,7 @@ def main(command: Command) -> None:
 
 
 def execute(command: Command, argv: list[str]) -> int:
-    """Runs a command whose flags are parsed, and returns its exit status.
+    """Runs a command after its flags are parsed and returns the exit status.
 
     Args:
         command: the `Command`.
@@ -78,7 +79,10 @@ def refuse_arguments(arguments: list[str]) -> None:
 
 
 def parse_flags(argv: list[str]) -> list[str]:
-    """Parses flags and returns the rest; a wrong flag is one line, status 1."""
+    """Parses the flags and returns the other arguments.
+
+    A wrong flag prints one line and exits with status 1.
+    """
     try:
         return flags.FLAGS(argv)
     except flags.Error as error:
@@ -89,7 +93,7 @@ def _own_flags(command: Command) -> dict[str, Any]:
     """Returns the values of the flags that the command's module shows."""
     module = command.parse.__module__
     if module == "__main__":
-        # absl knows the main module by the program's name.
+        # absl calls the main module by the name of the program.
         module = sys.argv[0]
     own = flags.FLAGS.get_key_flags_for_module(module)
     return {flag.name: flag.value for flag in own}
@@ -97,18 +101,18 @@ def _own_flags(command: Command) -> dict[str, Any]:
 
 def _command_line(module: str) -> str:
     """Returns the command line that runs the module again with its flags."""
-    # absl takes the flags out of the arguments that it hands to `main`.
+    # absl removes the flags from the arguments that it passes to `main`.
     return shlex.join(["python", "-m", module, *sys.argv[1:]])
 
 
 def _report(error: Exception | str) -> int:
-    """Prints an error as one line, and returns the exit status."""
+    """Prints an error on one line and returns the exit status."""
     logging.debug("Where it happened:", exc_info=isinstance(error, Exception))
     # Keras colours its messages and appends the arguments of the call.
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
     text = text.split("Arguments received by")[0]
     if sys.stdout.isatty():
-        # A progress bar may not have ended its line.
+        # A progress bar may have left its line unfinished.
         print(flush=True)
     print(f"error: {' '.join(text.split())}", file=sys.stderr)
     return 1

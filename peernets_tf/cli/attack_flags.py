@@ -8,7 +8,7 @@ from absl import flags
 from peernets_tf import attacks, evaluation
 from peernets_tf.errors import UserError
 
-# --help of a command shows what it defines with this module.
+# The command that calls `define` owns the flags, and its --help shows them.
 flags.disclaim_key_flags()
 
 _UNIVERSAL = "universal"
@@ -23,7 +23,7 @@ _OTHERS = [
 
 
 def define() -> Callable[[], evaluation.AttackConfig]:
-    """Defines the flags, and returns the function that reads them."""
+    """Defines the flags and returns a function that reads them."""
     strength = _define_strength()
     options = _define_options()
     fit = _define_fit()
@@ -67,40 +67,45 @@ def _define_strength() -> dict[str, flags.FlagHolder[Any]]:
             "attack",
             None,
             [_UNIVERSAL, *_OTHERS],
-            "Name of the attack.",
+            "Attack to run (required).",
             required=True,
         ),
         "norm": flags.DEFINE_enum(
             "norm",
             None,
             ["linf", "l2"],
-            "Norm of the ball (default: l2 for gradient_descent, universal "
-            "and --rho; otherwise linf).",
+            "Norm that limits perturbations (default: l2 for "
+            "gradient_descent, universal and --rho; otherwise linf).",
         ),
         "epsilon": flags.DEFINE_list(
             "epsilon",
             None,
-            "Radii of the ball for images in [0, 1], comma-separated, such as "
-            "0.03 or 8/255 (default: 8/255 in L-infinity, 0.5 in L2).",
+            "Largest norms of perturbations of images in [0, 1], "
+            "comma-separated, such as 0.03 or 8/255 (default: 8/255 in "
+            "L-infinity, 0.5 in L2).",
         ),
         "rho": flags.DEFINE_list(
             "rho",
             None,
-            "L2 radii as multiples of the mean L2 norm of the training "
-            "images, comma-separated, instead of --epsilon.",
+            "Largest L2 norms as multiples of the mean L2 norm of the training "
+            "images, comma-separated, such as 0.04,0.08 (default: --epsilon "
+            "is used).",
         ),
         "search": flags.DEFINE_bool(
             "search",
             False,
-            "Search each image's smallest epsilon that fools, as in Table 2 "
-            "of the paper, up to --epsilon or, without it, all of [0, 1] "
-            "(default: false).",
+            "Search for the smallest epsilon that fools each image, as in "
+            "Table 2 of the paper. --epsilon is the largest one tried; without "
+            "it, that is the diameter of [0, 1] (default: false).",
         ),
     }
 
 
 def _define_options() -> dict[str, flags.FlagHolder[Any]]:
-    """Defines a flag for each argument of an attack; None is its default."""
+    """Defines a flag for each argument of an attack.
+
+    The value None stands for the argument's own default.
+    """
     return {
         "loss": flags.DEFINE_enum(
             "loss",
@@ -115,18 +120,20 @@ def _define_options() -> dict[str, flags.FlagHolder[Any]]:
             "step_size",
             None,
             "Length of a step for images in [0, 1] "
-            "(default: 2.5 epsilon / steps).",
+            "(default: 2.5 * epsilon / steps).",
             0.0,
         ),
         "random_start": flags.DEFINE_bool(
             "random_start",
             None,
-            "Start PGD at a random point of the ball (default: true).",
+            "Start PGD at a random point within epsilon of the image "
+            "(default: true).",
         ),
         "restarts": flags.DEFINE_integer(
             "restarts",
             None,
-            "Starts of PGD, of which the best counts (default: 1).",
+            "Number of PGD runs per image, of which the best is kept "
+            "(default: 1).",
             1,
         ),
         "keep_best": flags.DEFINE_bool(
@@ -137,35 +144,37 @@ def _define_options() -> dict[str, flags.FlagHolder[Any]]:
         "stop_when_fooled": flags.DEFINE_bool(
             "stop_when_fooled",
             None,
-            "Stop PGD for images that are fooled: as many are fooled, in less "
-            "time (default: false).",
+            "Stop PGD for images that are already fooled. As many images are "
+            "fooled, in less time (default: false).",
         ),
         "targeted": flags.DEFINE_bool(
             "targeted",
             None,
-            "Lead each image to a random other class (default: false).",
+            "Attack towards a random other class for each image "
+            "(default: false).",
         ),
         "passes": flags.DEFINE_integer(
             "passes",
             None,
-            "Passes over the training images that fit a universal "
-            "perturbation, at most (default: 10).",
+            "Largest number of passes over the training images that fit a "
+            "universal perturbation (default: 10).",
             1,
         ),
         "fooling_rate": flags.DEFINE_float(
             "fooling_rate",
             None,
-            "Fooling rate on those images, in [0, 1], at which the fit stops "
-            "after a pass (default: 0.8 for --maker=deepfool, as its authors "
-            "do; 1 for gradient, which makes all passes).",
+            "Fooling rate in [0, 1] on the training images. The fit of a "
+            "universal perturbation stops after a pass that reaches it "
+            "(default: 0.8 for --maker=deepfool, as in its publication; 1 for "
+            "--maker=gradient, which makes all passes).",
             0.0,
             1.0,
         ),
         "batch_size": flags.DEFINE_integer(
             "maker_batch_size",
             None,
-            "Training images of the fit at once; 1 is the published, "
-            "sequential algorithm (default: 32).",
+            "Training images per step of the fit of a universal perturbation; "
+            "1 is the published, sequential algorithm (default: 32).",
             1,
         ),
     }
@@ -184,14 +193,14 @@ def _define_fit() -> dict[str, flags.FlagHolder[Any]]:
         "train_size": flags.DEFINE_integer(
             "train_size",
             None,
-            "Training images that fit a universal perturbation, the first "
-            "ones (default: 10000).",
+            "Number of training images, the first ones, that fit a universal "
+            "perturbation (default: 10000).",
             1,
         ),
         "perturbation": flags.DEFINE_string(
             "perturbation",
             None,
-            "An .npy file with a universal perturbation (H, W, C) to apply "
-            "instead of fitting one.",
+            "An .npy file with a universal perturbation of shape (H, W, C) to "
+            "apply (default: one is fitted).",
         ),
     }

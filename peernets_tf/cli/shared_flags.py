@@ -1,8 +1,8 @@
-"""Flags that several commands have. The command that defines one shows it."""
+"""Flags that several commands share."""
 
 from absl import flags
 
-# --help of a command shows what it defines with these functions.
+# The command that calls `define_...` owns the flag, and its --help shows it.
 flags.disclaim_key_flags()
 
 
@@ -11,8 +11,8 @@ def define_data_dir() -> flags.FlagHolder[str | None]:
     return flags.DEFINE_string(
         "data_dir",
         None,
-        "Folder of TensorFlow Datasets; what is missing is downloaded to it "
-        "(default: TFDS's own, usually ~/tensorflow_datasets).",
+        "Folder of TensorFlow Datasets; missing data sets are downloaded to it "
+        "(default: TFDS's own folder, usually ~/tensorflow_datasets).",
     )
 
 
@@ -23,7 +23,7 @@ def define_dataset(
 
     Args:
         default: str or None, the flag's default.
-        default_help: str, how the help names the default.
+        default_help: str, the default in the words of the help.
     """
     return flags.DEFINE_string(
         "dataset",
