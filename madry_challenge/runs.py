@@ -148,7 +148,7 @@ def train_network(
     records.claim(folder, identity, provenance)
     settings.write(os.path.join(folder, "config.json"))
     checkpoint = training.Checkpoint(folder, identity, provenance)
-    step_schedule.fit(
+    fitted = step_schedule.fit(
         trainer,
         dataset,
         settings,
@@ -168,8 +168,8 @@ def train_network(
         network=network,
         path=saved_models.save_trained(network, folder),
         options=options,
-        history=tuple(checkpoint.history),
-        provenance=checkpoint.provenance,
+        history=fitted.history,
+        provenance=fitted.provenance,
     )
 
 

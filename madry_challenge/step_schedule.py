@@ -64,7 +64,7 @@ def fit(
     checkpoint: training.Checkpoint,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int | str = "auto",
-) -> None:
+) -> training.Fitted:
     """Trains with the challenge's schedule, from the last checkpoint on.
 
     In the checkpoint's history, loss and accuracy are those of adversarial
@@ -80,6 +80,9 @@ def fit(
         checkpoint: a `peernets_tf.training.Checkpoint`.
         callbacks: more Keras callbacks.
         verbose: the verbosity of `keras.Model.fit`.
+
+    Returns:
+        See `peernets_tf.training.fit`.
 
     Raises:
         TrainingError: see `peernets_tf.training.fit_batches`.
@@ -97,7 +100,7 @@ def fit(
         seed=settings.tf_random_seed,
         augment=bool(options.augment),
     )
-    training.fit_batches(
+    return training.fit_batches(
         trainer,
         StepBatches(batches, steps),
         dataset,

@@ -31,8 +31,8 @@ _OUTPUT_DIR = flags.DEFINE_string(
 _INITIAL_MODEL = flags.DEFINE_string(
     "initial_model",
     None,
-    "A .keras file, such as a trained baseline. Each layer starts from the "
-    "weights of the layer of the same name in this file (default: random "
+    "A .keras file or the name of a trained model in the package. Each layer "
+    "starts from the weights of its layer of the same name (default: random "
     "weights).",
 )
 _VALIDATION_SIZE = flags.DEFINE_integer(

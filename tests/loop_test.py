@@ -29,7 +29,7 @@ def fit(model, dataset, output_dir, recipe=RECIPE, seed=0, **options):
     checkpoint = training.Checkpoint(
         str(output_dir), dataclasses.asdict(recipe), make_provenance()
     )
-    return training.fit(
+    fitted = training.fit(
         model,
         dataset,
         recipe,
@@ -38,6 +38,7 @@ def fit(model, dataset, output_dir, recipe=RECIPE, seed=0, **options):
         verbose=0,
         **options,
     )
+    return fitted.history
 
 
 class InterruptAt(keras.callbacks.Callback):
@@ -125,6 +126,7 @@ def test_another_run_is_refused(stripes, tmp_path):
     ("changes", "message"),
     [
         ({"batch_size": 2}, "10 pixels at layer peers2.*batch_size=2"),
+        ({"num_peers": 2}, "10 pixels at layer peers2.*num_peers=2"),
         ({"batch_size": 97}, "batch_size=97"),
         ({"num_peers": 97}, "num_peers=97"),
     ],

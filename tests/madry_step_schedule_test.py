@@ -26,7 +26,7 @@ SETTINGS = Config(
 def fit(model, dataset, folder, settings=SETTINGS, callbacks=(), **options):
     trainer = AdversarialTrainer(model, settings, **options)
     checkpoint = training.Checkpoint(str(folder), {}, make_provenance())
-    step_schedule.fit(
+    fitted = step_schedule.fit(
         trainer,
         dataset,
         settings,
@@ -35,7 +35,7 @@ def fit(model, dataset, folder, settings=SETTINGS, callbacks=(), **options):
         callbacks=callbacks,
         verbose=0,
     )
-    return trainer, checkpoint.history
+    return trainer, fitted.history
 
 
 class Rates(keras.callbacks.Callback):

@@ -1,5 +1,7 @@
 """The mean over graphs: logits, gradients, saving, and which peers it uses."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -137,3 +139,10 @@ def test_a_bank_of_another_model_is_refused(graphs):
     bank = encode_peers(one_layer, graphs)
     with pytest.raises(ValueError, match="2 PeerRegularization layers"):
         monte_carlo(make_model(), bank)
+
+
+def test_a_bank_with_other_channels_is_refused(graphs):
+    bank = encode_peers(make_model(), graphs)
+    turned = dataclasses.replace(bank, features=bank.features[::-1])
+    with pytest.raises(ValueError, match="6 channels at layer"):
+        monte_carlo(make_model(), turned)

@@ -1,4 +1,4 @@
-"""Attacks that know of peers: what a defence must be judged by."""
+"""Attacks that know of peers: a defence must withstand these."""
 
 from peernets_tf.adaptive.backward import BACKWARDS, bpda
 

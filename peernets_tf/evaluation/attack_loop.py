@@ -118,13 +118,15 @@ def clean_predictions(
             not finite, or images lie outside [0, 1].
     """
     rows: list[CleanBatch] = []
-    for number, batch in _with_progress(target, "unperturbed images"):
+    progress = _Progress(target, "unperturbed images")
+    for number, batch in target.batches():
         key = f"clean/{number}"
         row = log.get(key, CleanBatch)
         if row is None:
             row = _predict_batch(target, number, batch, loss)
             log.add(key, row)
         rows.append(row)
+        progress.add(len(batch))
     return tuple(rows)
 
 
@@ -155,7 +157,8 @@ def attack_images(
             or logits are not finite.
     """
     rows: list[AttackedBatch] = []
-    for number, batch in _with_progress(target, name, rows):
+    progress = _Progress(target, name)
+    for number, batch in target.batches():
         key = f"{name}/{number}"
         row = log.get(key, AttackedBatch)
         if row is None:
@@ -164,6 +167,7 @@ def attack_images(
             )
             log.add(key, row)
         rows.append(row)
+        progress.add(row.total, row.changed)
     fooled = sum(row.fooled for row in rows)
     zeros = [
         row.zero_gradients for row in clean if row.zero_gradients is not None
@@ -247,17 +251,22 @@ def _mean_pixels(total: float, count: int) -> float | None:
     return round(255 * total / count, 3) if count else None
 
 
-def _with_progress(
-    target: Target, name: str, rows: Sequence[AttackedBatch] = ()
-) -> Iterator[tuple[int, datasets.Split]]:
-    """Yields the batches, with a bar that shows the share that changed."""
-    bar = keras.utils.Progbar(
-        len(target.test), unit_name="image", stateful_metrics=["changed"]
-    )
-    print(name, flush=True)
-    done = 0
-    for number, batch in target.batches():
-        yield number, batch
-        done += len(batch)
-        changed = sum(row.changed for row in rows) / done
-        bar.update(done, [("changed", changed)] if rows else [])
+class _Progress:
+    """A progress bar that shows the share of images whose class changed."""
+
+    def __init__(self, target: Target, name: str) -> None:
+        print(name, flush=True)
+        self._bar = keras.utils.Progbar(
+            len(target.test), unit_name="image", stateful_metrics=["changed"]
+        )
+        self._done = 0
+        self._changed = 0
+
+    def add(self, images: int, changed: int | None = None) -> None:
+        """Moves on by some images, of which some changed if it is known."""
+        self._done += images
+        values = []
+        if changed is not None:
+            self._changed += changed
+            values = [("changed", self._changed / self._done)]
+        self._bar.update(self._done, values)

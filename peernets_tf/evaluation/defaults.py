@@ -12,18 +12,14 @@ def trained_on(path: str) -> str:
     """Returns the name of the data set that a model was trained on.
 
     Args:
-        path: str, the model's .keras file. Its record is next to it, in a file
-            of the same name or in record.json.
+        path: str, the model's .keras file, see `records.of_model`.
 
     Raises:
         UserError: if there is no record of a training.
     """
-    in_folder = os.path.join(os.path.dirname(path), "record.json")
-    for record_path in (f"{os.path.splitext(path)[0]}.json", in_folder):
-        if os.path.exists(record_path):
-            record = records.read(record_path)
-            if isinstance(record, records.TrainingRecord):
-                return record.dataset
+    record = records.of_model(path)
+    if record is not None:
+        return record.dataset
     raise UserError(
         f"expected the record of a training next to {path}, which names the "
         "data set. Received: none; give --dataset"

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from peernets_tf.errors import UserError
 from peernets_tf.layers import attention as attentions
 from peernets_tf.layers import keras_internals, neighbor_dropout
 from peernets_tf.layers.nearest_neighbors import nearest_neighbors
@@ -281,7 +282,7 @@ class PeerRegularization(keras.layers.Layer):
             return inputs, True
         stored = self.peers if scope.bank is None else scope.bank[self]
         if stored is None:
-            raise ValueError(
+            raise UserError(
                 f"Layer '{self.name}' has no peers. Call peernets_tf.set_peers("
                 "model, images) with some training images before inference, or "
                 "pass `peers` to the layer."
@@ -293,7 +294,7 @@ class PeerRegularization(keras.layers.Layer):
     ) -> None:
         needed = self.num_neighbors + exclude_self
         if num_pixels is not None and num_pixels < needed:
-            raise ValueError(
+            raise UserError(
                 f"Layer '{self.name}' needs at least {needed} peer pixels for "
                 f"num_neighbors={self.num_neighbors}; take more peers or a "
                 f"smaller num_neighbors. Received: {num_pixels} pixels"

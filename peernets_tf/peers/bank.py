@@ -137,13 +137,21 @@ def set_peers(model: keras.Model, peers: NDArray[Any] | PeerBank) -> None:
 
 
 def check_fits(bank: PeerBank, layers: list[PeerRegularization]) -> None:
-    """Raises a `UserError` unless a bank has features for each layer."""
+    """Raises a `UserError` unless a bank has the features of each layer."""
     if len(bank.features) != len(layers):
         raise UserError(
             f"the bank must hold features for the {len(layers)} "
             "PeerRegularization layers of the model: encode the peers with "
             f"this model. Received: features for {len(bank.features)} layers"
         )
+    for layer, features in zip(layers, bank.features, strict=True):
+        channels = layer.query_kernel.shape[0]
+        if features.shape[-1] != channels:
+            raise UserError(
+                f"the bank must have {channels} channels at layer "
+                f"'{layer.name}': encode the peers with this model. Received: "
+                f"{features.shape[-1]} channels"
+            )
 
 
 def _compile_again(model: keras.Model) -> None:

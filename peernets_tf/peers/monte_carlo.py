@@ -54,7 +54,7 @@ class MonteCarlo(keras.Model):
         self.bank = bank
         # It has no weights of its own to build.
         self.built = True
-        self._compiled_peers: dict[str, list[int]] = {}
+        self._compiled_peers: dict[str, list[Any]] = {}
 
     def call(self, inputs: Tensor) -> Tensor:
         layers = peer_layers(self.model)
@@ -105,7 +105,12 @@ class MonteCarlo(keras.Model):
 
     def _has_new_peers(self, function: str) -> bool:
         """Whether `function` was compiled with variables since replaced."""
-        held = [id(layer.peers) for layer in peer_layers(self.model)]
-        is_new = self._compiled_peers.get(function) != held
+        if self.bank is not None:
+            return False
+        # Held, so that no new variable can take the place of a freed one.
+        held = [layer.peers for layer in peer_layers(self.model)]
+        known = self._compiled_peers.get(function, [])
         self._compiled_peers[function] = held
-        return is_new
+        return len(held) != len(known) or any(
+            new is not old for new, old in zip(held, known, strict=True)
+        )

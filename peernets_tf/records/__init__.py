@@ -20,7 +20,7 @@ from peernets_tf.records.schema import (
     ThreatModel,
     TrainingRecord,
 )
-from peernets_tf.records.storage import read, write
+from peernets_tf.records.storage import of_model, read, write
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -39,6 +39,7 @@ __all__ = [
     "TrainingRecord",
     "capture",
     "claim",
+    "of_model",
     "paper",
     "read",
     "report",

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import os
 from typing import Any
 
 import msgspec
@@ -103,3 +104,22 @@ def _check_finite(fields: dict[str, Any]) -> None:
     for name, value in leaves(fields):
         if isinstance(value, float) and not math.isfinite(value):
             raise UserError(f"{name} must be finite. Received: {value}")
+
+
+def of_model(path: str) -> TrainingRecord | None:
+    """Returns the record of the training that made a model, or None.
+
+    Args:
+        path: str, the model's .keras file. Its record is next to it, in a file
+            of the same name or in record.json.
+
+    Raises:
+        UserError: if the record cannot be read.
+    """
+    in_folder = os.path.join(os.path.dirname(path), "record.json")
+    for record_path in (f"{os.path.splitext(path)[0]}.json", in_folder):
+        if os.path.exists(record_path):
+            record = read(record_path)
+            if isinstance(record, TrainingRecord):
+                return record
+    return None

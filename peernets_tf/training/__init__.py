@@ -1,7 +1,13 @@
 """Training: recipes, optimizers, checkpoints, and the loop that resumes."""
 
 from peernets_tf.training.checkpoint import Checkpoint
-from peernets_tf.training.loop import FitPlan, count_correct, fit, fit_batches
+from peernets_tf.training.loop import (
+    FitPlan,
+    Fitted,
+    count_correct,
+    fit,
+    fit_batches,
+)
 from peernets_tf.training.optimizers import (
     OPTIMIZERS,
     SCHEDULES,
@@ -22,6 +28,7 @@ __all__ = [
     "SCHEDULES",
     "Checkpoint",
     "FitPlan",
+    "Fitted",
     "PublishingConfig",
     "Recipe",
     "TrainingConfig",

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from peernets_tf import datasets, peers
+from peernets_tf import datasets, peers, records
 from peernets_tf.errors import UserError
 from peernets_tf.training import optimizers
 from peernets_tf.training.callbacks import (
@@ -44,6 +44,20 @@ class FitPlan:
     verbose: int | str = "auto"
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """What a training left behind, besides the model's weights.
+
+    Attributes:
+        history: tuple of dicts, one for each epoch, with epoch, loss, accuracy,
+            val_loss, val_accuracy and seconds.
+        provenance: the `records.Provenance` of the first start of the run.
+    """
+
+    history: tuple[dict[str, Any], ...]
+    provenance: records.Provenance
+
+
 def fit(
     model: keras.Model,
     dataset: datasets.Dataset,
@@ -54,7 +68,7 @@ def fit(
     validation_size: int = 1000,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int | str = "auto",
-) -> list[dict[str, Any]]:
+) -> Fitted:
     """Trains a model with a recipe, from the last whole checkpoint on.
 
     After each epoch the checkpoint's folder holds the new state,
@@ -72,8 +86,7 @@ def fit(
         verbose: see `FitPlan`.
 
     Returns:
-        A list of dicts, one per epoch, with epoch, loss, accuracy, val_loss,
-        val_accuracy and seconds.
+        The `Fitted` value.
 
     Raises:
         TrainingError: if the loss is not finite, or the checkpoint cannot be
@@ -111,7 +124,7 @@ def fit_batches(
     *,
     checkpoint: Checkpoint,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> list[dict[str, Any]]:
+) -> Fitted:
     """Trains a compiled model on batches; see `fit`.
 
     Args:
@@ -124,7 +137,7 @@ def fit_batches(
         callbacks: more Keras callbacks, called before the checkpoint's.
 
     Returns:
-        The history, see `fit`.
+        See `fit`.
 
     Raises:
         TrainingError: see `fit`.
@@ -132,7 +145,7 @@ def fit_batches(
     """
     callbacks = [EpochOfBatches(batches), *callbacks]
     if peers.peer_layers(model):
-        _check_batch_graph(model, plan.batch_size)
+        _check_graphs(model, plan)
         validation_peers = ValidationPeers(
             dataset.train.images, plan.num_peers, plan.seed
         )
@@ -157,7 +170,9 @@ def fit_batches(
             callbacks=callbacks,
             verbose=plan.verbose,
         )
-    return checkpoint.history
+    return Fitted(
+        history=tuple(checkpoint.history), provenance=checkpoint.provenance
+    )
 
 
 def count_correct(
@@ -171,13 +186,15 @@ def count_correct(
     return int(np.sum(np.argmax(logits, axis=-1) == split.labels))
 
 
-def _check_batch_graph(model: keras.Model, batch_size: int) -> None:
+def _check_graphs(model: keras.Model, plan: FitPlan) -> None:
+    """Checks that batches and validation graphs have enough pixels."""
+    sizes = {"batch_size": plan.batch_size, "num_peers": plan.num_peers}
     for layer in peers.peer_layers(model):
-        pixels = batch_size * math.prod(layer.input.shape[1:3])
-        if pixels < layer.num_neighbors:
-            raise UserError(
-                f"a batch must have at least {layer.num_neighbors} pixels at "
-                f"layer {layer.name}, one for each neighbour. Received: "
-                f"batch_size={batch_size}, which has {pixels}; take a larger "
-                "batch"
-            )
+        for name, images in sizes.items():
+            pixels = images * math.prod(layer.input.shape[1:3])
+            if pixels < layer.num_neighbors:
+                raise UserError(
+                    f"a graph must have at least {layer.num_neighbors} pixels "
+                    f"at layer {layer.name}, one for each neighbour. Received: "
+                    f"{name}={images}, which has {pixels}; take a larger one"
+                )

@@ -9,7 +9,7 @@ import keras
 from peernets_tf import datasets, models, peers, records
 from peernets_tf.seeds import Stream
 from peernets_tf.training.checkpoint import Checkpoint
-from peernets_tf.training.loop import count_correct, fit
+from peernets_tf.training.loop import Fitted, count_correct, fit
 from peernets_tf.training.recipes import Recipe
 
 
@@ -22,8 +22,8 @@ class TrainingConfig:
         data_dir: str or None, see `datasets.load`.
         model: str, one of `models.MODEL_NAMES`.
         recipe: the `Recipe`.
-        initial_model: str or None, a .keras file; layers start from the weights
-            of its layers of the same name.
+        initial_model: str or None, a .keras file or the name of a preset;
+            layers start from the weights of its layers of the same name.
         seed: int, the seed of all random numbers.
         validation_size: int, test images classified after each epoch, the first
             ones.
@@ -71,7 +71,7 @@ def train(
         f"Training {config.model} on {dataset.name} in {config.output_dir}",
         flush=True,
     )
-    fit(
+    fitted = fit(
         model,
         dataset,
         config.recipe,
@@ -82,7 +82,6 @@ def train(
     graphs = _store_test_graphs(model, dataset, config)
     test = dataset.test.first(config.test_size)
     print(f"Testing on {len(test)} images", flush=True)
-    history = checkpoint.history
     record = records.TrainingRecord(
         model=model.name,
         weights_sha256=models.weights_sha256(model),
@@ -93,10 +92,10 @@ def train(
         graphs=graphs,
         history=tuple(
             {key: row[key] for key in row if key != "seconds"}
-            for row in history
+            for row in fitted.history
         ),
         initial_model=initial_model,
-        provenance=_provenance(config, provenance, checkpoint),
+        provenance=_provenance(config, provenance, fitted),
     )
     model_path = os.path.join(config.output_dir, "model.keras")
     models.save(model, model_path)
@@ -128,18 +127,14 @@ def _start_from(
     """Copies the weights of a saved model, and returns what it is."""
     if path is None:
         return None
+    path = models.preset_path(path)
     initial = models.load(path)
     models.copy_weights(initial, model)
-    record_path = os.path.join(os.path.dirname(path), "record.json")
-    epochs = None
-    if os.path.exists(record_path):
-        record = records.read(record_path)
-        if isinstance(record, records.TrainingRecord):
-            epochs = len(record.history)
+    record = records.of_model(path)
     return records.InitialModel(
         path=path,
         model=initial.name,
-        epochs=epochs,
+        epochs=len(record.history) if record else None,
         weights_sha256=models.weights_sha256(initial),
     )
 
@@ -186,16 +181,16 @@ def _store_test_graphs(
 def _provenance(
     config: TrainingConfig,
     latest: records.Provenance,
-    checkpoint: Checkpoint,
+    fitted: Fitted,
 ) -> records.Provenance:
     """Returns the code and machine of the first start, the flags of this one.
 
     Only flags on which the weights do not depend may differ between the two.
     """
-    seconds = sum(row["seconds"] for row in checkpoint.history)
+    seconds = sum(row["seconds"] for row in fitted.history)
     return records.with_seconds(
         dataclasses.replace(
-            checkpoint.provenance,
+            fitted.provenance,
             command=latest.command,
             flags={
                 **latest.flags,
