@@ -308,3 +308,40 @@ def test_links_lead_to_files_and_headings():
                 assert target in headings
             elif "://" not in target:
                 assert (path.parent / target.split("#")[0]).exists(), target
+
+
+def headline():
+    """Returns the cells of the README's first table, from the records."""
+    found = {
+        (record.model, record.attack, record.backward): record.cases[0]
+        for record in of_kind(records.AttackRecord)
+        if (record.cases[0].epsilon, record.cases[0].total) == (8 / 255, 1000)
+    }
+
+    def accuracies(attack, backward="exact", count="adversarial_correct"):
+        cases = (
+            found.get((model, attack, backward))
+            for model in ("resnet32", "pr_resnet32")
+        )
+        return [
+            f"{getattr(case, count) / case.total:.1%}" if case else "-"
+            for case in cases
+        ]
+
+    return [
+        ("none", *accuracies("pgd", count="correct")),
+        ("random noise", *accuracies("noise")),
+        ("PGD, 40 steps, exact gradient", *accuracies("pgd")),
+        ("PGD, 40 steps, identity backward", *accuracies("pgd", "identity")),
+    ]
+
+
+def test_the_first_table_of_the_readme_is_exact():
+    """Each cell is its own record's figure, not any that is true elsewhere."""
+    blocks = blocks_of(TEXTS[0].replace("**0.0%**", "0.0%"))
+    (rows,) = [
+        table_rows(block)
+        for block in blocks
+        if block.startswith("| attack, L-infinity, 8/255")
+    ]
+    assert rows == headline()
