@@ -1,7 +1,11 @@
 """The attention of Peer Regularization: Equations 1 and 2 of the paper."""
 
+import functools
+from collections.abc import Callable
+
 from keras import ops
 
+from peernets_tf.layers.compiled import xla_compiled
 from peernets_tf.types import Tensor
 
 ATTENTIONS = ("gat", "softplus", "literal")
@@ -58,7 +62,60 @@ def activate(logits: Tensor, attention: str, negative_slope: float) -> Tensor:
     return logits
 
 
-def weighted_mean(keys: Tensor, neighbors: Tensor, weights: Tensor) -> Tensor:
-    """Returns the mean of each query's neighbours, of shape `(Q, C)`."""
+def attend(
+    queries: Tensor,
+    keys: Tensor,
+    neighbors: Tensor,
+    logit_factors: Tensor,
+    query_kernel: Tensor,
+    key_kernel: Tensor,
+    bias: Tensor,
+    *,
+    attention: str,
+    negative_slope: float,
+) -> tuple[Tensor, Tensor]:
+    """Replaces each query by the attention-weighted mean of its neighbours.
+
+    Args:
+        queries: see `attention_logits`.
+        keys: see `attention_logits`.
+        neighbors: see `attention_logits`.
+        logit_factors: float tensor that is broadcast to `(Q, K)` and multiplied
+            with the activated logits: dropout, or a 1.
+        query_kernel: see `attention_logits`.
+        key_kernel: see `attention_logits`.
+        bias: see `attention_logits`.
+        attention: see `activate`.
+        negative_slope: see `activate`.
+
+    Returns:
+        The means `(Q, C)` and the weights `(Q, K)`, whose rows sum to 1.
+    """
+    logits = attention_logits(
+        queries,
+        keys,
+        neighbors,
+        query_kernel=query_kernel,
+        key_kernel=key_kernel,
+        bias=bias,
+    )
+    logits = logit_factors * activate(logits, attention, negative_slope)
+    weights = ops.softmax(logits, axis=-1)
     values = ops.take(keys, neighbors, axis=0)
-    return ops.sum(ops.expand_dims(weights, -1) * values, axis=1)
+    return ops.sum(ops.expand_dims(weights, -1) * values, axis=1), weights
+
+
+@functools.cache
+def compiled_attend(
+    attention: str, negative_slope: float
+) -> Callable[..., tuple[Tensor, Tensor]]:
+    """Returns `attend` with two settings, compiled with XLA.
+
+    The gathered neighbours, K times as large as the inputs, then never reach
+    memory, neither forward nor backward.
+    """
+    return xla_compiled(
+        functools.partial(
+            attend, attention=attention, negative_slope=negative_slope
+        )
+    )

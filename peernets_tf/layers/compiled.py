@@ -5,6 +5,8 @@ from typing import Any
 
 import keras
 
+from peernets_tf.types import Tensor
+
 
 def compiled(
     function: Callable[..., Any], *, static: Sequence[str] = ()
@@ -24,3 +26,57 @@ def compiled(
 
         return jax.jit(function, static_argnames=tuple(static))
     return function
+
+
+def xla_compiled(
+    function: Callable[..., tuple[Tensor, ...]],
+) -> Callable[..., tuple[Tensor, ...]]:
+    """Returns a pure function of tensors, compiled as a whole with XLA.
+
+    On TensorFlow, forward and backward pass are one XLA computation each, also
+    inside a function that is not compiled with XLA. The backward pass computes
+    the forward pass again instead of reading its intermediate values from
+    memory.
+
+    Args:
+        function: function of tensors, at least one of them floating, that
+            reads no Keras variable and returns a tuple of floating tensors.
+    """
+    if keras.backend.backend() == "tensorflow":
+        return _xla_compiled_tensorflow(function)
+    return compiled(function)
+
+
+def _xla_compiled_tensorflow(
+    function: Callable[..., tuple[Tensor, ...]],
+) -> Callable[..., tuple[Tensor, ...]]:
+    import tensorflow as tf
+
+    forward = tf.function(function, autograph=False, jit_compile=True)
+
+    @tf.function(autograph=False, jit_compile=True)
+    def backward(inputs: list[Tensor], upstream: list[Tensor]) -> list[Tensor]:
+        # TensorFlow differentiates with respect to floating tensors only.
+        floating = [x for x in inputs if x.dtype.is_floating]
+        with tf.GradientTape() as tape:
+            tape.watch(floating)
+            outputs = function(*inputs)
+        return tape.gradient(
+            outputs,
+            floating,
+            output_gradients=upstream,
+            unconnected_gradients=tf.UnconnectedGradients.ZERO,
+        )
+
+    @tf.custom_gradient
+    def differentiable(*inputs: Tensor) -> Any:
+        def gradient(*upstream: Tensor) -> list[Tensor | None]:
+            gradients = iter(backward(list(inputs), list(upstream)))
+            return [
+                next(gradients) if x.dtype.is_floating else None for x in inputs
+            ]
+
+        return forward(*inputs), gradient
+
+    # A variable among the inputs would have to be differentiated by hand.
+    return lambda *inputs: differentiable(*map(tf.convert_to_tensor, inputs))

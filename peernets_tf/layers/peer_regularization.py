@@ -198,8 +198,7 @@ class PeerRegularization(keras.layers.Layer):
         neighbors = self._choose_neighbors(queries, keys, is_batch, training)
         num_keys = ops.shape(keys)[0]
         neighbors = ops.minimum(neighbors, num_keys - 1)
-        weights = self._attention_weights(queries, keys, neighbors, training)
-        outputs = attentions.weighted_mean(keys, neighbors, weights)
+        outputs, weights = self._attend(queries, keys, neighbors, training)
         if keys.shape[0] is None:
             # The number of pixels shows only at run time: too few give NaN.
             enough = num_keys >= self.num_neighbors
@@ -334,27 +333,30 @@ class PeerRegularization(keras.layers.Layer):
             shortlist, self.num_neighbors, blocked
         )
 
-    def _attention_weights(
+    def _attend(
         self,
         queries: Tensor,
         keys: Tensor,
         neighbors: Tensor,
         training: bool | None,
-    ) -> Tensor:
-        """Returns weights `(Q, K)` that sum to one for each query."""
-        logits = attentions.attention_logits(
+    ) -> tuple[Tensor, Tensor]:
+        """Returns the weighted means `(Q, C)` and their weights `(Q, K)`."""
+        logit_factors = ops.ones((1, 1), queries.dtype)
+        if training and self.attention_dropout > 0:
+            # Each logit is dropped to 0 or divided by the rate that is kept.
+            logit_factors = keras.random.dropout(
+                ops.ones(ops.shape(neighbors), queries.dtype),
+                self.attention_dropout,
+                seed=self.seed_generator,
+            )
+        attend = attentions.compiled_attend(self.attention, self.negative_slope)
+        return attend(
             queries,
             keys,
             neighbors,
-            query_kernel=self.query_kernel,
-            key_kernel=self.key_kernel,
-            bias=self.bias,
+            logit_factors,
+            *map(
+                ops.convert_to_tensor,
+                (self.query_kernel, self.key_kernel, self.bias),
+            ),
         )
-        logits = attentions.activate(
-            logits, self.attention, self.negative_slope
-        )
-        if training and self.attention_dropout > 0:
-            logits = keras.random.dropout(
-                logits, self.attention_dropout, seed=self.seed_generator
-            )
-        return ops.softmax(logits, axis=-1)
