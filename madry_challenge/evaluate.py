@@ -41,11 +41,12 @@ _read_config = config_flags.define(
 )
 _BACKWARD = flags.DEFINE_enum(
     "backward",
-    "exact",
+    None,
     adaptive.BACKWARDS,
     "Backward pass of PeerRegularization layers that the attack follows. "
     "exact: the layer's own gradient. identity, soft: smoother ones (BPDA), "
-    "see peernets_tf.evaluate (default: exact).",
+    "see peernets_tf.evaluate (default: exact and identity, one after the "
+    "other).",
 )
 _NUM_PEERS = flags.DEFINE_integer(
     "num_peers",

@@ -6,6 +6,8 @@ import json
 import os
 import sys
 
+import keras
+
 from madry_challenge import data, saved_models
 from madry_challenge.config import LOSSES, Config
 from peernets_tf import attacks, datasets, evaluation, models, records
@@ -22,8 +24,9 @@ class EvaluateConfig:
         settings: the `Config`: the attack, `num_eval_examples`,
             `eval_batch_size` and `tf_random_seed`.
         graphs: the `peernets_tf.evaluation.GraphsConfig` of a PeerNet.
-        backward: the backward pass of PeerRegularization layers that the attack
-            follows, see `peernets_tf.adaptive.bpda`.
+        backward: str or None, the backward pass of PeerRegularization layers
+            that the attack follows, see `peernets_tf.adaptive.bpda`; None for
+            all by which the model should be judged.
         output_dir: str, the folder that gets a folder for each evaluation.
         watch_seconds: float or None. If given, the newest model is evaluated
             whenever there is a newer one, with this time between two looks at
@@ -35,7 +38,7 @@ class EvaluateConfig:
     checkpoint: str
     settings: Config = Config()
     graphs: evaluation.GraphsConfig = evaluation.GraphsConfig()
-    backward: str = "exact"
+    backward: str | None = None
     output_dir: str = "runs/madry_evaluations"
     watch_seconds: float | None = None
     dataset: str = "cifar10"
@@ -72,7 +75,7 @@ def evaluation_of(
     Args:
         settings: the `Config`.
         output_dir: str, the folder of this evaluation alone.
-        backward: see `EvaluateConfig`.
+        backward: the backward pass that the attack follows.
         graphs: see `EvaluateConfig`; None for those that the model stores.
     """
     return evaluation.EvaluationConfig(
@@ -145,31 +148,48 @@ def evaluate_file(
     dataset: datasets.Dataset,
     config: EvaluateConfig,
     provenance: records.Provenance,
-) -> records.AttackRecord:
-    """Evaluates the model of one file.
+) -> list[records.AttackRecord]:
+    """Evaluates the model of one file, with each backward pass.
 
     Evaluations of other models or with other attacks get folders of their own
     in `config.output_dir`, so that each can be resumed.
     """
     model = models.load(path)
     evaluation.check_fits(model, dataset)
-    made = evaluation_of(
-        config.settings,
-        output_dir=config.output_dir,
-        backward=config.backward,
-        graphs=config.graphs,
-    )
-    identity = json.dumps(evaluation.identity(model, dataset, made))
+    attack = evaluation.AttackConfig.of(attack_of(config.settings))
+    print(f"Attacking {path}", flush=True)
+    made, folders = [], []
+    for backward in evaluation.backward_passes(model, attack, config.backward):
+        described = evaluation_of(
+            config.settings,
+            output_dir=config.output_dir,
+            backward=backward,
+            graphs=config.graphs,
+        )
+        folders.append(_folder(path, model, dataset, described))
+        made.append(
+            evaluation.evaluate(
+                model,
+                dataset,
+                dataclasses.replace(described, output_dir=folders[-1]),
+                checkpoint=path,
+                provenance=provenance,
+            )
+        )
+    evaluation.print_report(folders)
+    return made
+
+
+def _folder(
+    path: str,
+    model: keras.Model,
+    dataset: datasets.Dataset,
+    described: evaluation.EvaluationConfig,
+) -> str:
+    """Returns the folder of one evaluation, named by its identity."""
+    identity = json.dumps(evaluation.identity(model, dataset, described))
     digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
     stem = os.path.splitext(path)[0].replace(os.sep, "_").strip("._")
-    folder = os.path.join(
-        config.output_dir, stem, f"attack_{config.backward}_{digest}"
-    )
-    print(f"Attacking {path}", flush=True)
-    return evaluation.evaluate(
-        model,
-        dataset,
-        dataclasses.replace(made, output_dir=folder),
-        checkpoint=path,
-        provenance=provenance,
+    return os.path.join(
+        described.output_dir, stem, f"attack_{described.backward}_{digest}"
     )

@@ -7,7 +7,9 @@ command again to resume an interrupted evaluation after its last complete batch.
 """
 
 import dataclasses
+import os
 
+import keras
 from absl import flags
 
 from peernets_tf import adaptive, datasets, evaluation, models, records
@@ -39,17 +41,18 @@ _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir",
     None,
     "Folder for record.json and for the batches from which an interrupted "
-    "evaluation resumes (default: a folder in runs/attacks, named after "
-    "checkpoint, attack, backward pass and graphs).",
+    "evaluation resumes. If two backward passes are followed, each gets a "
+    "folder in it, exact and identity (default: a folder in runs/attacks, "
+    "named after checkpoint, attack, backward pass and graphs).",
 )
 _BACKWARD = flags.DEFINE_enum(
     "backward",
-    "exact",
+    None,
     adaptive.BACKWARDS,
     "Backward pass of PeerRegularization layers that the attack follows. "
     "exact: the layer's own gradient. identity: the gradient of a layer that "
-    "returns its input. soft: the gradient of a softmax attention over all "
-    "peer pixels (default: exact).",
+    "returns its input (BPDA). soft: the gradient of a softmax attention over "
+    "all peer pixels (default: exact and identity, one after the other).",
 )
 _TEMPERATURE = flags.DEFINE_float(
     "temperature",
@@ -100,12 +103,19 @@ class Config:
         dataset: str or None, a data set's name; None for the one that the
             checkpoint's record names.
         data_dir: str or None, the folder of TensorFlow Datasets.
-        evaluation: the `EvaluationConfig`.
+        backward: str or None, the backward pass that the attack follows; None
+            for all by which the model should be judged.
+        output_dir: str or None, the folder of the results; None for a folder
+            named after what is evaluated.
+        evaluation: the `EvaluationConfig` of the exact backward pass, or of the
+            chosen one.
     """
 
     checkpoint: str
     dataset: str | None
     data_dir: str | None
+    backward: str | None
+    output_dir: str | None
     evaluation: evaluation.EvaluationConfig
 
 
@@ -122,18 +132,17 @@ def _parse(arguments: list[str]) -> Config:
         checkpoint=_CHECKPOINT.value,
         dataset=_DATASET.value,
         data_dir=_DATA_DIR.value,
+        backward=_BACKWARD.value,
+        output_dir=_OUTPUT_DIR.value,
         evaluation=evaluation.EvaluationConfig(
             attack=attack,
             graphs=graphs,
-            backward=_BACKWARD.value,
+            backward=_BACKWARD.value or "exact",
             temperature=_TEMPERATURE.value,
             test_size=_TEST_SIZE.value,
             batch_size=_BATCH_SIZE.value,
             seed=_SEED.value,
-            output_dir=_OUTPUT_DIR.value
-            or evaluation.default_folder(
-                _CHECKPOINT.value, attack, graphs, _BACKWARD.value
-            ),
+            output_dir=_OUTPUT_DIR.value or "",
         ),
     )
 
@@ -142,13 +151,43 @@ def _run(config: Config, provenance: records.Provenance) -> None:
     path = models.preset_path(config.checkpoint)
     model = models.load(path)
     name = config.dataset or evaluation.trained_on(path)
-    evaluation.evaluate(
-        model,
-        datasets.load(name, config.data_dir),
-        config.evaluation,
-        checkpoint=config.checkpoint,
-        provenance=provenance,
+    dataset = datasets.load(name, config.data_dir)
+    planned = _evaluations(config, model)
+    for each in planned:
+        evaluation.evaluate(
+            model,
+            dataset,
+            each,
+            checkpoint=config.checkpoint,
+            provenance=provenance,
+        )
+    evaluation.print_report([each.output_dir for each in planned])
+
+
+def _evaluations(
+    config: Config, model: keras.Model
+) -> list[evaluation.EvaluationConfig]:
+    """Returns the evaluation with each backward pass, in folders of their own.
+
+    Without --backward, a PeerNet is never judged by its exact gradient alone.
+    """
+    chosen = config.evaluation
+    backwards = evaluation.backward_passes(
+        model, chosen.attack, config.backward
     )
+    planned = []
+    for backward in backwards:
+        folder = config.output_dir
+        if folder is None:
+            folder = evaluation.default_folder(
+                config.checkpoint, chosen.attack, chosen.graphs, backward
+            )
+        elif len(backwards) > 1:
+            folder = os.path.join(folder, backward)
+        planned.append(
+            dataclasses.replace(chosen, backward=backward, output_dir=folder)
+        )
+    return planned
 
 
 COMMAND = app.Command(module="peernets_tf.evaluate", parse=_parse, run=_run)

@@ -119,6 +119,24 @@ def test_flags_of_peers(peernet):
     )
 
 
+def test_a_peernet_is_judged_by_two_backward_passes(peernet, tmp_path):
+    pgd = ["--attack=pgd", "--steps=3", "--epsilon=0.3"]
+    result = run_command(MODULE, *peernet("both", *pgd))
+    assert result.status == 0, result.stderr
+    for backward in ("exact", "identity"):
+        path = str(tmp_path / "both" / backward / "record.json")
+        assert records.read(path).backward == backward
+    table, sentence = result.stdout.split("\n\nThe exact gradient")
+    rows = [line for line in table.splitlines() if "peernet" in line]
+    assert ["identity" in row for row in rows[-2:]] == [False, True]
+    assert "judge the model by the lower accuracy" in sentence
+    # One backward pass, chosen, is one row.
+    chosen = evaluate(*peernet("one", *pgd, "--backward=exact"))
+    assert chosen.backward == "exact"
+    # Noise follows no gradient.
+    assert evaluate(*peernet("noise", "--attack=noise")).backward == "exact"
+
+
 @pytest.mark.slow
 def test_the_trained_model_of_the_package(tmp_path):
     common = ["--checkpoint=mnist_lenet5", "--dataset=mnist5k"]

@@ -67,7 +67,7 @@ def test_each_attack_has_a_folder_of_its_own(stripes, model, tmp_path):
     other = dataclasses.replace(
         config, settings=dataclasses.replace(SETTINGS, random_start=False)
     )
-    first, second, again = (
+    (first,), (second,), (again,) = (
         evaluation.evaluate_file(path, stripes, asked, make_provenance())
         for asked in (config, other, config)
     )

@@ -9,7 +9,11 @@
     ), checkpoint="model.keras", provenance=provenance)
 """
 
-from peernets_tf.evaluation.config import EvaluationConfig, check_fits
+from peernets_tf.evaluation.config import (
+    EvaluationConfig,
+    backward_passes,
+    check_fits,
+)
 from peernets_tf.evaluation.defaults import default_folder, trained_on
 from peernets_tf.evaluation.plan import (
     AttackConfig,
@@ -17,7 +21,7 @@ from peernets_tf.evaluation.plan import (
     parse_numbers,
     plan,
 )
-from peernets_tf.evaluation.run import evaluate, identity
+from peernets_tf.evaluation.run import evaluate, identity, print_report
 from peernets_tf.evaluation.threat_model import (
     POLICIES,
     ChosenGraphs,
@@ -32,6 +36,7 @@ __all__ = [
     "EvaluationConfig",
     "GraphsConfig",
     "Strength",
+    "backward_passes",
     "check_fits",
     "choose_graphs",
     "default_folder",
@@ -39,5 +44,6 @@ __all__ = [
     "identity",
     "parse_numbers",
     "plan",
+    "print_report",
     "trained_on",
 ]

@@ -76,6 +76,27 @@ class EvaluationConfig:
                 )
 
 
+def backward_passes(
+    model: keras.Model, attack: AttackConfig, chosen: str | None
+) -> tuple[str, ...]:
+    """Returns the backward passes by which a model should be judged.
+
+    The exact gradient of a PeerNet is masked, so its figures alone flatter the
+    model: an attack that follows a gradient is run with identity (BPDA), too.
+
+    Args:
+        model: a Keras model.
+        attack: the `AttackConfig`.
+        chosen: the one backward pass to follow, or None for all that are
+            needed.
+    """
+    if chosen is not None:
+        return (chosen,)
+    if peers.peer_layers(model) and attack.attack_type.follows_gradient:
+        return ("exact", "identity")
+    return ("exact",)
+
+
 def check_fits(model: keras.Model, dataset: datasets.Dataset) -> None:
     """Checks that a model takes the images and has the classes of a data set.
 
