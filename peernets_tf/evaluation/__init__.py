@@ -9,6 +9,9 @@
     ), checkpoint="model.keras", provenance=provenance)
 """
 
+from typing import TYPE_CHECKING
+
+from peernets_tf import lazy
 from peernets_tf.evaluation.config import EvaluationConfig, check_fits
 from peernets_tf.evaluation.defaults import default_folder, trained_on
 from peernets_tf.evaluation.plan import (
@@ -17,13 +20,19 @@ from peernets_tf.evaluation.plan import (
     parse_numbers,
     plan,
 )
-from peernets_tf.evaluation.run import evaluate, identity
 from peernets_tf.evaluation.threat_model import (
     POLICIES,
     ChosenGraphs,
     GraphsConfig,
     choose_graphs,
 )
+
+if TYPE_CHECKING:
+    from peernets_tf.evaluation.run import evaluate, identity
+else:
+    __getattr__, __dir__ = lazy.exports(
+        __name__, evaluate="run", identity="run"
+    )
 
 __all__ = [
     "POLICIES",
