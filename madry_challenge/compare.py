@@ -20,9 +20,9 @@ import os
 from absl import flags
 
 from madry_challenge import (
-    adversarial_training,
     comparison,
     config_flags,
+    options,
     table6,
 )
 from peernets_tf import records
@@ -58,7 +58,7 @@ _read_config = config_flags.define(
 _ATTACK_MODE = flags.DEFINE_enum(
     "attack_mode",
     "train",
-    adversarial_training.MODES,
+    options.MODES,
     "Mode of a network while a training batch is attacked. train: training "
     "mode. eval: inference mode. See madry_challenge.train (default: train).",
 )

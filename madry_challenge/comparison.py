@@ -1,19 +1,20 @@
 """Table 6: trains its networks, attacks them alike, and records both."""
 
+from __future__ import annotations
+
 import dataclasses
 import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
 
-import keras
-
 from madry_challenge import data, evaluation, runs, table6
-from madry_challenge.adversarial_training import Options, check_backend
 from madry_challenge.config import Config
+from madry_challenge.options import Options, check_backend
 from peernets_tf import datasets, models, records
 from peernets_tf.errors import UserError
-from peernets_tf.evaluation import GraphsConfig, check_fits, evaluate
+from peernets_tf.evaluation import GraphsConfig, check_fits
+from peernets_tf.lazy import keras
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,7 @@ class CompareConfig:
             PeerNets are attacked a second time.
         checkpoints: mapping from keys of rows to .keras files or presets that
             are attacked instead of a training.
-        attack_mode: see `madry_challenge.adversarial_training.Options`.
+        attack_mode: see `madry_challenge.options.Options`.
         num_peers: int, N, the images of one graph of a PeerNet.
         num_graphs: int, M, the graphs of a PeerNet at test time.
         output_dir: str, the folder of the record and of a folder for each row.
@@ -242,6 +243,8 @@ class _Comparison:
     def _evaluate(
         self, row: table6.Row, network: _Network, backward: str
     ) -> records.AttackRecord:
+        from peernets_tf.evaluation import evaluate
+
         config = self.config
         graphs = GraphsConfig()
         if row.network.startswith("pr_"):

@@ -1,17 +1,24 @@
 """The challenge's attack, given to `peernets_tf.evaluation`."""
 
+from __future__ import annotations
+
 import dataclasses
 import hashlib
 import json
 import os
 import sys
+from typing import TYPE_CHECKING
 
-import keras
-
-from madry_challenge import data, saved_models
+from madry_challenge import data
 from madry_challenge.config import LOSSES, Config
 from peernets_tf import attacks, datasets, evaluation, models, records
 from peernets_tf.errors import AttackError, UserError
+from peernets_tf.lazy import keras, module
+
+if TYPE_CHECKING:
+    from madry_challenge import saved_models
+else:
+    saved_models = module("madry_challenge.saved_models")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,6 @@ import dataclasses
 
 from absl import flags
 
-from madry_challenge import original_checkpoint
 from peernets_tf import records
 from peernets_tf.cli import app
 
@@ -38,6 +37,8 @@ def _parse(arguments: list[str]) -> _Config:
 
 
 def _run(config: _Config, provenance: records.Provenance) -> None:
+    from madry_challenge import original_checkpoint
+
     del provenance
     model = original_checkpoint.convert(config.checkpoint, config.output)
     print(f"Model: {config.output} ({model.name})")

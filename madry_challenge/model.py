@@ -11,11 +11,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from madry_challenge.options import FILTERS
 from peernets_tf.errors import UserError
 from peernets_tf.types import Tensor
 
-# The maps of the first convolution and of the three stages.
-FILTERS = {"w32-10": (16, 160, 320, 640), "thin": (16, 16, 32, 64)}
 _BLOCKS = 5
 
 

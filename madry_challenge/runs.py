@@ -1,23 +1,38 @@
 """One training, from the name of a network to its `model.keras`."""
 
+from __future__ import annotations
+
 import dataclasses
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
-
-from madry_challenge import data, model, saved_models, step_schedule
-from madry_challenge.adversarial_training import (
-    AdversarialTrainer,
+from madry_challenge import data
+from madry_challenge.config import Config
+from madry_challenge.options import (
+    FILTERS,
     Options,
     check_backend,
 )
-from madry_challenge.config import Config
-from peernets_tf import datasets, models, peers, records, training
+from peernets_tf import datasets, models, records, training
+from peernets_tf.lazy import keras, module
 from peernets_tf.seeds import Stream
 
-NETWORKS = (*model.FILTERS, *models.MODEL_NAMES)
+if TYPE_CHECKING:
+    from madry_challenge import (
+        adversarial_training,
+        model,
+        saved_models,
+        step_schedule,
+    )
+    from peernets_tf import peers
+else:
+    adversarial_training = module("madry_challenge.adversarial_training")
+    model = module("madry_challenge.model")
+    saved_models = module("madry_challenge.saved_models")
+    step_schedule = module("madry_challenge.step_schedule")
+    peers = module("peernets_tf.peers")
+
 # Keys that never change what is learnt, and those that do not change it when
 # there is no attack.
 _EVALUATION_KEYS = (
@@ -136,7 +151,7 @@ def train_network(
         initial = models.load(models.preset_path(options.initial_model))
         models.copy_weights(initial, network)
         initial_sha256 = models.weights_sha256(initial, with_peers=False)
-    trainer = AdversarialTrainer(
+    trainer = adversarial_training.AdversarialTrainer(
         network,
         settings,
         attack_mode=options.attack_mode,
@@ -176,7 +191,7 @@ def train_network(
 def build_network(
     name: str, dataset: datasets.Dataset, *, weight_decay: float, seed: int
 ) -> keras.Model:
-    """Builds one of `NETWORKS` for the images and classes of a data set.
+    """Builds one of `options.NETWORKS` for a data set's images and classes.
 
     Args:
         name: str, one of `NETWORKS`.
@@ -186,7 +201,7 @@ def build_network(
         seed: int, the seed of dropout in PeerRegularization layers.
     """
     shape = dataset.train.images.shape[1:]
-    if name in model.FILTERS:
+    if name in FILTERS:
         return model.build(
             name,
             input_shape=shape,

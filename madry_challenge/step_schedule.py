@@ -6,8 +6,9 @@ from typing import Any
 
 import keras
 
-from madry_challenge.adversarial_training import AdversarialTrainer, Options
+from madry_challenge.adversarial_training import AdversarialTrainer
 from madry_challenge.config import Config
+from madry_challenge.options import Options
 from peernets_tf import datasets, training
 from peernets_tf.types import Tensor
 

@@ -23,7 +23,7 @@ class Row:
     Attributes:
         key: str, what flags, folders and budgets call it.
         name: str, what the paper calls it.
-        network: str, one of `madry_challenge.runs.NETWORKS`.
+        network: str, one of `madry_challenge.options.NETWORKS`.
         settings: the `Config` of its training. With `num_steps=0` it is trained
             on unperturbed images.
         backward: str, the backward pass of PeerRegularization layers that the

@@ -8,7 +8,7 @@ TensorFlow backend.
 
 from absl import flags
 
-from madry_challenge import adversarial_training, config_flags, runs
+from madry_challenge import config_flags, options, runs
 from peernets_tf import adaptive, records
 from peernets_tf.cli import app, shared_flags
 
@@ -17,7 +17,7 @@ _DEFAULT_DATASET = "cifar10"
 _NETWORK = flags.DEFINE_enum(
     "network",
     "w32-10",
-    runs.NETWORKS,
+    options.NETWORKS,
     "Network to train: w32-10 or thin of the challenge, or a model of "
     "peernets_tf (default: w32-10).",
 )
@@ -35,7 +35,7 @@ _read_config = config_flags.define(
 _ATTACK_MODE = flags.DEFINE_enum(
     "attack_mode",
     "train",
-    adversarial_training.MODES,
+    options.MODES,
     "Mode of the network while a batch is attacked. train: training mode, as "
     "in the original. Batch normalization uses the batch's statistics and "
     "updates its moving averages; a PeerNet uses the batch as its graph and "
@@ -86,7 +86,7 @@ def _parse(arguments: list[str]) -> runs.TrainConfig:
     app.refuse_arguments(arguments)
     return runs.TrainConfig(
         settings=_read_config(),
-        options=adversarial_training.Options(
+        options=options.Options(
             network=_NETWORK.value,
             attack_mode=_ATTACK_MODE.value,
             backward=_BACKWARD.value,

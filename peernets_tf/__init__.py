@@ -1,14 +1,31 @@
 """PeerNets for TensorFlow and Keras."""
 
-from peernets_tf.layers import PeerRegularization, nearest_neighbors
-from peernets_tf.models import load_pretrained
-from peernets_tf.peers import (
-    PeerBank,
-    draw_peers,
-    encode_peers,
-    monte_carlo,
-    set_peers,
-)
+from typing import TYPE_CHECKING
+
+from peernets_tf import lazy
+
+if TYPE_CHECKING:
+    from peernets_tf.layers import PeerRegularization, nearest_neighbors
+    from peernets_tf.models import load_pretrained
+    from peernets_tf.peers import (
+        PeerBank,
+        draw_peers,
+        encode_peers,
+        monte_carlo,
+        set_peers,
+    )
+else:
+    __getattr__, __dir__ = lazy.exports(
+        __name__,
+        PeerBank="peers",
+        PeerRegularization="layers",
+        draw_peers="peers",
+        encode_peers="peers",
+        load_pretrained="models",
+        monte_carlo="peers",
+        nearest_neighbors="layers",
+        set_peers="peers",
+    )
 
 __all__ = [
     "PeerBank",
@@ -21,3 +38,7 @@ __all__ = [
     "set_peers",
 ]
 __version__ = "0.1.0"
+
+# A command does this after it has read its flags.
+if not lazy.is_command():
+    lazy.import_exports(__name__)

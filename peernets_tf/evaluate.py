@@ -6,14 +6,16 @@ Prints and records the accuracy before and after the attack. Run the same
 command again to resume an interrupted evaluation after its last complete batch.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import os
 
-import keras
 from absl import flags
 
 from peernets_tf import adaptive, datasets, evaluation, models, records
 from peernets_tf.cli import app, attack_flags, shared_flags
+from peernets_tf.lazy import keras
 
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint",

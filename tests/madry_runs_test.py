@@ -9,7 +9,7 @@ import pytest
 from sample_records import make_provenance
 
 from madry_challenge import config, runs, saved_models
-from madry_challenge.adversarial_training import Options
+from madry_challenge.options import Options
 from peernets_tf import datasets, models, peers
 from peernets_tf.errors import UserError
 

@@ -6,8 +6,9 @@ import pytest
 from sample_records import make_provenance
 
 from madry_challenge import step_schedule
-from madry_challenge.adversarial_training import AdversarialTrainer, Options
+from madry_challenge.adversarial_training import AdversarialTrainer
 from madry_challenge.config import Config
+from madry_challenge.options import Options
 from peernets_tf import datasets, models, set_peers, training
 
 pytestmark = pytest.mark.skipif(

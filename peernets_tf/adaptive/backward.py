@@ -14,11 +14,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from peernets_tf.adaptive.choices import BACKWARDS
 from peernets_tf.errors import UserError
 from peernets_tf.layers import PeerCall, chunk_size, peer_scope
 from peernets_tf.types import Tensor
-
-BACKWARDS = ("exact", "identity", "soft")
 
 
 def bpda(

@@ -4,11 +4,11 @@ import dataclasses
 from typing import Any, NamedTuple
 
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
 from peernets_tf.attacks import autodiff, checks, losses, norms
 from peernets_tf.attacks.classifier import Classifier
+from peernets_tf.lazy import ops
 from peernets_tf.types import LogitsFunction, Tensor
 
 

@@ -1,15 +1,15 @@
 """Compiled functions and gradients on the backend that Keras runs on."""
 
+from __future__ import annotations
+
 import contextlib
 import functools
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import keras
-from keras import ops
-
-from peernets_tf.errors import AttackError, UserError
+from peernets_tf.errors import UserError
+from peernets_tf.lazy import keras, ops
 from peernets_tf.types import Tensor
 
 
@@ -149,51 +149,22 @@ class _JaxFunction:
     def __call__(self, *tensors: Tensor) -> Any:
         import jax
 
+        from peernets_tf.attacks import variable_scopes
+
         if self._variables is None:
-            with _NoteVariables() as scope:
+            with variable_scopes.NoteVariables() as scope:
                 jax.eval_shape(self._function, *tensors)
             self._variables = list(scope.read.values())
         values = [variable.value for variable in self._variables]
         return self._compiled(values, *tensors)
 
     def _of_values(self, values: list[Tensor], *tensors: Tensor) -> Any:
+        from peernets_tf.attacks import variable_scopes
+
         assert self._variables is not None
         known = list(zip(self._variables, values, strict=True))
-        with _GivenVariables(known, initialize_variables=False):
+        with variable_scopes.GivenVariables(known, initialize_variables=False):
             return self._function(*tensors)
-
-
-class _NoteVariables(keras.StatelessScope):
-    """Notes the variables that are read, and refuses to change any."""
-
-    def __init__(self) -> None:
-        super().__init__(initialize_variables=False)
-        self.read: dict[int, keras.Variable] = {}
-
-    def get_current_value(self, variable: keras.Variable) -> Tensor | None:
-        self.read[id(variable)] = variable
-        return super().get_current_value(variable)
-
-    def add_update(self, update: tuple[keras.Variable, Tensor]) -> None:
-        raise AttackError(
-            "the model must not change its variables while it is attacked on "
-            f"the JAX backend. It changed '{update[0].path}': call the model "
-            "with training=False"
-        )
-
-
-class _GivenVariables(keras.StatelessScope):
-    """Replaces the value of every variable that is read."""
-
-    def get_current_value(self, variable: keras.Variable) -> Tensor:
-        value = super().get_current_value(variable)
-        if value is None:
-            raise AttackError(
-                "the model must read the same variables for every batch on "
-                f"the JAX backend. A later batch read '{variable.path}' too: "
-                "make a new Classifier for it"
-            )
-        return value
 
 
 def _unknown_backend() -> UserError:

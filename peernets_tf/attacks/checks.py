@@ -5,11 +5,11 @@ import math
 from typing import Any
 
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
 from peernets_tf.attacks import losses, norms
 from peernets_tf.errors import AttackError, UserError
+from peernets_tf.lazy import ops
 
 # The smallest and the largest value of the arguments of attacks, by name.
 _RANGES = {

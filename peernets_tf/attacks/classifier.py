@@ -1,5 +1,7 @@
 """A model under attack, with everything that attacks compile for it."""
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 import inspect
@@ -7,12 +9,11 @@ import operator
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
-import keras
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
 from peernets_tf.attacks import autodiff, losses
+from peernets_tf.lazy import keras, ops
 from peernets_tf.types import LogitsFunction, Shape, Tensor
 
 Made = TypeVar("Made")
@@ -58,7 +59,7 @@ class Classifier:
         self._variables = _variables(logits_fn)
 
     @classmethod
-    def of(cls, logits_fn: "LogitsFunction | Classifier") -> "Classifier":
+    def of(cls, logits_fn: LogitsFunction | Classifier) -> Classifier:
         """Returns a classifier itself, or a new one for a function."""
         return (
             logits_fn if isinstance(logits_fn, Classifier) else cls(logits_fn)

@@ -6,7 +6,6 @@ import importlib
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +13,7 @@ from peernets_tf.attacks import autodiff
 from peernets_tf.attacks.base import Attack
 from peernets_tf.attacks.classifier import Classifier
 from peernets_tf.errors import UserError
+from peernets_tf.lazy import keras
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

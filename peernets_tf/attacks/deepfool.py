@@ -4,12 +4,12 @@ import dataclasses
 from typing import Any, ClassVar
 
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
 from peernets_tf.attacks import autodiff, checks, losses
 from peernets_tf.attacks.base import Attack
 from peernets_tf.attacks.classifier import Classifier
+from peernets_tf.lazy import ops
 from peernets_tf.types import LogitsFunction, Tensor
 
 # The authors of DeepFool add this to each step, to cross the boundary.

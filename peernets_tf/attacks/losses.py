@@ -1,8 +1,8 @@
 """The losses that gradient attacks increase, and who is fooled."""
 
-from keras import ops
 
 from peernets_tf.errors import UserError
+from peernets_tf.lazy import ops
 from peernets_tf.types import Tensor
 
 LOSSES = ("cross_entropy", "margin")

@@ -3,10 +3,10 @@
 from typing import Any
 
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
 from peernets_tf.errors import UserError
+from peernets_tf.lazy import ops
 from peernets_tf.types import Tensor
 
 NORMS = ("linf", "l2")

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
 from peernets_tf.attacks import checks, norms
@@ -18,6 +17,7 @@ from peernets_tf.attacks.fixed_perturbation import (
     apply_perturbation,
 )
 from peernets_tf.errors import UserError
+from peernets_tf.lazy import ops
 from peernets_tf.seeds import Stream, generator
 from peernets_tf.types import LogitsFunction
 

@@ -4,12 +4,12 @@ import dataclasses
 from typing import ClassVar
 
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
 from peernets_tf.attacks import checks, norms
 from peernets_tf.attacks.classifier import Classifier
 from peernets_tf.attacks.universal import UniversalAttack
+from peernets_tf.lazy import ops
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from absl import app, flags, logging
 
-from peernets_tf import records
+from peernets_tf import lazy, records
 from peernets_tf.errors import UserError
 
 
@@ -54,6 +54,9 @@ def execute(command: Command, argv: list[str]) -> int:
         config = command.parse(argv[1:])
     except (ValueError, OSError) as error:
         return _report(error)
+    for package in ("peernets_tf", command.module.split(".")[0]):
+        if package in sys.modules:
+            lazy.import_exports(package)
     provenance = records.capture(
         command=_command_line(command.module),
         flags=_own_flags(command),

@@ -1,6 +1,8 @@
 """Image classification data as NumPy arrays, and the batches of training."""
 
-from peernets_tf.datasets.batches import Batches, augment
+from typing import TYPE_CHECKING
+
+from peernets_tf import lazy
 from peernets_tf.datasets.loading import (
     DATASET_NAMES,
     Dataset,
@@ -8,6 +10,13 @@ from peernets_tf.datasets.loading import (
     channel_statistics,
     load,
 )
+
+if TYPE_CHECKING:
+    from peernets_tf.datasets.batches import Batches, augment
+else:
+    __getattr__, __dir__ = lazy.exports(
+        __name__, Batches="batches", augment="batches"
+    )
 
 __all__ = [
     "DATASET_NAMES",

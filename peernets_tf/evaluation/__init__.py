@@ -9,6 +9,9 @@
     ), checkpoint="model.keras", provenance=provenance)
 """
 
+from typing import TYPE_CHECKING
+
+from peernets_tf import lazy
 from peernets_tf.evaluation.config import (
     EvaluationConfig,
     backward_passes,
@@ -21,13 +24,19 @@ from peernets_tf.evaluation.plan import (
     parse_numbers,
     plan,
 )
-from peernets_tf.evaluation.run import evaluate, identity, print_report
 from peernets_tf.evaluation.threat_model import (
     POLICIES,
     ChosenGraphs,
     GraphsConfig,
     choose_graphs,
 )
+
+if TYPE_CHECKING:
+    from peernets_tf.evaluation.run import evaluate, identity, print_report
+else:
+    __getattr__, __dir__ = lazy.exports(
+        __name__, evaluate="run", identity="run", print_report="run"
+    )
 
 __all__ = [
     "POLICIES",

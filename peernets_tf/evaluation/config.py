@@ -1,13 +1,20 @@
 """What an evaluation is asked to do, and whether a model can do it."""
 
+from __future__ import annotations
+
 import dataclasses
+from typing import TYPE_CHECKING
 
-import keras
-
-from peernets_tf import adaptive, datasets, peers
+from peernets_tf import adaptive, datasets
 from peernets_tf.errors import UserError
 from peernets_tf.evaluation.plan import AttackConfig
 from peernets_tf.evaluation.threat_model import GraphsConfig, describe_graphs
+from peernets_tf.lazy import keras, module
+
+if TYPE_CHECKING:
+    from peernets_tf import peers
+else:
+    peers = module("peernets_tf.peers")
 
 _TEMPERATURE = 0.05
 

@@ -1,14 +1,21 @@
 """What an attacker knows of a PeerNet's graphs of peers."""
 
-import dataclasses
-from typing import Any
+from __future__ import annotations
 
-import keras
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
 from numpy.typing import NDArray
 
-from peernets_tf import peers, records
+from peernets_tf import records
 from peernets_tf.errors import UserError
+from peernets_tf.lazy import keras, module
 from peernets_tf.seeds import Stream
+
+if TYPE_CHECKING:
+    from peernets_tf import peers
+else:
+    peers = module("peernets_tf.peers")
 
 POLICIES = ("known", "drawn", "fresh")
 # Graphs that an attacker draws by default.

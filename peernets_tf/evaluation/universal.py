@@ -3,12 +3,12 @@
 import hashlib
 import os
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from peernets_tf import attacks, files
 from peernets_tf.errors import UserError
+from peernets_tf.lazy import keras
 
 
 def fit(

@@ -1,10 +1,11 @@
 """The trained models inside the package: presets, by name."""
 
+from __future__ import annotations
+
 import pathlib
 
-import keras
-
 from peernets_tf.errors import UserError
+from peernets_tf.lazy import keras
 from peernets_tf.models import saving
 
 # NAME.keras is the model, NAME.json its record and NAME.md its card.

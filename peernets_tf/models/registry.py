@@ -1,13 +1,11 @@
 """The paper's networks and their baselines, by name."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
-import keras
-
 from peernets_tf.errors import UserError
-from peernets_tf.models.lenet5 import lenet5
-from peernets_tf.models.network import Network
-from peernets_tf.models.resnet import resnet
+from peernets_tf.lazy import keras
 
 # Name: depth, and the feature maps of stages A, B and C.
 _RESNETS = {
@@ -57,6 +55,10 @@ def build(
             f"`name` must be one of {', '.join(MODEL_NAMES)}. Received: "
             f"name={name}"
         )
+    from peernets_tf.models.lenet5 import lenet5
+    from peernets_tf.models.network import Network
+    from peernets_tf.models.resnet import resnet
+
     base = name.removeprefix("pr_")
     network = Network(
         name=name,

@@ -1,14 +1,16 @@
 """Models in files, and the weights that two models share."""
 
+from __future__ import annotations
+
 import hashlib
 import os
 import zipfile
 
-import keras
 import numpy as np
 
 from peernets_tf import files
 from peernets_tf.errors import UserError
+from peernets_tf.lazy import keras
 
 # The weight in which a PeerRegularization layer stores its peers.
 _PEERS = "peers"

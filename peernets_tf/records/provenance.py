@@ -8,8 +8,7 @@ import platform
 import subprocess
 from typing import Any
 
-import keras
-
+from peernets_tf.lazy import keras
 from peernets_tf.records.schema import Provenance
 
 _PACKAGES = ("keras", "numpy", "tensorflow-cpu", "tensorflow", "jax")

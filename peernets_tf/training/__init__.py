@@ -1,13 +1,8 @@
 """Training: recipes, optimizers, checkpoints, and the loop that resumes."""
 
-from peernets_tf.training.checkpoint import Checkpoint
-from peernets_tf.training.loop import (
-    FitPlan,
-    Fitted,
-    count_correct,
-    fit,
-    fit_batches,
-)
+from typing import TYPE_CHECKING
+
+from peernets_tf import lazy
 from peernets_tf.training.optimizers import (
     OPTIMIZERS,
     SCHEDULES,
@@ -22,6 +17,26 @@ from peernets_tf.training.publishing import (
 )
 from peernets_tf.training.recipes import Recipe, default_model, recipe
 from peernets_tf.training.run import TrainingConfig, train
+
+if TYPE_CHECKING:
+    from peernets_tf.training.checkpoint import Checkpoint
+    from peernets_tf.training.loop import (
+        FitPlan,
+        Fitted,
+        count_correct,
+        fit,
+        fit_batches,
+    )
+else:
+    __getattr__, __dir__ = lazy.exports(
+        __name__,
+        Checkpoint="checkpoint",
+        FitPlan="loop",
+        Fitted="loop",
+        count_correct="loop",
+        fit="loop",
+        fit_batches="loop",
+    )
 
 __all__ = [
     "OPTIMIZERS",

@@ -1,8 +1,9 @@
 """Optimizers and learning rates of recipes, and how every model is compiled."""
 
-import keras
+from __future__ import annotations
 
 from peernets_tf.errors import UserError
+from peernets_tf.lazy import keras
 from peernets_tf.training.recipes import Recipe
 
 OPTIMIZERS = ("adam", "momentum")

@@ -2,10 +2,16 @@
 
 import dataclasses
 import os
+from typing import TYPE_CHECKING
 
-from peernets_tf import datasets, files, models, peers, records
+from peernets_tf import datasets, files, models, records
 from peernets_tf.errors import UserError
-from peernets_tf.training.loop import count_correct
+from peernets_tf.lazy import module
+
+if TYPE_CHECKING:
+    from peernets_tf import peers
+else:
+    peers = module("peernets_tf.peers")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,6 +49,8 @@ def publish(config: PublishingConfig) -> records.TrainingRecord:
     Raises:
         UserError: if the folder does not hold a finished training.
     """
+    from peernets_tf.training.loop import count_correct
+
     record_path = os.path.join(config.run_dir, "record.json")
     run = records.read(record_path)
     if not isinstance(run, records.TrainingRecord):

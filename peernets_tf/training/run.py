@@ -1,16 +1,21 @@
 """One training, from a configuration to a tested model and its record."""
 
+from __future__ import annotations
+
 import dataclasses
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
-
-from peernets_tf import datasets, models, peers, records
+from peernets_tf import datasets, models, records
+from peernets_tf.lazy import keras, module
 from peernets_tf.seeds import Stream
-from peernets_tf.training.checkpoint import Checkpoint
-from peernets_tf.training.loop import Fitted, count_correct, fit
 from peernets_tf.training.recipes import Recipe
+
+if TYPE_CHECKING:
+    from peernets_tf import peers
+    from peernets_tf.training.loop import Fitted
+else:
+    peers = module("peernets_tf.peers")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,6 +65,9 @@ def train(
     Raises:
         UserError: if the configuration, a file or the folder cannot be used.
     """
+    from peernets_tf.training.checkpoint import Checkpoint
+    from peernets_tf.training.loop import count_correct, fit
+
     dataset = datasets.load(config.dataset, config.data_dir)
     keras.utils.set_random_seed(config.seed)
     model = _build(config, dataset)
