@@ -98,6 +98,16 @@ def compare(
         config=config, dataset=dataset, provenance=provenance
     )
     comparison.check()
+    with records.lock_folder(config.output_dir):
+        return _compare(comparison, start)
+
+
+def _compare(
+    comparison: "_Comparison", start: float
+) -> records.ComparisonRecord:
+    """Trains, attacks and records, see `compare`; the folder is locked."""
+    config, dataset = comparison.config, comparison.dataset
+    provenance = comparison.provenance
     rows: dict[str, records.ComparisonRow] = {}
     for number, row in enumerate(config.rows, start=1):
         print(

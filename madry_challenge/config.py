@@ -171,8 +171,8 @@ def read(path: str) -> Config:
     Raises:
         UserError: if the file is not such a configuration.
     """
-    # The original file repeats the key `_comment`, which JSON allows.
-    values = files.read_json(path)
+    # The original file repeats this key.
+    values = files.read_json(path, may_repeat=("_comment",))
     try:
         values = {k: v for k, v in values.items() if k not in _IGNORED_KEYS}
         if "step_size_schedule" in values:

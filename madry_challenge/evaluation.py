@@ -140,8 +140,11 @@ def evaluate(config: EvaluateConfig, provenance: records.Provenance) -> None:
         dataset = data.load(config.dataset, config.data_dir)
         evaluate_file(newest, dataset, config, provenance)
         return
-    if path.endswith(".keras"):
-        raise UserError(f"--watch needs a folder. Received: {path}")
+    if path.endswith(".keras") or (os.path.exists(path) and not is_folder):
+        raise UserError(
+            "--watch needs the folder of a training. Received: the file "
+            f"{path}; leave out --watch to evaluate a file"
+        )
     dataset = data.load(config.dataset, config.data_dir)
     for newest in saved_models.watch(path, config.watch_seconds):
         try:

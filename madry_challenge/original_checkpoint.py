@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 
 from madry_challenge import model as networks
 from peernets_tf import files, models
@@ -28,7 +29,8 @@ def read(path: str) -> keras.Model:
         path: str, the prefix of the checkpoint's files, or their folder.
 
     Raises:
-        UserError: if it is not a checkpoint of one of the challenge's networks.
+        UserError: if it is not a checkpoint of one of the challenge's networks,
+            or its weights or logits are not finite.
     """
     import tensorflow as tf
 
@@ -39,10 +41,14 @@ def read(path: str) -> keras.Model:
             f"{path} is not a TensorFlow checkpoint: {error}"
         ) from error
     try:
-        return _read(reader, path)
-    except (tf.errors.OpError, IndexError, RuntimeError) as error:
-        # TensorFlow reports damage as any of these.
+        model = _read(reader, path)
+    except UserError:
+        raise
+    except Exception as error:
+        # TensorFlow reports damage in many ways.
         raise UserError(f"{path} is damaged: {error}") from error
+    _check_finite(model, path)
+    return model
 
 
 def convert(path: str, output: str) -> keras.Model:
@@ -64,6 +70,23 @@ def convert(path: str, output: str) -> keras.Model:
     model = read(path)
     models.save(model, output)
     return model
+
+
+def _check_finite(model: keras.Model, path: str) -> None:
+    """Raises a `UserError` if weights or logits are not finite."""
+    black_and_white = np.zeros((2, *model.input_shape[1:]), np.float32)
+    black_and_white[1] = 1
+    try:
+        models.check_finite(model)
+    except UserError as error:
+        raise UserError(f"{path} cannot be used: {error}") from error
+    logits = keras.ops.convert_to_numpy(model(black_and_white, training=False))
+    if not np.isfinite(logits).all():
+        raise UserError(
+            f"{path} must give finite logits. Received: NaN or infinity for a "
+            "black and a white image; import a checkpoint whose training did "
+            "not diverge"
+        )
 
 
 def _read(reader: Any, path: str) -> keras.Model:

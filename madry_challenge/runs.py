@@ -158,7 +158,32 @@ def train_network(
         backward=options.backward,
         seed=seed,
     )
-    identity = _identity(settings, options, dataset, initial_sha256)
+    with records.lock_folder(folder):
+        return _train_network(
+            network,
+            trainer,
+            settings,
+            options,
+            dataset,
+            provenance,
+            identity=_identity(settings, options, dataset, initial_sha256),
+            callbacks=callbacks,
+        )
+
+
+def _train_network(
+    network: keras.Model,
+    trainer: AdversarialTrainer,
+    settings: Config,
+    options: Options,
+    dataset: datasets.Dataset,
+    provenance: records.Provenance,
+    *,
+    identity: dict[str, Any],
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> Trained:
+    """Trains and saves, see `train_network`; the folder is locked."""
+    seed, folder = settings.tf_random_seed, settings.model_dir
     # The folder must be this run's before anything is written to it.
     records.claim(folder, identity, provenance)
     settings.write(os.path.join(folder, "config.json"))

@@ -61,7 +61,10 @@ def score(config: SubmissionConfig) -> float:
     dataset = data.load("cifar10", config.data_dir)
     evaluation.check_fits(model, dataset)
     test = dataset.test
-    check(adversarial, 255 * test.images, config.epsilon)
+    try:
+        check(adversarial, 255 * test.images, config.epsilon)
+    except UserError as error:
+        raise UserError(f"{config.adversarial_path}: {error}") from error
     logits = peers.monte_carlo(model).predict(
         adversarial.astype(np.float32) / 255, batch_size=100
     )

@@ -3,14 +3,25 @@
 import contextlib
 import hashlib
 import json
+import math
 import os
-from collections.abc import Iterator
+import re
+import secrets
+import zipfile
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from peernets_tf import array_headers
 from peernets_tf.errors import UserError
+
+# The largest JSON file that is read, and how deep its values may be nested.
+_MAX_JSON_BYTES = 64 * 2**20
+_MAX_JSON_DEPTH = 64
+_LARGEST_INT = 2**63 - 1
+_LEFTOVER = re.compile(r"\.writing\.[0-9a-f]{16}\..+")
 
 
 @contextlib.contextmanager
@@ -18,10 +29,14 @@ def atomic_file(path: str) -> Iterator[str]:
     """Yields a temporary path whose file replaces `path` on success.
 
     On failure the temporary file is removed and `path` stays as it was. The
-    temporary name keeps the suffix, because Keras chooses a format by it.
+    temporary name is new for each call, so two processes never write the same
+    file, and no symbolic link is followed. It keeps the suffix, because Keras
+    chooses a format by it.
     """
     head, tail = os.path.split(path)
-    temporary = os.path.join(head, f".writing.{tail}")
+    temporary = os.path.join(head, f".writing.{secrets.token_hex(8)}.{tail}")
+    # O_EXCL refuses a name that exists, a symbolic link included.
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
         yield temporary
         with open(temporary, "rb") as file:
@@ -31,6 +46,16 @@ def atomic_file(path: str) -> Iterator[str]:
         with contextlib.suppress(FileNotFoundError):
             os.remove(temporary)
         raise
+
+
+def remove_leftovers(folder: str) -> None:
+    """Removes the temporary files that a kill left in a folder.
+
+    Only for a folder that no other process writes to.
+    """
+    for name in os.listdir(folder):
+        if _LEFTOVER.fullmatch(name):
+            os.remove(os.path.join(folder, name))
 
 
 def write_text(text: str, path: str) -> None:
@@ -51,32 +76,148 @@ def write_json(value: Any, path: str) -> None:
     write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", path)
 
 
-def read_json(path: str) -> Any:
-    """Reads a JSON file.
+def read_json(path: str, *, may_repeat: Collection[str] = ()) -> Any:
+    """Reads a strict JSON file.
+
+    Args:
+        path: str.
+        may_repeat: keys that an object may hold more than once; the last value
+            counts.
 
     Raises:
-        UserError: if the file cannot be read or is not JSON.
+        UserError: if the file cannot be read, is not JSON, repeats a key, is
+            nested too deeply, or holds a number that is not finite or does not
+            fit into 64 bits.
     """
     try:
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
-    except (OSError, ValueError, RecursionError) as error:
+        with open(path, "rb") as file:
+            content = file.read(_MAX_JSON_BYTES + 1)
+        if len(content) > _MAX_JSON_BYTES:
+            raise ValueError(f"it is larger than {_MAX_JSON_BYTES >> 20} MiB")
+        return parse_json(content, may_repeat=may_repeat)
+    except (OSError, ValueError) as error:
         raise UserError(f"cannot read {path} as JSON: {error}") from error
 
 
+def parse_json(
+    content: str | bytes,
+    *,
+    may_repeat: Collection[str] = (),
+    max_depth: int = _MAX_JSON_DEPTH,
+) -> Any:
+    """Returns the value of strict JSON; see `read_json`.
+
+    Raises:
+        ValueError: see `read_json`.
+    """
+
+    def to_dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        values = dict(pairs)
+        if len(values) < len(pairs):
+            keys = [key for key, _ in pairs if key not in may_repeat]
+            for key in values:
+                if keys.count(key) > 1:
+                    raise ValueError(f"the key {key!r} is given twice")
+        return values
+
+    try:
+        value = json.loads(
+            content,
+            object_pairs_hook=to_dict,
+            parse_constant=_finite_float,
+            parse_float=_finite_float,
+            parse_int=_int64,
+        )
+    except RecursionError as error:
+        raise ValueError("its values are nested too deeply") from error
+    _check_depth(value, max_depth)
+    return value
+
+
+def _finite_float(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"numbers must be finite. Received: {text}")
+    return number
+
+
+def _int64(text: str) -> int:
+    if len(text) > 20 or abs(int(text)) > _LARGEST_INT:
+        raise ValueError(f"integers must fit into 64 bits. Received: {text}")
+    return int(text)
+
+
+def _check_depth(value: Any, max_depth: int) -> None:
+    """Raises a `ValueError` if lists and dicts are nested too deeply."""
+    level = [value]
+    for _ in range(max_depth):
+        level = [
+            item
+            for parent in level
+            if isinstance(parent, dict | list)
+            for item in (
+                parent.values() if isinstance(parent, dict) else parent
+            )
+        ]
+    if level:
+        raise ValueError(f"its values must be nested at most {max_depth} deep")
+
+
 def read_array(path: str) -> NDArray[Any]:
-    """Reads an .npy file.
+    """Reads an .npy file; arrays of Python objects are never loaded.
 
     Raises:
         UserError: if the file cannot be read or is not a valid .npy file.
     """
     try:
-        array = np.load(path)
-    except (EOFError, OSError, ValueError) as error:
+        with open(path, "rb") as file:
+            if file.read(4) == b"PK\x03\x04":
+                raise ValueError("it is an .npz file; give an .npy array")
+            file.seek(0)
+            array_headers.check_npy(file, os.path.getsize(path))
+            file.seek(0)
+            return np.lib.format.read_array(file, allow_pickle=False)
+    except Exception as error:
+        # A damaged file fails in as many ways as there are parsers in it.
         raise UserError(f"cannot read {path} as .npy: {error}") from error
-    if not isinstance(array, np.ndarray):
-        raise UserError(f"{path} is an .npz file: give an .npy array")
-    return array
+
+
+def read_arrays(
+    path: str, names: Collection[str] | None = None
+) -> dict[str, NDArray[Any]]:
+    """Reads arrays of an .npz file; those of Python objects are never loaded.
+
+    Args:
+        path: str.
+        names: the arrays that are wanted; None for all. One that the file
+            lacks is left out.
+
+    Returns:
+        The arrays by name.
+
+    Raises:
+        UserError: if the file cannot be read, is damaged, or is far larger
+            unpacked than packed, see `array_headers`.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            array_headers.check_unpacked_size(path, archive)
+            arrays = {}
+            for info in archive.infolist():
+                name = info.filename.removesuffix(".npy")
+                if names is None or name in names:
+                    with archive.open(info) as file:
+                        array_headers.check_npy(file, info.file_size)
+                    with archive.open(info) as file:
+                        arrays[name] = np.lib.format.read_array(
+                            file, allow_pickle=False
+                        )
+            return arrays
+    except Exception as error:
+        # A damaged file fails in as many ways as there are parsers in it.
+        raise UserError(
+            f"cannot read {path} as .npz ({type(error).__name__}): {error}"
+        ) from error
 
 
 def sha256(path: str) -> str:

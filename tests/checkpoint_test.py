@@ -145,7 +145,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
     save_epochs(tmp_path, make_model("lenet5"))
     path = tmp_path / "checkpoint-0001.npz"
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(TrainingError, match="checkpoint-0001.npz.*remove it"):
+    with pytest.raises(TrainingError, match="checkpoint-0001.npz.*Remove it"):
         claim(tmp_path, make_model("lenet5"))
 
 

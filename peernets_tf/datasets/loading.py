@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from peernets_tf import files
-from peernets_tf.errors import DataError
+from peernets_tf.errors import DataError, UserError
 
 DATASET_NAMES = ("mnist", "cifar10", "cifar100", "mnist5k")
+_LARGEST_LABEL = 2**31 - 1
 _NPZ_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
 
@@ -61,7 +62,7 @@ def load(name: str, data_dir: str | None = None) -> Dataset:
         name: str, one of `DATASET_NAMES` or the path of an .npz file with the
             arrays `x_train`, `y_train`, `x_test` and `y_test`: images of shape
             `(N, H, W, C)` or `(N, H, W)`, either uint8 or float in [0, 1], and
-            integer labels of shape `(N,)`.
+            integer labels of shape `(N,)` or `(N, 1)`.
         data_dir: str, the TensorFlow Datasets directory, into which a missing
             data set is downloaded; None for TFDS's own default.
 
@@ -146,14 +147,9 @@ def _load_mnist5k() -> Dataset:
 
 def _load_npz(path: str) -> Dataset:
     try:
-        with np.load(path) as arrays:
-            found = {k: arrays[k] for k in _NPZ_ARRAYS if k in arrays}
-        sha256 = files.sha256(path)
-    except Exception as error:
-        # A damaged file fails in as many ways as there are parsers in it.
-        raise DataError(
-            f"cannot read {path} as .npz ({type(error).__name__}): {error}"
-        ) from error
+        found = files.read_arrays(path, _NPZ_ARRAYS)
+    except UserError as error:
+        raise DataError(str(error)) from error
     missing = [name for name in _NPZ_ARRAYS if name not in found]
     if missing:
         raise DataError(
@@ -183,7 +179,7 @@ def _load_npz(path: str) -> Dataset:
         num_classes=num_classes,
         train=train,
         test=test,
-        sha256=sha256,
+        sha256=files.sha256(path),
     )
 
 
@@ -191,22 +187,31 @@ def _to_split(images: Any, labels: Any, source: str) -> Split:
     images, labels = np.asarray(images), np.asarray(labels)
     if images.ndim == 3:
         images = images[..., None]
-    if images.ndim != 4 or len(images) == 0:
+    if images.ndim != 4 or images.size == 0:
         raise DataError(
-            f"{source}: images must have shape (N, H, W, C) with N > 0. "
+            f"{source}: images must have shape (N, H, W, C), none of them 0. "
             f"Received: {images.shape}"
         )
+    if labels.shape == (len(images), 1):
+        labels = labels[:, 0]
     if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
         raise DataError(
             f"{source}: labels must be {len(images)} integers. Received: "
             f"{labels.dtype} of shape {labels.shape}"
         )
-    if labels.min() < 0:
+    # Before the cast, which would turn 2**32 + 1 into 1.
+    if labels.min() < 0 or labels.max() > _LARGEST_LABEL:
         raise DataError(
-            f"{source}: labels must not be negative. Received: {labels.min()}"
+            f"{source}: labels must lie between 0 and {_LARGEST_LABEL}. "
+            f"Received: {labels.min()} to {labels.max()}"
         )
     if images.dtype == np.uint8:
         images = images.astype(np.float32) / 255
+    elif images.dtype.kind not in "fiu":
+        raise DataError(
+            f"{source}: images must be uint8, or float in [0, 1]. Received: "
+            f"{images.dtype}"
+        )
     elif images.dtype.kind != "f" or not (
         images.min() >= 0 and images.max() <= 1
     ):

@@ -1,6 +1,7 @@
 """One evaluation: a model, a data set, an attack, and the record of it all."""
 
 import dataclasses
+import functools
 import os
 import sys
 import time
@@ -20,6 +21,7 @@ from peernets_tf import (
 from peernets_tf.errors import AttackError
 from peernets_tf.evaluation import attack_loop, universal
 from peernets_tf.evaluation.batch_log import BatchLog
+from peernets_tf.evaluation.batch_rows import check_row
 from peernets_tf.evaluation.config import (
     EvaluationConfig,
     check_fits,
@@ -65,10 +67,35 @@ def evaluate(
     check_fits(model, dataset)
     check_peers(model, config)
     planned = plan(config.attack, dataset)
+    with records.lock_folder(config.output_dir):
+        return _evaluate(
+            model, dataset, config, planned, checkpoint, provenance, start
+        )
+
+
+def _evaluate(
+    model: keras.Model,
+    dataset: datasets.Dataset,
+    config: EvaluationConfig,
+    planned: Sequence[tuple[Strength, attacks.Attack]],
+    checkpoint: str,
+    provenance: records.Provenance,
+    start: float,
+) -> records.AttackRecord:
+    """Attacks, writes the record and prints it; the folder is locked."""
     first_start = records.claim(
         config.output_dir, identity(model, dataset, config), provenance
     )
-    log = BatchLog(os.path.join(config.output_dir, "batches.jsonl"))
+    log = BatchLog(
+        os.path.join(config.output_dir, "batches.jsonl"),
+        run=records.run_id(config.output_dir),
+        check=functools.partial(
+            check_row,
+            test_size=len(dataset.test.first(config.test_size)),
+            batch_size=config.batch_size,
+            num_classes=dataset.num_classes,
+        ),
+    )
     weights_sha256 = models.weights_sha256(model)
     graphs = choose_graphs(
         model, dataset.train.images, config.graphs, seed=config.seed
@@ -208,6 +235,7 @@ def _fit(
         classifier,
         config.attack.training_images(dataset).images,
         path=os.path.join(config.output_dir, f"perturbation_{strength.name}"),
+        run=records.run_id(config.output_dir),
         seed=config.seed,
     )
 

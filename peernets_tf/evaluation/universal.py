@@ -1,14 +1,24 @@
 """Universal perturbations in files: fitting one with resume, reading one."""
 
+import dataclasses
 import hashlib
 import os
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from peernets_tf import attacks, files
 from peernets_tf.errors import UserError
 from peernets_tf.lazy import keras
+
+# The numbers of `attacks.Progress`.
+_PROGRESS_FIELDS: dict[str, type] = {
+    "batches": int,
+    "seen": int,
+    "fooled": int,
+    "finished": bool,
+}
 
 
 def fit(
@@ -18,6 +28,7 @@ def fit(
     *,
     path: str,
     seed: int,
+    run: str = "",
 ) -> attacks.FixedPerturbation:
     """Fits a perturbation, or resumes after its last batch.
 
@@ -31,16 +42,18 @@ def fit(
         images: float array of shape `(N, H, W, C)` in [0, 1], training images.
         path: str, without a suffix, in a folder of this evaluation only.
         seed: int, the seed of the images' order.
+        run: str, the id of the evaluation, see `records.run_id`, which the
+            progress is marked with.
 
     Returns:
         The `FixedPerturbation`.
 
     Raises:
-        UserError: if PATH.npz is damaged.
+        UserError: if PATH.npz is damaged, or of another run.
     """
     progress = None
     if os.path.exists(f"{path}.npz"):
-        progress = attacks.Progress.load(f"{path}.npz")
+        progress = _load(f"{path}.npz", attack, images, run)
     print(f"{os.path.basename(path)}: {attack}", flush=True)
     bar = keras.utils.Progbar(
         -(-len(images) // attack.batch_size) * attack.passes,
@@ -51,7 +64,7 @@ def fit(
         steps = attack.iterate(classifier, images, seed=seed, start=progress)
         for progress in steps:
             with files.atomic_file(f"{path}.npz") as temporary:
-                progress.save(temporary)
+                np.savez(temporary, run=run, **dataclasses.asdict(progress))
             bar.update(
                 progress.batches,
                 [("fooled in this pass", progress.fooled / progress.seen)],
@@ -83,12 +96,76 @@ def read(
             f"{path} must hold real numbers in the images' shape, {shape}. "
             f"Received: {perturbation.dtype} of shape {perturbation.shape}"
         )
+    # After the cast, because 1e300 is no float32.
+    with np.errstate(over="ignore"):
+        as_float = perturbation.astype(np.float32)
+    if not np.isfinite(as_float).all():
+        raise UserError(
+            f"{path} must hold finite numbers. Received: NaN or infinity; "
+            "compute the perturbation again"
+        )
     digest = hashlib.sha256(perturbation.tobytes()).hexdigest()
     return attacks.FixedPerturbation(
-        perturbation=perturbation.astype(np.float32),
+        perturbation=as_float,
         source=f"{path}, SHA-256 {digest}",
         norm=norm,
     )
+
+
+def _load(
+    path: str,
+    attack: attacks.UniversalAttack,
+    images: NDArray[np.float32],
+    run: str,
+) -> attacks.Progress:
+    """Reads the progress of a fit, and checks that it can be of this one."""
+    advice = "Remove the file to start again"
+    try:
+        arrays = files.read_arrays(path)
+        # Files of earlier versions do not name their run.
+        received = str(arrays.pop("run", run))
+        progress = attacks.Progress(
+            perturbation=arrays["perturbation"],
+            **{
+                name: msgspec.convert(arrays[name].tolist(), kind)
+                for name, kind in _PROGRESS_FIELDS.items()
+            },
+        )
+        _check_progress(progress, attack, images)
+    except (KeyError, ValueError) as error:
+        raise UserError(
+            f"{path} must hold the progress of a perturbation. Received: "
+            f"{error}. {advice}"
+        ) from error
+    if received != run:
+        raise UserError(
+            f"{path} must hold the progress of this evaluation. Received: that "
+            f"of another run. {advice}"
+        )
+    return progress
+
+
+def _check_progress(
+    progress: attacks.Progress,
+    attack: attacks.UniversalAttack,
+    images: NDArray[np.float32],
+) -> None:
+    """Raises a `ValueError` if a fit cannot have come this far."""
+    array = progress.perturbation
+    if array.dtype != np.float32 or array.shape != images.shape[1:]:
+        raise ValueError(f"{array.dtype} of shape {array.shape}")
+    order = np.inf if attack.norm == "linf" else 2
+    length = np.linalg.norm(array.ravel().astype(np.float64), order)
+    # Written so that NaN fails, too.
+    if not length <= attack.epsilon * (1 + 1e-4) + 1e-6:
+        raise ValueError(f"a perturbation of norm {length}")
+    batches = -(-len(images) // attack.batch_size) * attack.passes
+    if not 1 <= progress.batches <= batches - (not progress.finished):
+        raise ValueError(f"{progress.batches} of {batches} batches")
+    if not 1 <= progress.seen <= len(images):
+        raise ValueError(f"{progress.seen} of {len(images)} images")
+    if not 0 <= progress.fooled <= progress.seen:
+        raise ValueError(f"{progress.fooled} fooled of {progress.seen} images")
 
 
 def _save_picture(perturbation: NDArray[np.float32], path: str) -> None:

@@ -8,6 +8,7 @@ from peernets_tf.models.presets import (
 )
 from peernets_tf.models.registry import MODEL_NAMES, build
 from peernets_tf.models.saving import (
+    check_finite,
     copy_weights,
     load,
     save,
@@ -18,6 +19,7 @@ __all__ = [
     "MODEL_NAMES",
     "PRESET_FOLDER",
     "build",
+    "check_finite",
     "copy_weights",
     "load",
     "load_pretrained",

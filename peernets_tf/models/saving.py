@@ -8,12 +8,17 @@ import zipfile
 
 import numpy as np
 
-from peernets_tf import files
+from peernets_tf import array_headers, files
 from peernets_tf.errors import UserError
 from peernets_tf.lazy import keras
 
 # The weight in which a PeerRegularization layer stores its peers.
 _PEERS = "peers"
+# ResNet-110's configuration has 0.3 MB; each nested model adds some levels.
+_MAX_CONFIG_BYTES = 16 * 2**20
+_MAX_CONFIG_DEPTH = 200
+# Keras's messages may hold a whole configuration.
+_MAX_REASON = 500
 
 
 def load(path: str | os.PathLike[str]) -> keras.Model:
@@ -30,19 +35,51 @@ def load(path: str | os.PathLike[str]) -> keras.Model:
     if not zipfile.is_zipfile(path):
         raise UserError(f"{path} is not a .keras file")
     try:
+        _check_archive(path)
         return keras.saving.load_model(path, compile=False)
     except Exception as error:
         # A damaged file fails in as many ways as there are parsers in it.
+        reason = str(error)[:_MAX_REASON]
         raise UserError(
             f"{path} is damaged, or not a Keras model "
-            f"({type(error).__name__}): {error}"
+            f"({type(error).__name__}): {reason}"
         ) from error
 
 
 def save(model: keras.Model, path: str) -> None:
-    """Saves a model to a `.keras` file, whole or not at all."""
+    """Saves a model to a `.keras` file, whole or not at all.
+
+    Raises:
+        UserError: if a weight is not finite.
+    """
+    check_finite(model)
     with files.atomic_file(path) as temporary:
         model.save(temporary)
+
+
+def check_finite(model: keras.Model) -> None:
+    """Raises a `UserError` if a weight of a model is not finite."""
+    for weight in model.weights:
+        if not np.isfinite(keras.ops.convert_to_numpy(weight)).all():
+            raise UserError(
+                f"the weights of {model.name} must be finite. Received: "
+                f"{weight.path} with NaN or infinity, as after a training that "
+                "diverged; train again with a smaller learning rate"
+            )
+
+
+def _check_archive(path: str | os.PathLike[str]) -> None:
+    """Raises a `ValueError` if Keras would read too much or nest too deeply."""
+    with zipfile.ZipFile(path) as archive:
+        array_headers.check_unpacked_size(path, archive)
+        for name in ("config.json", "metadata.json"):
+            size = archive.getinfo(name).file_size
+            if size > _MAX_CONFIG_BYTES:
+                raise ValueError(
+                    f"{name} must be at most {_MAX_CONFIG_BYTES >> 20} MiB. "
+                    f"Received: {size} bytes"
+                )
+            files.parse_json(archive.read(name), max_depth=_MAX_CONFIG_DEPTH)
 
 
 def copy_weights(source: keras.Model, target: keras.Model) -> None:

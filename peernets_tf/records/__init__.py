@@ -1,9 +1,11 @@
 """Records of runs: JSON files from which every table and picture is made."""
 
 from peernets_tf.records import paper, tables
+from peernets_tf.records.escaping import code, escape
+from peernets_tf.records.folder_lock import lock_folder
 from peernets_tf.records.provenance import capture, with_seconds
 from peernets_tf.records.reporting import report
-from peernets_tf.records.run_folder import claim
+from peernets_tf.records.run_folder import claim, run_id
 from peernets_tf.records.schema import (
     SCHEMA_VERSION,
     AttackCase,
@@ -39,10 +41,14 @@ __all__ = [
     "TrainingRecord",
     "capture",
     "claim",
+    "code",
+    "escape",
+    "lock_folder",
     "of_model",
     "paper",
     "read",
     "report",
+    "run_id",
     "tables",
     "with_seconds",
     "write",

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from peernets_tf.records import storage, tables
+from peernets_tf.records.escaping import code
 from peernets_tf.records.schema import (
     AttackRecord,
     BenchmarkRecord,
@@ -48,4 +49,4 @@ def _of_kind(kind: type[_Kind], records: list[Record]) -> list[_Kind]:
 def _source(path: str) -> str:
     model = os.path.join(os.path.dirname(path), "model.keras")
     where = f", model {model}" if os.path.exists(model) else ""
-    return f"Record {path}{where}"
+    return code(f"Record {path}{where}")

@@ -1,6 +1,7 @@
 """The one rule by which an interrupted run resumes: its folder's run.json."""
 
 import dataclasses
+import hashlib
 import json
 import os
 from typing import Any
@@ -48,6 +49,20 @@ def claim(
     found, first = _read(folder, path)
     _check_same(folder, found, identity)
     return first
+
+
+def run_id(folder: str) -> str:
+    """Returns what marks the files of the run that claimed a folder.
+
+    It is a hash of the run's identity, so that a checkpoint of another run is
+    known as such.
+
+    Raises:
+        UserError: if the folder's run.json is missing or damaged.
+    """
+    identity, _ = _read(folder, os.path.join(folder, "run.json"))
+    text = json.dumps(identity, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _read(folder: str, path: str) -> tuple[dict[str, Any], Provenance]:

@@ -6,6 +6,8 @@ first that names its kind; `records.upgrade` reads the records of version 1.
 """
 
 import dataclasses
+import math
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from peernets_tf.errors import UserError
@@ -37,6 +39,9 @@ class Provenance:
     device: str
     seconds: float | None = None
 
+    def __post_init__(self) -> None:
+        _check_not_negative(seconds=self.seconds)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Graphs:
@@ -52,6 +57,10 @@ class Graphs:
     num_peers: int
     num_graphs: int
     seed: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        _check_counts("num_peers", self.num_peers)
+        _check_counts("num_graphs", self.num_graphs)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,6 +78,9 @@ class InitialModel:
     model: str
     epochs: int | None
     weights_sha256: str
+
+    def __post_init__(self) -> None:
+        _check_not_negative(epochs=self.epochs)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -104,6 +116,7 @@ class TrainingRecord:
     provenance: Provenance
 
     def __post_init__(self) -> None:
+        _check_counts("train_size", self.train_size)
         _check_counts("test_size", self.test_size, correct=self.correct)
 
     @property
@@ -183,6 +196,13 @@ class AttackCase:
             zero_gradients=self.zero_gradients,
         )
         _check_counts("correct", self.correct, fooled=self.fooled, at_least=0)
+        _check_counts("changed", self.changed, fooled=self.fooled, at_least=0)
+        _check_not_negative(
+            epsilon=self.epsilon,
+            rho=self.rho,
+            mean_l2=self.mean_l2,
+            mean_linf=self.mean_linf,
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -220,6 +240,9 @@ class AttackRecord:
     threat_model: ThreatModel | None = None
     cases: tuple[AttackCase, ...]
     provenance: Provenance
+
+    def __post_init__(self) -> None:
+        _check_totals(self.test_size, self.cases)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -304,6 +327,10 @@ class ComparisonRecord:
     test_size: int
     provenance: Provenance
 
+    def __post_init__(self) -> None:
+        cases = [attacked.case for row in self.rows for attacked in row.cases]
+        _check_totals(self.test_size, cases)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BenchmarkRecord:
@@ -330,6 +357,26 @@ class BenchmarkRecord:
     load_average: float
     provenance: Provenance
 
+    def __post_init__(self) -> None:
+        _check_counts("rounds", self.rounds)
+        _check_not_negative(
+            warm_up_rounds=self.warm_up_rounds, load_average=self.load_average
+        )
+        for case in self.cases:
+            medians = case.get("median_seconds", {})
+            if not isinstance(medians, dict):
+                raise UserError(
+                    "median_seconds must be an object. Received: "
+                    f"{type(medians).__name__}"
+                )
+            for name, seconds in medians.items():
+                if type(seconds) not in (int, float):
+                    raise UserError(
+                        f"median_seconds.{name} must be a number. Received: "
+                        f"{seconds!r}"
+                    )
+            _check_not_negative(**medians)
+
 
 Record = TrainingRecord | AttackRecord | ComparisonRecord | BenchmarkRecord
 
@@ -354,4 +401,24 @@ def _check_counts(
             raise UserError(
                 f"{name} must lie between 0 and {total_name}={total}. "
                 f"Received: {count}"
+            )
+
+
+def _check_totals(test_size: int, cases: Sequence[AttackCase]) -> None:
+    """Raises a `UserError` unless each case attacked all test images."""
+    _check_counts("test_size", test_size)
+    for case in cases:
+        if case.total != test_size:
+            raise UserError(
+                f"total must be test_size={test_size} in each case. Received: "
+                f"{case.total}"
+            )
+
+
+def _check_not_negative(**values: float | None) -> None:
+    """Raises a `UserError` unless each value is None or finite and >= 0."""
+    for name, value in values.items():
+        if value is not None and not 0 <= value < math.inf:
+            raise UserError(
+                f"{name} must be finite and at least 0. Received: {value}"
             )

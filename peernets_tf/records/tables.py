@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from peernets_tf.records import paper
+from peernets_tf.records.escaping import escape
 from peernets_tf.records.schema import (
     AttackCase,
     AttackRecord,
@@ -68,7 +69,7 @@ class Table:
     def markdown(self) -> str:
         """Returns the title in bold, then the table."""
         table = markdown_table(self.columns, self.rows)
-        return f"**{self.title}**\n\n{table}" if self.title else table
+        return f"**{escape(self.title)}**\n\n{table}" if self.title else table
 
 
 def markdown(tables: Sequence[Table]) -> str:
@@ -91,13 +92,13 @@ def dataset_name(dataset: str) -> str:
 def markdown_table(
     columns: Sequence[str], rows: Sequence[Sequence[str]]
 ) -> str:
-    """Returns a Markdown table with aligned columns.
+    """Returns a Markdown table with aligned columns, its cells escaped.
 
     Args:
         columns: sequence of str, the heads.
         rows: sequence of sequences of str.
     """
-    cells = [columns, *rows]
+    cells = [[*map(escape, row)] for row in (columns, *rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
         "| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in cells

@@ -8,11 +8,12 @@ import time
 from typing import Any
 
 import keras
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from peernets_tf import files, peers, records
-from peernets_tf.errors import TrainingError
+from peernets_tf.errors import TrainingError, UserError
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -46,6 +47,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.history: list[dict[str, Any]] = []
         self.provenance = provenance
         self._identity = identity
+        self._run_id = ""
 
     def restore(self, model: keras.Model) -> None:
         """Loads the newest checkpoint, if there is one, into a compiled model.
@@ -58,21 +60,28 @@ class Checkpoint(keras.callbacks.Callback):
         self.provenance = records.claim(
             self.output_dir, self._identity, self.provenance
         )
+        self._run_id = records.run_id(self.output_dir)
         found = self._checkpoints()
         if not found:
             return
-        path = found[max(found)]
+        epoch = max(found)
+        path = found[epoch]
         try:
-            with np.load(path) as archive:
-                arrays = {name: archive[name] for name in archive.files}
-            self.history = json.loads(str(arrays.pop("history")))
-        except Exception as error:
-            # A damaged file fails in as many ways as there are parsers in it.
+            arrays = files.read_arrays(path)
+            # Checkpoints of earlier versions do not name their run.
+            run = str(arrays.pop("run", self._run_id))
+            history = _read_history(arrays.pop("history"), epoch)
+        except (KeyError, UserError) as error:
             raise TrainingError(
-                f"cannot read {path} ({type(error).__name__}): remove it to "
-                "start again"
+                f"{path} is not a checkpoint: {error}. Remove it to start again"
             ) from error
+        if run != self._run_id:
+            raise TrainingError(
+                f"{path} must be a checkpoint of the run in {self.output_dir}. "
+                "Received: one of another run; remove it to start again"
+            )
         _assign(model, arrays, path)
+        self.history = history
         # The run may have been killed before it wrote this file.
         self._write_csv()
 
@@ -103,7 +112,12 @@ class Checkpoint(keras.callbacks.Callback):
             }.items()
         }
         with files.atomic_file(new) as path:
-            np.savez(path, history=json.dumps(self.history), **arrays)
+            np.savez(
+                path,
+                history=json.dumps(self.history),
+                run=self._run_id,
+                **arrays,
+            )
         for path in self._checkpoints().values():
             if path != new:
                 os.remove(path)
@@ -129,24 +143,88 @@ class Checkpoint(keras.callbacks.Callback):
         return os.path.join(self.output_dir, name)
 
 
+def _read_history(
+    array: NDArray[Any], epoch: int
+) -> list[dict[str, int | float]]:
+    """Returns the history in a checkpoint that was saved after an epoch.
+
+    Raises:
+        UserError: if it is not one row of numbers for each epoch.
+    """
+    try:
+        history = msgspec.convert(
+            files.parse_json(str(array)), list[dict[str, int | float]]
+        )
+    except ValueError as error:
+        raise UserError(f"its history is damaged: {error}") from error
+    numbers = [row.get("epoch") for row in history]
+    if not history or numbers != list(range(1, epoch + 1)):
+        raise UserError(
+            f"its history must have the epochs 1 to {epoch}. Received: "
+            f"{numbers[:5]} and so on, {len(numbers)} in all"
+        )
+    if any(
+        "seconds" not in row or row.keys() != history[0].keys()
+        for row in history
+    ):
+        raise UserError(
+            "its history must have the same fields in each epoch, with seconds"
+        )
+    return history
+
+
+def _check_arrays(
+    arrays: dict[str, NDArray[Any]],
+    variables: dict[str, keras.Variable],
+    path: str,
+) -> None:
+    """Checks the arrays of a checkpoint before any of them is assigned."""
+    for name, array in arrays.items():
+        expected = tuple(variables[name].shape) if name in variables else None
+        if array.dtype.kind not in "biuf" or expected not in (
+            None,
+            array.shape,
+        ):
+            raise TrainingError(
+                f"{path} must hold numbers of shape {expected} in {name}. "
+                f"Received: {array.dtype} of shape {array.shape}. Remove it to "
+                "start again"
+            )
+        # An optimizer may go on with an infinite second moment.
+        is_optimizer = name.startswith("optimizer/")
+        if not is_optimizer and not np.isfinite(array).all():
+            raise TrainingError(
+                f"{path} must hold finite numbers in {name}. Received: NaN or "
+                "infinity. Remove it to start again"
+            )
+
+
 def _assign(
     model: keras.Model, arrays: dict[str, NDArray[Any]], path: str
 ) -> None:
     """Assigns the arrays of a checkpoint to the variables of a model."""
     variables = _variables(model)
-    features = [
-        arrays.pop(name) for name in _peer_names(model) if name in arrays
-    ]
+    stored = {
+        name: arrays.pop(name) for name in _peer_names(model) if name in arrays
+    }
     differing = sorted(variables.keys() ^ arrays.keys())
     if differing:
         raise TrainingError(
             f"{path} must hold the variables of {model.name}, by path. Missing "
             f"or unknown: {', '.join(differing[:3])}. Remove it to start again"
         )
+    _check_arrays(arrays, variables, path)
+    _check_arrays(stored, {}, path)
+    try:
+        if stored:
+            peers.set_peers(model, peers.PeerBank(tuple(stored.values())))
+    except UserError as error:
+        raise TrainingError(
+            f"{path} must hold one graph of peers for each layer: {error}. "
+            "Remove it to start again"
+        ) from error
     for name, variable in variables.items():
         variable.assign(arrays[name])
-    if features:
-        peers.set_peers(model, peers.PeerBank(tuple(features)))
 
 
 def _variables(model: keras.Model) -> dict[str, keras.Variable]:

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from peernets_tf import datasets, peers, records
-from peernets_tf.errors import UserError
+from peernets_tf.errors import TrainingError, UserError
 from peernets_tf.training import optimizers
 from peernets_tf.training.callbacks import (
     EpochOfBatches,
@@ -143,7 +143,8 @@ def fit_batches(
         TrainingError: see `fit`.
         UserError: see `fit`.
     """
-    callbacks = [EpochOfBatches(batches), *callbacks]
+    # First of all that save something, so that no diverged model is saved.
+    callbacks = [EpochOfBatches(batches), StopOnNonFinite(), *callbacks]
     if peers.peer_layers(model):
         _check_graphs(model, plan)
         validation_peers = ValidationPeers(
@@ -153,10 +154,15 @@ def fit_batches(
         validation_peers.store(model, epoch=0)
         callbacks.append(validation_peers)
     checkpoint.restore(model)
-    callbacks += [StopOnNonFinite(), checkpoint]
+    callbacks.append(checkpoint)
     if all(map(importlib.util.find_spec, ("tensorflow", "tensorboard"))):
         # Keras writes TensorBoard's files with TensorFlow, on every backend.
         logs = os.path.join(checkpoint.output_dir, "tensorboard")
+        if os.path.exists(logs) and not os.path.isdir(logs):
+            raise UserError(
+                f"{logs} must be a folder. Received: a file; remove it, or "
+                "give another --output_dir"
+            )
         callbacks.append(keras.callbacks.TensorBoard(logs, write_graph=False))
     if len(checkpoint.history) < plan.epochs:
         validation = dataset.test.first(plan.validation_size)
@@ -181,8 +187,18 @@ def count_correct(
     batch_size: int = 100,
     verbose: int | str = "auto",
 ) -> int:
-    """Returns how many images of a split a model classifies correctly."""
+    """Returns how many images of a split a model classifies correctly.
+
+    Raises:
+        TrainingError: if a logit is not finite.
+    """
     logits = model.predict(split.images, batch_size=batch_size, verbose=verbose)
+    if not np.isfinite(logits).all():
+        raise TrainingError(
+            f"the logits of {model.name} must be finite. Received: NaN or "
+            "infinity, as after a training that diverged; train again in "
+            "another --output_dir with a smaller learning rate"
+        )
     return int(np.sum(np.argmax(logits, axis=-1) == split.labels))
 
 

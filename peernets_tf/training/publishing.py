@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 from typing import TYPE_CHECKING
 
 from peernets_tf import datasets, files, models, records
@@ -47,10 +48,18 @@ def publish(config: PublishingConfig) -> records.TrainingRecord:
         The `records.TrainingRecord` of the published model.
 
     Raises:
-        UserError: if the folder does not hold a finished training.
+        UserError: if the folder does not hold a finished training, its
+            model.keras is not the one of its record, or the name is not a
+            plain file name.
     """
     from peernets_tf.training.loop import count_correct
 
+    # The name of three files: no separator, and no leading dot.
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", config.name):
+        raise UserError(
+            "--name must be 1 to 100 letters, digits, `.`, `_` or `-`, the "
+            f"first a letter or digit. Received: {config.name!r}"
+        )
     record_path = os.path.join(config.run_dir, "record.json")
     run = records.read(record_path)
     if not isinstance(run, records.TrainingRecord):
@@ -58,7 +67,16 @@ def publish(config: PublishingConfig) -> records.TrainingRecord:
             f"{record_path} must be the record of a training: give the "
             f"--output_dir of one. Received: a record of kind {run.kind}"
         )
-    model = models.load(os.path.join(config.run_dir, "model.keras"))
+    model_path = os.path.join(config.run_dir, "model.keras")
+    model = models.load(model_path)
+    received = models.weights_sha256(model)
+    if received != run.weights_sha256:
+        raise UserError(
+            f"{model_path} must be the model of {record_path}, whose weights "
+            f"have the SHA-256 {run.weights_sha256}. Received: {received}; "
+            "train again in another folder"
+        )
+    models.check_finite(model)
     bank = peers.stored_peers(model)
     if bank is not None:
         peers.set_peers(model, bank.first(1))
@@ -95,6 +113,7 @@ def model_card(
         published: the `records.TrainingRecord` of the published model.
     """
     averaged = this_file = ""
+    command = records.code(run.provenance.command)
     if run.graphs:
         averaged = (
             f", with logits averaged over {run.graphs.num_graphs} graphs of "
@@ -110,10 +129,10 @@ images{averaged}.
 - Test accuracy of this file{this_file}: {published.accuracy:.2%} of the first \
 {published.test_size:,} test images.
 - Input: float32 images of shape `(B, H, W, C)` in [0, 1]. Output: logits.
-- Training command: `{run.provenance.command}`, seed {run.provenance.seed}, \
-commit {run.provenance.commit}.
+- Training command: `{command}`, seed {run.provenance.seed}, \
+commit {records.escape(run.provenance.commit)}.
 - Training time: {_duration(run.provenance.seconds)} on \
-{run.provenance.device}.
+{records.escape(run.provenance.device)}.
 
 ```python
 import peernets_tf
@@ -130,7 +149,8 @@ README.md reports what attacks did to it.
 def _training(run: records.TrainingRecord) -> str:
     """Returns the sentences about a model's epochs."""
     trained = (
-        f"{run.model}, trained on {run.dataset} for {len(run.history)} epochs"
+        f"{records.escape(run.model)}, trained on "
+        f"{records.escape(run.dataset)} for {len(run.history)} epochs"
     )
     initial = run.initial_model
     if initial is None:
@@ -140,7 +160,8 @@ def _training(run: records.TrainingRecord) -> str:
         before = f" that was trained for {initial.epochs} epochs"
     return (
         f"{trained}. The training started from the weights of a "
-        f"{initial.model}{before} ({initial.path})."
+        f"{records.escape(initial.model)}{before} "
+        f"({records.escape(initial.path)})."
     )
 
 

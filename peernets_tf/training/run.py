@@ -75,6 +75,21 @@ def train(
     checkpoint = Checkpoint(
         config.output_dir, _identity(config, dataset, initial_model), provenance
     )
+    with records.lock_folder(config.output_dir):
+        return _train(
+            config, provenance, dataset, model, initial_model, checkpoint
+        )
+
+
+def _train(
+    config: TrainingConfig,
+    provenance: records.Provenance,
+    dataset: datasets.Dataset,
+    model: keras.Model,
+    initial_model: records.InitialModel | None,
+    checkpoint: Checkpoint,
+) -> records.TrainingRecord:
+    """Trains, tests and saves; see `train`. The folder is locked."""
     print(
         f"Training {config.model} on {dataset.name} in {config.output_dir}",
         flush=True,
