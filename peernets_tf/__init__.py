@@ -4,6 +4,7 @@ from peernets_tf.layers import PeerRegularization, nearest_neighbors
 from peernets_tf.models import load_pretrained
 from peernets_tf.peers import (
     PeerBank,
+    RefreshPeers,
     draw_peers,
     encode_peers,
     monte_carlo,
@@ -13,6 +14,7 @@ from peernets_tf.peers import (
 __all__ = [
     "PeerBank",
     "PeerRegularization",
+    "RefreshPeers",
     "draw_peers",
     "encode_peers",
     "load_pretrained",
