@@ -103,7 +103,7 @@ def compare(
 
 
 def _compare(
-    comparison: "_Comparison", start: float
+    comparison: _Comparison, start: float
 ) -> records.ComparisonRecord:
     """Trains, attacks and records, see `compare`; the folder is locked."""
     config, dataset = comparison.config, comparison.dataset

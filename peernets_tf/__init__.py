@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from peernets_tf.models import load_pretrained
     from peernets_tf.peers import (
         PeerBank,
+        RefreshPeers,
         draw_peers,
         encode_peers,
         monte_carlo,
@@ -19,6 +20,7 @@ else:
         __name__,
         PeerBank="peers",
         PeerRegularization="layers",
+        RefreshPeers="peers",
         draw_peers="peers",
         encode_peers="peers",
         load_pretrained="models",
@@ -30,6 +32,7 @@ else:
 __all__ = [
     "PeerBank",
     "PeerRegularization",
+    "RefreshPeers",
     "draw_peers",
     "encode_peers",
     "load_pretrained",

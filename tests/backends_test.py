@@ -126,9 +126,80 @@ model = keras.Model(inputs, keras.layers.Dense(3)(x))
 model.compile("adam", "mse")
 model.fit(images, np.ones((24, 3)), batch_size=10, verbose=0)
 set_peers(model, draw_peers(images, 5))
+model.evaluate(images, np.ones((24, 3)), verbose=0)
 assert np.isfinite(model.predict(images, verbose=0)).all()
 set_peers(model, draw_peers(images, 5, 3))
 assert monte_carlo(model).predict(images, verbose=0).shape == (24, 3)
+assert sys.modules["tensorflow"] is None
+""",
+        KERAS_BACKEND="jax",
+    )
+
+
+def test_peers_and_weights_on_jax_without_tensorflow():
+    """Old peers warn, none are refused before the first step, few pixels, too.
+
+    And `RefreshPeers` gives validation and what follows fresh ones.
+    """
+    run_python(
+        """
+import sys
+sys.modules["tensorflow"] = None
+import warnings
+import keras
+import numpy as np
+from peernets_tf import PeerRegularization, RefreshPeers, set_peers
+from peernets_tf.errors import UserError
+
+images = np.random.default_rng(0).random((9, 4, 4, 3)).astype("float32")
+targets = np.ones((9, 4))
+
+
+def make_model():
+    inputs = keras.Input((4, 4, 3))
+    x = keras.layers.Conv2D(4, 3, strides=2, padding="same")(inputs)
+    x = keras.layers.GlobalAveragePooling2D()(PeerRegularization()(x))
+    model = keras.Model(inputs, x)
+    model.compile("sgd", "mse")
+    return model
+
+
+def fit(model, callbacks=(), validate=True, **options):
+    validation = (images, targets) if validate else None
+    model.fit(images, targets, validation_data=validation, verbose=0,
+              callbacks=list(callbacks), **options)
+
+
+def evaluate_warns(model):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.evaluate(images, targets, verbose=0)
+    return any("older than the model" in str(w.message) for w in caught)
+
+
+for message, options in (
+    ("RefreshPeers", {}),
+    ("10 peer pixels", {"validate": False, "batch_size": 8}),
+):
+    try:
+        fit(make_model(), shuffle=False, **options)
+    except UserError as error:
+        assert message in str(error)
+    else:
+        raise AssertionError(options)
+model = make_model()
+fit(model, [RefreshPeers(images, 4)], epochs=2)
+assert not evaluate_warns(model)
+fit(model, [RefreshPeers(images, 4)])
+assert not evaluate_warns(model)
+fit(model, validate=False)
+assert evaluate_warns(model)
+set_peers(model, images)
+assert not evaluate_warns(model)
+fit(model, validate=False)
+assert evaluate_warns(model)
+set_peers(model, images[:4])
+assert not evaluate_warns(model)
 assert sys.modules["tensorflow"] is None
 """,
         KERAS_BACKEND="jax",

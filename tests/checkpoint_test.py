@@ -95,8 +95,8 @@ def test_stored_peers_are_restored(stripes, tmp_path, num_peers_before):
     """Whether or not the fresh model has peers, and of whatever size."""
     images = stripes.train.images
     model = make_model()
-    peers.set_peers(model, images[:12].reshape(2, 6, 12, 12, 1))
     train_on(model, stripes)
+    peers.set_peers(model, images[:12].reshape(2, 6, 12, 12, 1))
     save_epochs(tmp_path, model)
     fresh = make_model(seed=1)
     if num_peers_before is not None:

@@ -27,7 +27,8 @@ def test_setup_cfg_bounds_keras_to_the_version_tried():
 def test_no_other_file_uses_private_api():
     allowed = ROOT / "peernets_tf/layers/keras_internals.py"
     private = re.compile(
-        r"keras\.src|_flatten_layers|_tracker|_untrack_variable"
+        r"keras\.src|_flatten_layers|_tracker|_untrack_variable|_getframe"
+        r"|_keras_history|_inbound_nodes|_nodes_by_depth|_functional\b"
     )
     for package in ("peernets_tf", "madry_challenge"):
         for path in (ROOT / package).rglob("*.py"):
@@ -78,3 +79,90 @@ def test_adds_and_removes_a_weight_after_build():
     # A built layer stays closed to weights that are added by mistake.
     with pytest.raises(ValueError, match="cannot add new elements"):
         layer.add_weight(shape=(1,), name="other")
+
+
+class Watcher(keras.layers.Layer):
+    """Notes what the stack says whenever Python runs the layer."""
+
+    def __init__(self, seen):
+        super().__init__()
+        self.dense = keras.layers.Dense(1)
+        # A list of the layer's own would be state, which a built layer locks.
+        self.note = seen.append
+
+    def call(self, inputs):
+        if not keras_internals.infers_shapes():
+            validates = keras_internals.fit_validates()
+            self.note((keras_internals.running_step(), validates))
+        return self.dense(inputs)
+
+
+@pytest.mark.parametrize("run_eagerly", [False, True])
+def test_finds_the_running_step_and_whether_fit_validates(run_eagerly):
+    noted = []
+    inner = keras.Sequential([keras.Input((2,)), Watcher(noted)])
+    model = keras.Sequential([keras.Input((2,)), inner])
+    model.compile("sgd", "mse", run_eagerly=run_eagerly)
+    x, y = keras.ops.ones((4, 2)), keras.ops.ones((4, 1))
+
+    def seen():
+        found = set(noted)
+        noted.clear()
+        return found
+
+    inner(x)
+    assert seen() == {(None, None)}
+    model.fit(x, y, verbose=0)
+    assert seen() == {(("train_step", model), False)}
+    model.predict(x, verbose=0)
+    assert seen() == {(("predict_step", model), None)}
+    model.make_train_function(force=True)
+    model.fit(x, y, validation_split=0.5, verbose=0)
+    assert seen() == {
+        (("train_step", model), True),
+        (("test_step", model), True),
+    }
+
+
+def test_compiles_again_what_was_compiled():
+    noted = []
+    model = keras.Sequential([keras.Input((2,)), Watcher(noted)])
+    keras_internals.compile_again(model, inference=True, training=True)
+    assert model.train_function is None and model.test_function is None
+    model.compile("sgd", "mse")
+    x, y = keras.ops.ones((4, 2)), keras.ops.ones((4, 1))
+
+    def use():
+        noted.clear()
+        model.fit(x, y, verbose=0)
+        model.evaluate(x, y, verbose=0)
+        model.predict(x, verbose=0)
+        return {step.name for step, _ in noted}
+
+    assert use() == {"train_step", "test_step", "predict_step"}
+    assert use() == set()
+    keras_internals.compile_again(model, inference=False, training=True)
+    assert use() == {"train_step"}
+    keras_internals.compile_again(model, inference=True, training=False)
+    assert use() == {"test_step", "predict_step"}
+
+
+def test_knows_what_a_tensor_is_made_of():
+    first, second = keras.layers.Dense(2), keras.layers.Dense(2)
+    inputs = keras.Input((2,))
+    middle = first(inputs)
+    outputs = second(middle) + inputs
+    assert keras_internals.is_made_of(outputs, first)
+    assert not keras_internals.is_made_of(middle, second)
+    assert not keras_internals.is_made_of(keras.ops.ones((1, 2)), first)
+
+
+def test_counts_the_calls_of_a_layer():
+    layer, other = keras.layers.Dense(2), keras.layers.Dense(2)
+    inputs = keras.Input((2,))
+    inner = keras.Sequential([inputs, layer])
+    model = keras.Model(inputs, inner(layer(inputs)) + inner(inputs))
+    other(inputs)
+    assert keras_internals.count_calls(model, layer) == 3
+    assert keras_internals.count_calls(inner, layer) == 1
+    assert keras_internals.count_calls(model, other) == 0

@@ -9,6 +9,7 @@ import tensorflow as tf
 from bank_test import make_model
 
 from peernets_tf import encode_peers, monte_carlo, set_peers
+from peernets_tf.errors import UserError
 from peernets_tf.peers import peer_layers
 
 
@@ -146,3 +147,50 @@ def test_a_bank_with_other_channels_is_refused(graphs):
     turned = dataclasses.replace(bank, features=bank.features[::-1])
     with pytest.raises(ValueError, match="6 channels at layer"):
         monte_carlo(make_model(), turned)
+
+
+@pytest.mark.parametrize("kind", ["sequential", "functional"])
+def test_a_model_around_it_is_saved_and_loaded(graphs, images, tmp_path, kind):
+    model = make_model()
+    inputs = keras.Input((8, 8, 3))
+    parts = [monte_carlo(model), keras.layers.Softmax()]
+    if kind == "sequential":
+        outer = keras.Sequential([inputs, *parts])
+    else:
+        outer = keras.Model(inputs, parts[1](parts[0](inputs)))
+    set_peers(model, graphs)
+    expected = outer.predict(images, verbose=0)
+    outer.save(tmp_path / "outer.keras")
+    loaded = keras.saving.load_model(tmp_path / "outer.keras")
+    np.testing.assert_allclose(
+        loaded.predict(images, verbose=0), expected, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("with_bank", [False, True])
+def test_exports_to_a_saved_model(graphs, images, tmp_path, with_bank):
+    model = make_model()
+    bank = encode_peers(model, graphs) if with_bank else None
+    set_peers(model, graphs)
+    average = monte_carlo(model, bank)
+    average.export(tmp_path / "saved", verbose=False)
+    restored = tf.saved_model.load(str(tmp_path / "saved"))
+    np.testing.assert_allclose(
+        restored.serve(images), average(images), atol=1e-5
+    )
+
+
+def test_refuses_training(graphs, images):
+    model = make_model()
+    set_peers(model, graphs)
+    average = monte_carlo(model)
+    outer = keras.Sequential([keras.Input((8, 8, 3)), average])
+    for network in (average, outer):
+        network.compile("sgd", "mse")
+        with pytest.raises(UserError, match="inference mode: train `model`"):
+            network.fit(images, np.zeros((6, 3)), verbose=0)
+    # A head on top of it may be trained.
+    average.trainable = False
+    outer.add(keras.layers.Dense(2))
+    outer.compile("sgd", "mse")
+    outer.fit(images, np.zeros((6, 2)), verbose=0)

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from peernets_tf import PeerRegularization
+from peernets_tf import PeerRegularization, set_peers
 
 
 def features(rng, *shape):
@@ -251,7 +251,7 @@ def test_refuses_peers_of_other_channels(rng):
 @pytest.mark.parametrize("pixels", [9, 10, 12, 23, 40])
 def test_few_pixels_in_a_batch_of_unknown_size(rng, pixels, jit_compile):
     """Fewer than the shortlist of the dropout, and fewer than K."""
-    layer = make_layer(3, seed=0)
+    layer = make_layer(3, seed=0, name="regularizer")
     spec = tf.TensorSpec((None, 1, 1, 3), tf.float32)
     train = tf.function(
         lambda x: layer(x, training=True),
@@ -259,14 +259,43 @@ def test_few_pixels_in_a_batch_of_unknown_size(rng, pixels, jit_compile):
         jit_compile=jit_compile,
     )
     inputs = features(rng, pixels, 1, 1, 3)
-    outputs = train(inputs)
     if pixels < 10:
-        assert np.isnan(outputs).all()
-    else:
-        assert np.isfinite(outputs).all()
-        # Means of the inputs: nothing else may have entered.
-        assert np.all(outputs <= inputs.max(axis=0) + 1e-5)
-        assert np.all(outputs >= inputs.min(axis=0) - 1e-5)
+        with pytest.raises(
+            tf.errors.InvalidArgumentError,
+            match="regularizer.+needs.at.least.10.peer.pixels.*larger.batch",
+        ):
+            train(inputs)
+        return
+    outputs = train(inputs)
+    assert np.isfinite(outputs).all()
+    # Means of the inputs: nothing else may have entered.
+    assert np.all(outputs <= inputs.max(axis=0) + 1e-5)
+    assert np.all(outputs >= inputs.min(axis=0) - 1e-5)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_a_last_batch_with_few_pixels_trains_nothing(rng, jit_compile):
+    inputs = keras.Input((4, 4, 3))
+    x = keras.layers.Conv2D(4, 3, strides=2, padding="same")(inputs)
+    x = keras.layers.Flatten()(PeerRegularization()(x))
+    model = keras.Model(inputs, keras.layers.Dense(2)(x))
+    model.compile("sgd", "mse", jit_compile=jit_compile)
+    kept = []
+
+    def keep(batch, logs):
+        kept.append(model.get_weights())
+
+    with pytest.raises(tf.errors.InvalidArgumentError, match="10.peer.pixels"):
+        model.fit(
+            features(rng, 65, 4, 4, 3),
+            np.zeros((65, 2)),
+            batch_size=64,
+            callbacks=[keras.callbacks.LambdaCallback(on_train_batch_end=keep)],
+            verbose=0,
+        )
+    assert len(kept) == 1
+    for before, after in zip(kept[0], model.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
 
 
 def test_too_few_peer_pixels(rng):
@@ -286,6 +315,7 @@ def test_too_few_peer_pixels(rng):
         {"neighbor_dropout": 1.0},
         {"epsilon": 0.0},
         {"attention_dropout": -0.1},
+        {"data_format": "NCHW"},
     ],
 )
 def test_refuses_arguments_out_of_range(options):
@@ -309,11 +339,15 @@ def test_config_round_trip():
         exclude_self=True,
         epsilon=1e-4,
         seed=5,
+        data_format="channels_first",
         name="regularizer",
     )
     config = layer.get_config()
     assert PeerRegularization.from_config(config).get_config() == config
     assert config["negative_slope"] == 0.3
+    del config["data_format"]
+    old = PeerRegularization.from_config(config)
+    assert old.data_format == "channels_last"
 
 
 def test_mixed_precision(rng):
@@ -340,3 +374,119 @@ def test_a_layer_shared_with_explicit_peers_in_a_functional_model(rng):
         model.layers[-1](inputs, peers=peers),
         atol=1e-6,
     )
+
+
+def test_channels_first(rng, monkeypatch):
+    last = make_layer(5, num_neighbors=4)
+    monkeypatch.setattr(
+        keras.config, "image_data_format", lambda: "channels_first"
+    )
+    first = PeerRegularization(num_neighbors=4)
+    assert first.data_format == "channels_first"
+    first.build((None, 5, None, None))
+    first.set_weights(last.get_weights())
+    inputs, peers = features(rng, 2, 3, 4, 5), features(rng, 3, 6, 2, 5)
+
+    def turned(x):
+        return np.transpose(x, (0, 3, 1, 2))
+
+    np.testing.assert_allclose(
+        first(turned(inputs), peers=turned(peers)),
+        turned(last(inputs, peers=peers)),
+        atol=1e-6,
+    )
+    for layer in (first, last):
+        layer.set_peers(peers[None])
+    np.testing.assert_allclose(
+        first(turned(inputs)), turned(last(inputs)), atol=1e-6
+    )
+    assert first(keras.Input((5, 3, 4))).shape == (None, 5, 3, 4)
+    with pytest.raises(ValueError, match="axis 1"):
+        first(inputs)
+
+
+def test_a_channels_first_model_stores_its_peers(rng):
+    inputs = keras.Input((3, 4, 4))
+    layer = PeerRegularization(num_neighbors=2, data_format="channels_first")
+    model = keras.Model(inputs, layer(inputs))
+    peers = features(rng, 5, 3, 4, 4)
+    set_peers(model, peers)
+    assert layer.peers.shape == (1, 5, 4, 4, 3)
+    images = features(rng, 2, 3, 4, 4)
+    np.testing.assert_allclose(
+        model(images), layer(images, peers=peers), atol=1e-6
+    )
+
+
+def test_a_layer_on_its_own_output_is_refused_when_called():
+    layer = PeerRegularization(name="regularizer")
+    x = keras.layers.Conv2D(3, 3, padding="same")(layer(keras.Input((8, 8, 3))))
+    with pytest.raises(ValueError, match="'regularizer'.*one layer for each"):
+        layer(x)
+
+
+def test_a_layer_on_two_branches_is_refused_by_the_first_step(rng):
+    layer = PeerRegularization(name="regularizer")
+    inner_inputs, inputs = keras.Input((4, 4, 3)), keras.Input((4, 4, 3))
+    inner = keras.Model(inner_inputs, layer(inner_inputs))
+    outputs = keras.layers.Add()([layer(inputs), inner(inputs)])
+    model = keras.Model(inputs, outputs)
+    model.compile("sgd", "mse")
+    images = features(rng, 4, 4, 4, 3)
+    with pytest.raises(ValueError, match="'regularizer'.*one layer for each"):
+        model.fit(images, images, verbose=0)
+
+
+def test_one_place_may_be_built_again(rng):
+    """In a growing Sequential, a clone, a part of a model, an outer model."""
+    layer = PeerRegularization(num_neighbors=2)
+    model = keras.Sequential([keras.Input((4, 4, 3))])
+    for part in (keras.layers.Conv2D(2, 3), layer, keras.layers.Flatten()):
+        model.add(part)
+    inputs = keras.Input((4, 4, 3))
+    outer = keras.Model(inputs, keras.layers.Dense(1)(model(inputs)))
+    part = keras.Model(model.inputs, layer.output)
+    images = features(rng, 4, 4, 4, 3)
+    for network in (model, outer, part, keras.models.clone_model(outer)):
+        network.compile("sgd", "mse")
+        shape = (4, *network.output_shape[1:])
+        network.fit(images, np.zeros(shape), verbose=0)
+        set_peers(network, images)
+        assert np.isfinite(network.predict(images, verbose=0)).all()
+
+
+def test_weights_are_independent_of_the_peers(rng, tmp_path):
+    inputs = keras.Input((4, 4, 3))
+    x = keras.layers.Conv2D(4, 1)(inputs)
+    x = PeerRegularization(num_neighbors=2)(x)
+    model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
+    before = model.get_weights()
+    images = features(rng, 4, 4, 4, 3)
+    set_peers(model, images)
+    model.set_weights(before)
+    expected = model.predict(images, verbose=0)
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    model.save(tmp_path / "model.h5")
+    loaded = keras.saving.load_model(tmp_path / "model.h5")
+    for copy in (clone, loaded):
+        # Copies of the weights hold no peers, and say so.
+        with pytest.raises(ValueError, match="set_peers"):
+            copy.predict(images, verbose=0)
+        set_peers(copy, images)
+        np.testing.assert_allclose(
+            copy.predict(images, verbose=0), expected, atol=1e-6
+        )
+
+
+def test_inference_converts_without_assertions(rng, tmp_path):
+    inputs = keras.Input((4, 4, 3))
+    x = PeerRegularization(num_neighbors=2)(inputs)
+    model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
+    images = features(rng, 4, 4, 4, 3)
+    set_peers(model, images)
+    model.export(tmp_path / "saved", verbose=False)
+    restored = tf.saved_model.load(str(tmp_path / "saved"))
+    np.testing.assert_allclose(restored.serve(images), model(images), atol=1e-6)
+    operations = restored.serve.get_concrete_function().graph.as_graph_def()
+    assert "Assert" not in str(operations)

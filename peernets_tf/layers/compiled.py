@@ -1,5 +1,6 @@
 """Compiles functions: the only file of `layers` that knows the backend."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -80,3 +81,30 @@ def _xla_compiled_tensorflow(
 
     # A variable among the inputs would have to be differentiated by hand.
     return lambda *inputs: differentiable(*map(tf.convert_to_tensor, inputs))
+
+
+def check_at_run_time(
+    tensor: Tensor, count: Tensor, minimum: int, message: str
+) -> Tensor:
+    """Returns a tensor; what is computed with it fails if a count is too small.
+
+    TensorFlow only: JAX knows all sizes when it compiles.
+
+    Args:
+        tensor: tensor of shape `(count, C)`.
+        count: int tensor of shape `()`.
+        minimum: int, the smallest count that does not fail.
+        message: str, the text of the error. XLA drops assertions; there the
+            error is that of a slice with this text as its name.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return tensor
+    import tensorflow as tf
+
+    check = tf.debugging.assert_greater_equal(count, minimum, message=message)
+    with tf.control_dependencies([check]):
+        begin = tf.slice(
+            tensor, [0, 0], [minimum, 0], name=re.sub(r"\W+", "_", message)
+        )
+    with tf.control_dependencies([begin]):
+        return tf.identity(tensor)

@@ -5,7 +5,10 @@ version of Keras, and tests/keras_internals_test.py fails when a newer one
 changes what they rely on.
 """
 
-from typing import Any
+import sys
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any, NamedTuple
 
 import keras
 from keras.src.backend.common.symbolic_scope import in_symbolic_scope
@@ -47,3 +50,105 @@ def remove_weight(layer: keras.layers.Layer, weight: Any) -> None:
         layer._untrack_variable(weight)
     finally:
         layer._tracker.lock()
+
+
+class Step(NamedTuple):
+    """The name of a model's step, such as `train_step`, and the model."""
+
+    name: str
+    model: keras.Model
+
+
+def running_step() -> Step | None:
+    """Returns the step of a model that runs, or is traced, in this thread.
+
+    A layer is not told which model calls it, nor which of the model's functions
+    is compiled. The stack knows both: Keras's `fit`, `evaluate` and `predict`
+    call the public methods `train_step`, `test_step` and `predict_step`. Where
+    steps are nested, the outermost is returned.
+    """
+    step = None
+    for frame, model in _model_frames():
+        name = frame.f_code.co_name
+        if name in ("train_step", "test_step", "predict_step"):
+            step = Step(name, model)
+    return step
+
+
+def fit_validates() -> bool | None:
+    """Whether the running `fit` of this thread validates; None without a `fit`.
+
+    Keras tells neither layers nor callbacks whether `fit` will validate, so
+    this reads its argument from the stack, where Keras has turned
+    `validation_split` into `validation_data`. `tf.distribute` strategies run
+    steps in threads of their own, whose stacks hold no `fit`.
+    """
+    found = None
+    for frame, _ in _model_frames():
+        if (
+            frame.f_code.co_name == "fit"
+            and "validation_data" in frame.f_locals
+        ):
+            found = frame.f_locals["validation_data"] is not None
+    return found
+
+
+def _model_frames() -> Iterator[tuple[FrameType, keras.Model]]:
+    """Yields the methods of Keras models on the stack, the innermost first."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        # Only methods: reading the variables of every frame would be slow.
+        if "self" in (*frame.f_code.co_varnames[:1], *frame.f_code.co_freevars):
+            model = frame.f_locals.get("self")
+            if isinstance(model, keras.Model):
+                yield frame, model
+        frame = frame.f_back
+
+
+def compile_again(
+    model: keras.Model, *, inference: bool, training: bool
+) -> None:
+    """Renews what Keras compiled for a model, which it else keeps for ever.
+
+    Args:
+        model: a Keras model.
+        inference: bool, whether to renew what `evaluate` and `predict` use.
+        training: bool, whether to renew what `fit` uses.
+    """
+    if inference and model.test_function is not None:
+        model.make_test_function(force=True)
+    if inference and model.predict_function is not None:
+        model.make_predict_function(force=True)
+    if training and model.train_function is not None:
+        model.make_train_function(force=True)
+
+
+def is_made_of(tensor: Any, layer: keras.layers.Layer) -> bool:
+    """Whether a symbolic tensor was computed with a layer's symbolic output."""
+    pending, seen = [tensor], set()
+    while pending:
+        history = getattr(pending.pop(), "_keras_history", None)
+        if history is None or history[:2] in seen:
+            continue
+        seen.add(history[:2])
+        operation, node_index = history[:2]
+        if operation is layer:
+            return True
+        pending += operation._inbound_nodes[node_index].input_tensors
+    return False
+
+
+def count_calls(model: Any, layer: keras.layers.Layer) -> int:
+    """Returns how often a functional or sequential model calls a layer.
+
+    Calls inside nested models count. What other layers do cannot be seen.
+    """
+    if model is layer:
+        return 1
+    if isinstance(model, keras.Sequential):
+        model = model._functional
+    return sum(
+        count_calls(node.operation, layer)
+        for nodes in getattr(model, "_nodes_by_depth", {}).values()
+        for node in nodes
+    )

@@ -1,6 +1,6 @@
 """The Peer Regularization layer: the one new idea of PeerNets."""
 
-from typing import Any
+from typing import Any, Self
 
 import keras
 from keras import ops
@@ -8,7 +8,9 @@ from keras import ops
 from peernets_tf.errors import UserError
 from peernets_tf.layers import attention as attentions
 from peernets_tf.layers import keras_internals, neighbor_dropout
+from peernets_tf.layers.compiled import check_at_run_time
 from peernets_tf.layers.nearest_neighbors import nearest_neighbors
+from peernets_tf.layers.peer_age import PeerAge
 from peernets_tf.layers.peer_scope import (
     BATCH,
     PeerCall,
@@ -17,6 +19,7 @@ from peernets_tf.layers.peer_scope import (
 )
 from peernets_tf.types import Shape, Tensor
 
+_DATA_FORMATS = ("channels_last", "channels_first")
 _WEIGHTS = ("query_kernel", "key_kernel", "bias")
 
 
@@ -31,7 +34,14 @@ class PeerRegularization(keras.layers.Layer):
 
     The layer takes its peers from the first of these that applies: the features
     passed as `peers`; in training, the images of the batch; in inference, the
-    first graph that `peernets_tf.set_peers` stored.
+    first graph that `peernets_tf.set_peers` stored. Stored peers are state but
+    no weights: `get_weights` and `set_weights` leave them out.
+
+    Peers that are older than the weights raise a Python warning when the layer
+    is called eagerly, saved, or traced by Keras's `evaluate` and `predict`. Not
+    noticed are weights that were assigned (`set_weights`), training by a
+    `tf.function` of your own that was traced before the peers were stored, and
+    a second `fit` after one whose own callback stored peers.
 
     Example:
 
@@ -57,11 +67,15 @@ class PeerRegularization(keras.layers.Layer):
             the batch is the graph.
         epsilon: float, the smallest norm that the cosine similarity divides by.
         seed: int or None, the seed of both dropouts.
+        data_format: `"channels_last"`, `"channels_first"` or None, the order of
+            the axes of `inputs`, `peers` and the outputs. None: that of
+            `keras.config.image_data_format()`.
 
     Call arguments:
-        inputs: float tensor of shape `(B, H, W, C)`.
-        peers: optional float tensor of shape `(N, H', W', C)`, the peers'
-            features at this place in the network.
+        inputs: float tensor of shape `(B, H, W, C)`, or `(B, C, H, W)` with
+            `data_format="channels_first"`.
+        peers: optional float tensor of shape `(N, H', W', C)`, or
+            `(N, C, H', W')`, the peers' features at this place in the network.
         training: bool, whether to apply both dropouts and, without `peers`, to
             use the batch as the graph.
 
@@ -70,14 +84,24 @@ class PeerRegularization(keras.layers.Layer):
 
     Raises:
         ValueError: if an argument is out of range, if there are fewer than
-            `num_neighbors` peer pixels, or if the layer is called in inference
-            before `peernets_tf.set_peers`.
+            `num_neighbors` peer pixels, if the layer is called in inference
+            before `peernets_tf.set_peers`, if `fit` is to validate and no peers
+            are stored before its first step, or if a model uses the layer at
+            two places. A layer that is applied to its own output is refused
+            when it is called; two places on parallel branches are refused by
+            the first training step and by `peernets_tf.set_peers`.
+        tf.errors.InvalidArgumentError: if the number of pixels of a batch shows
+            only at run time and there are too few. That step updates no
+            trainable weight.
 
     Attributes:
         query_kernel: trainable weight of shape `(C,)`.
         key_kernel: trainable weight of shape `(C,)`.
         bias: trainable weight of shape `()`.
-        peers: the stored peers' features, `(M, N, H, W, C)`, or None.
+        peers: the stored peers' features, `(M, N, H, W, C)` with any
+            `data_format`, or None.
+        peers_are_old: bool, whether the layer was trained after `peers` were
+            stored.
     """
 
     def __init__(
@@ -90,6 +114,7 @@ class PeerRegularization(keras.layers.Layer):
         exclude_self: bool = False,
         epsilon: float = 1e-6,
         seed: int | None = None,
+        data_format: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -115,6 +140,13 @@ class PeerRegularization(keras.layers.Layer):
             raise ValueError(
                 f"`epsilon` must be positive. Received: epsilon={epsilon}"
             )
+        if data_format is None:
+            data_format = keras.config.image_data_format()
+        if data_format not in _DATA_FORMATS:
+            raise ValueError(
+                f"`data_format` must be one of {_DATA_FORMATS}. Received: "
+                f"data_format={data_format}"
+            )
         self.num_neighbors = int(num_neighbors)
         self.attention = attention
         self.neighbor_dropout = neighbor_dropout
@@ -123,23 +155,36 @@ class PeerRegularization(keras.layers.Layer):
         self.exclude_self = exclude_self
         self.epsilon = epsilon
         self.seed = seed
+        self.data_format = data_format
         # Named after the layer, so that checkpoints find it by its path.
         self.seed_generator = keras.random.SeedGenerator(
             seed, name=f"{self.name}_seed_generator"
         )
         # A variable once `set_peers` was called.
         self.peers: Any = None
+        self._age = PeerAge()
+
+    @property
+    def peers_are_old(self) -> bool:
+        return self._age.is_old
+
+    @property
+    def weights(self) -> list[keras.Variable]:
+        # Without the peers, whose number changes with every `set_peers`.
+        return [w for w in super().weights if w is not self.peers]
 
     def build(
         self, inputs_shape: Shape, peers_shape: Shape | None = None
     ) -> None:
-        if len(inputs_shape) != 4 or inputs_shape[-1] is None:
+        axis = 1 if self.data_format == "channels_first" else -1
+        if len(inputs_shape) != 4 or inputs_shape[axis] is None:
+            axes = "(B, H, W, C)" if axis == -1 else "(B, C, H, W)"
             raise ValueError(
-                "PeerRegularization takes inputs of shape (B, H, W, C) with a "
+                f"PeerRegularization takes inputs of shape {axes} with a "
                 f"known number of channels. Received: shape={inputs_shape}"
             )
-        channels = inputs_shape[-1]
-        self.input_spec = keras.layers.InputSpec(ndim=4, axes={-1: channels})
+        channels = inputs_shape[axis]
+        self.input_spec = keras.layers.InputSpec(ndim=4, axes={axis: channels})
         self.query_kernel = self.add_weight(
             shape=(channels,), initializer="glorot_uniform", name="query_kernel"
         )
@@ -148,7 +193,7 @@ class PeerRegularization(keras.layers.Layer):
         )
         self.bias = self.add_weight(shape=(), initializer="zeros", name="bias")
 
-    def set_peers(self, features: Tensor) -> bool:
+    def set_peers(self, features: Tensor) -> None:
         """Stores the peers' features that inference uses.
 
         Most users call `peernets_tf.set_peers(model, images)`, which computes
@@ -156,11 +201,7 @@ class PeerRegularization(keras.layers.Layer):
 
         Args:
             features: float array of shape `(M, N, H, W, C)`: M graphs of N
-                images each.
-
-        Returns:
-            Whether the layer needed a new variable, so that functions compiled
-            before must be compiled again.
+                images each, with any `data_format`.
 
         Raises:
             ValueError: if the features have another shape, or fewer than
@@ -172,13 +213,37 @@ class PeerRegularization(keras.layers.Layer):
                 "The peers' features must have shape (M, N, H, W, "
                 f"{self.query_kernel.shape[0]}). Received: shape={shape}"
             )
-        self._check_num_pixels(shape[1] * shape[2] * shape[3])
+        self._check_num_pixels(shape[1] * shape[2] * shape[3], 0)
         is_new = self.peers is None or tuple(self.peers.shape) != shape
         if is_new:
             self._drop_peers()
             self.peers = keras_internals.add_late_weight(self, "peers", shape)
         self.peers.assign(features)
-        return is_new
+        self._age.note_storing(new_variable=is_new)
+
+    def stored_peers(self) -> Tensor:
+        """Returns the peers' features `(M, N, H, W, C)` for inference.
+
+        Warns if they are older than the weights.
+
+        Raises:
+            UserError: if none are stored.
+        """
+        if self.peers is None:
+            raise UserError(
+                f"Layer '{self.name}' has no peers. Call peernets_tf.set_peers("
+                "model, images) with some training images before inference, or "
+                "pass `peers` to the layer."
+            )
+        self._age.note_inference()
+        return self.peers
+
+    def symbolic_call(
+        self, inputs: Tensor, peers: Tensor | None = None, **kwargs: Any
+    ) -> Tensor:
+        if peers is None and keras_internals.is_made_of(inputs, self):
+            raise self._used_twice()
+        return super().symbolic_call(inputs, peers=peers, **kwargs)
 
     def call(
         self,
@@ -189,20 +254,30 @@ class PeerRegularization(keras.layers.Layer):
         if keras_internals.infers_shapes():
             # There are no peers yet.
             return inputs
+        if self.data_format == "channels_last":
+            return self._regularize(inputs, peers, training)
+        to_last, to_first = (0, 2, 3, 1), (0, 3, 1, 2)
+        if peers is not None:
+            peers = ops.transpose(peers, to_last)
+        outputs = self._regularize(
+            ops.transpose(inputs, to_last), peers, training
+        )
+        return ops.transpose(outputs, to_first)
+
+    def _regularize(
+        self, inputs: Tensor, peers: Tensor | None, training: bool | None
+    ) -> Tensor:
+        """Returns the outputs of inputs and peers in channels-last format."""
         scope = current_scope()
         keys, is_batch = self._graph_features(inputs, peers, training, scope)
         channels = inputs.shape[-1]
         queries = ops.reshape(inputs, (-1, channels))
         keys = ops.reshape(keys, (-1, channels))
-        self._check_num_pixels(keys.shape[0], self.exclude_self and is_batch)
+        keys = self._with_enough_pixels(keys, is_batch)
         neighbors = self._choose_neighbors(queries, keys, is_batch, training)
         num_keys = ops.shape(keys)[0]
         neighbors = ops.minimum(neighbors, num_keys - 1)
         outputs, weights = self._attend(queries, keys, neighbors, training)
-        if keys.shape[0] is None:
-            # The number of pixels shows only at run time: too few give NaN.
-            enough = num_keys >= self.num_neighbors
-            outputs = ops.where(enough, outputs, float("nan"))
         outputs = ops.reshape(outputs, ops.shape(inputs))
         call = PeerCall(
             layer=self,
@@ -233,8 +308,14 @@ class PeerRegularization(keras.layers.Layer):
             "exclude_self": self.exclude_self,
             "epsilon": self.epsilon,
             "seed": self.seed,
+            "data_format": self.data_format,
         }
         return {**super().get_config(), **config}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        # Models that were saved before the argument existed are channels-last.
+        return cls(**{"data_format": "channels_last", **config})
 
     def save_own_variables(self, store: Any) -> None:
         if not self.built:
@@ -242,6 +323,7 @@ class PeerRegularization(keras.layers.Layer):
         for name in _WEIGHTS:
             store[name] = ops.convert_to_numpy(getattr(self, name))
         if self.peers is not None:
+            self._age.warn_if_old()
             store["peers"] = ops.convert_to_numpy(self.peers)
 
     def load_own_variables(self, store: Any) -> None:
@@ -256,11 +338,12 @@ class PeerRegularization(keras.layers.Layer):
     def _drop_peers(self) -> None:
         if self.peers is None:
             return
-        # A function compiled with the old variable gives NaN from now on, not
-        # the answers of old peers.
+        # A `tf.function` of the user's that was compiled with the old variable
+        # gives NaN from now on, not the answers of old peers.
         self.peers.assign(ops.full(self.peers.shape, float("nan")))
         keras_internals.remove_weight(self, self.peers)
         self.peers = None
+        self._age.note_storing(new_variable=True)
 
     def _graph_features(
         self,
@@ -277,27 +360,58 @@ class PeerRegularization(keras.layers.Layer):
                     f"{inputs.shape[-1]}). Received: peers.shape={peers.shape}"
                 )
             return ops.cast(peers, inputs.dtype), False
+        if training:
+            self._before_training()
         if training or scope.graph is BATCH:
             return inputs, True
-        stored = self.peers if scope.bank is None else scope.bank[self]
-        if stored is None:
-            raise UserError(
-                f"Layer '{self.name}' has no peers. Call peernets_tf.set_peers("
-                "model, images) with some training images before inference, or "
-                "pass `peers` to the layer."
-            )
+        bank = scope.bank
+        stored = self.stored_peers() if bank is None else bank[self]
         return ops.cast(stored[scope.graph], inputs.dtype), False
 
-    def _check_num_pixels(
-        self, num_pixels: int | None, exclude_self: bool = False
-    ) -> None:
-        needed = self.num_neighbors + exclude_self
-        if num_pixels is not None and num_pixels < needed:
+    def _before_training(self) -> None:
+        """Refuses what would fail only after the training."""
+        step = keras_internals.running_step()
+        if step and keras_internals.count_calls(step.model, self) > 1:
+            raise self._used_twice()
+        if self.peers is None and keras_internals.fit_validates():
             raise UserError(
-                f"Layer '{self.name}' needs at least {needed} peer pixels for "
-                f"num_neighbors={self.num_neighbors}; take more peers or a "
-                f"smaller num_neighbors. Received: {num_pixels} pixels"
+                f"Layer '{self.name}' has no peers to validate with. Give "
+                "`fit` the callback peernets_tf.RefreshPeers(images, "
+                "num_peers), or call peernets_tf.set_peers(model, images) "
+                "before it."
             )
+        self._age.note_training(has_peers=self.peers is not None)
+
+    def _used_twice(self) -> UserError:
+        return UserError(
+            f"Layer '{self.name}' must stand at one place of a model, because "
+            "it stores the peers' features of that place: make one layer for "
+            "each place, or pass `peers` to each call."
+        )
+
+    def _with_enough_pixels(self, keys: Tensor, is_batch: bool) -> Tensor:
+        """Returns the pixels `(P, C)` of all peers; too few are an error."""
+        own = int(self.exclude_self and is_batch)
+        if keys.shape[0] is None:
+            message = self._too_few_pixels(own)
+            needed = self.num_neighbors + own
+            return check_at_run_time(keys, ops.shape(keys)[0], needed, message)
+        self._check_num_pixels(keys.shape[0], own)
+        return keys
+
+    def _check_num_pixels(self, num_pixels: int, own: int) -> None:
+        if num_pixels < self.num_neighbors + own:
+            raise UserError(
+                f"{self._too_few_pixels(own)}. Received: {num_pixels} pixels"
+            )
+
+    def _too_few_pixels(self, own: int) -> str:
+        return (
+            f"Layer '{self.name}' needs at least {self.num_neighbors + own} "
+            f"peer pixels for num_neighbors={self.num_neighbors}: take more "
+            "peers, in training a larger batch without a smaller last one, or "
+            "a smaller num_neighbors"
+        )
 
     def _choose_neighbors(
         self,

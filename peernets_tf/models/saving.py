@@ -12,13 +12,15 @@ from peernets_tf import array_headers, files
 from peernets_tf.errors import UserError
 from peernets_tf.lazy import keras
 
-# The weight in which a PeerRegularization layer stores its peers.
+# The variable in which a PeerRegularization layer stores its peers. Keras does
+# not count it as a weight.
 _PEERS = "peers"
 # ResNet-110's configuration has 0.3 MB; each nested model adds some levels.
 _MAX_CONFIG_BYTES = 16 * 2**20
 _MAX_CONFIG_DEPTH = 200
 # Keras's messages may hold a whole configuration.
 _MAX_REASON = 500
+_RANDOM_STATE = "seed_generator_state"
 
 
 def load(path: str | os.PathLike[str]) -> keras.Model:
@@ -104,7 +106,7 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
     for layer in common:
         weights = {weight.path: weight for weight in layers[layer.name].weights}
         for weight in layer.weights:
-            if weight.name == _PEERS or weight.path not in weights:
+            if weight.path not in weights:
                 continue
             value = weights[weight.path]
             if value.shape != weight.shape:
@@ -117,15 +119,16 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
 
 
 def weights_sha256(model: keras.Model, *, with_peers: bool = True) -> str:
-    """Returns the SHA-256 of a model's weights, in their order.
+    """Returns the SHA-256 of a model's weights and peers, in their order.
 
     Args:
         model: a built Keras model.
-        with_peers: bool, whether stored graphs of peers count as weights.
+        with_peers: bool, whether stored graphs of peers count, too.
     """
     digest = hashlib.sha256()
-    for weight in model.weights:
-        if weight.name != _PEERS or with_peers:
-            array = np.ascontiguousarray(keras.ops.convert_to_numpy(weight))
+    left_out = {_RANDOM_STATE} if with_peers else {_RANDOM_STATE, _PEERS}
+    for variable in model.variables:
+        if variable.name not in left_out:
+            array = np.ascontiguousarray(keras.ops.convert_to_numpy(variable))
             digest.update(array.tobytes())
     return digest.hexdigest()

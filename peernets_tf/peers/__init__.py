@@ -9,10 +9,12 @@ from peernets_tf.peers.bank import (
 )
 from peernets_tf.peers.drawing import draw_peers
 from peernets_tf.peers.monte_carlo import MonteCarlo, monte_carlo
+from peernets_tf.peers.refresh_peers import RefreshPeers
 
 __all__ = [
     "MonteCarlo",
     "PeerBank",
+    "RefreshPeers",
     "draw_peers",
     "encode_peers",
     "monte_carlo",

@@ -128,12 +128,8 @@ def set_peers(model: keras.Model, peers: NDArray[Any] | PeerBank) -> None:
     bank = peers if isinstance(peers, PeerBank) else encode_peers(model, peers)
     layers = peer_layers(model)
     check_fits(bank, layers)
-    made_anew = [
+    for layer, features in zip(layers, bank.features, strict=True):
         layer.set_peers(ops.convert_to_numpy(features))
-        for layer, features in zip(layers, bank.features, strict=True)
-    ]
-    if any(made_anew):
-        _compile_again(model)
 
 
 def check_fits(bank: PeerBank, layers: list[PeerRegularization]) -> None:
@@ -152,20 +148,6 @@ def check_fits(bank: PeerBank, layers: list[PeerRegularization]) -> None:
                 f"'{layer.name}': encode the peers with this model. Received: "
                 f"{features.shape[-1]} channels"
             )
-
-
-def _compile_again(model: keras.Model) -> None:
-    """Renews the functions that Keras compiled with the old variables.
-
-    Training uses none of them, so a callback of `fit` may store peers.
-    """
-    for inner in keras_internals.flatten_layers(model):
-        if not isinstance(inner, keras.Model):
-            continue
-        if inner.test_function is not None:
-            inner.make_test_function(force=True)
-        if inner.predict_function is not None:
-            inner.make_predict_function(force=True)
 
 
 def _encode_graph(

@@ -10,6 +10,7 @@ from peernets_tf.layers import (
     BATCH,
     PeerRegularization,
     current_scope,
+    keras_internals,
     peer_scope,
 )
 from peernets_tf.peers.bank import PeerBank, check_fits, peer_layers
@@ -54,11 +55,21 @@ class MonteCarlo(keras.Model):
         self.bank = bank
         # It has no weights of its own to build.
         self.built = True
-        self._compiled_peers: dict[str, list[Any]] = {}
 
-    def call(self, inputs: Tensor) -> Tensor:
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
+        if training and self.trainable_weights:
+            raise UserError(
+                "a model of monte_carlo(model) cannot be trained, because it "
+                "always runs in inference mode: train `model`, then call "
+                "peernets_tf.set_peers(model, images) again"
+            )
         layers = peer_layers(self.model)
-        if not layers or current_scope().graph is BATCH:
+        if (
+            not layers
+            or current_scope().graph is BATCH
+            # There are no peers yet.
+            or keras_internals.infers_shapes()
+        ):
             return self.model(inputs, training=False)
         bank = self._features(layers)
 
@@ -69,13 +80,16 @@ class MonteCarlo(keras.Model):
         graphs = ops.arange(bank[layers[0]].shape[0], dtype="int32")
         return ops.mean(ops.map(logits_with_graph, graphs), axis=0)
 
-    def make_test_function(self, force: bool = False) -> Any:
-        return super().make_test_function(force or self._has_new_peers("test"))
-
-    def make_predict_function(self, force: bool = False) -> Any:
-        return super().make_predict_function(
-            force or self._has_new_peers("predict")
-        )
+    def export(
+        self, filepath: Any, *args: Any, input_signature: Any = None, **kw: Any
+    ) -> None:
+        if input_signature is None:
+            # Keras knows the inputs of this model only once it was called.
+            input_signature = [
+                keras.InputSpec(shape=x.shape, dtype=x.dtype)
+                for x in self.model.inputs
+            ]
+        super().export(filepath, *args, input_signature=input_signature, **kw)
 
     def get_config(self) -> dict[str, Any]:
         if self.bank is not None:
@@ -96,21 +110,4 @@ class MonteCarlo(keras.Model):
     ) -> dict[PeerRegularization, Tensor]:
         if self.bank is not None:
             return dict(zip(layers, self.bank.features, strict=True))
-        if any(layer.peers is None for layer in layers):
-            raise UserError(
-                "the model has no peers: call peernets_tf.set_peers(model, "
-                "images) before monte_carlo(model)"
-            )
-        return {layer: layer.peers for layer in layers}
-
-    def _has_new_peers(self, function: str) -> bool:
-        """Whether `function` was compiled with variables since replaced."""
-        if self.bank is not None:
-            return False
-        # Held, so that no new variable can take the place of a freed one.
-        held = [layer.peers for layer in peer_layers(self.model)]
-        known = self._compiled_peers.get(function, [])
-        self._compiled_peers[function] = held
-        return len(held) != len(known) or any(
-            new is not old for new, old in zip(held, known, strict=True)
-        )
+        return {layer: layer.stored_peers() for layer in layers}

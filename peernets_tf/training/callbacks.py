@@ -4,12 +4,8 @@ import math
 from typing import Any
 
 import keras
-import numpy as np
-from numpy.typing import NDArray
 
-from peernets_tf import peers
 from peernets_tf.errors import TrainingError
-from peernets_tf.seeds import Stream
 
 
 class EpochOfBatches(keras.callbacks.Callback):
@@ -25,38 +21,6 @@ class EpochOfBatches(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._batches.set_epoch(epoch)
-
-
-class ValidationPeers(keras.callbacks.Callback):
-    """Stores one graph of freshly drawn peers before each validation.
-
-    Args:
-        images: float array of shape `(N', H, W, C)`, the training images.
-        num_peers: int, N, the images of the graph.
-        seed: int, the training's seed.
-    """
-
-    def __init__(
-        self, images: NDArray[np.float32], num_peers: int, seed: int
-    ) -> None:
-        super().__init__()
-        self._images = images
-        self._num_peers = num_peers
-        self._seed = seed
-        self._epoch = 0
-
-    def store(self, model: keras.Model, epoch: int) -> None:
-        """Stores the graph of one epoch, counted from 0."""
-        seed = (int(Stream.VALIDATION_PEERS), self._seed, epoch)
-        peers.set_peers(
-            model, peers.draw_peers(self._images, self._num_peers, seed=seed)
-        )
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._epoch = epoch
-
-    def on_test_begin(self, logs: Any = None) -> None:
-        self.store(self.model, self._epoch)
 
 
 class StopOnNonFinite(keras.callbacks.Callback):

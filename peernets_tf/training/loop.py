@@ -13,11 +13,7 @@ import numpy as np
 from peernets_tf import datasets, peers, records
 from peernets_tf.errors import TrainingError, UserError
 from peernets_tf.training import optimizers
-from peernets_tf.training.callbacks import (
-    EpochOfBatches,
-    StopOnNonFinite,
-    ValidationPeers,
-)
+from peernets_tf.training.callbacks import EpochOfBatches, StopOnNonFinite
 from peernets_tf.training.checkpoint import Checkpoint
 from peernets_tf.training.recipes import Recipe
 
@@ -147,12 +143,12 @@ def fit_batches(
     callbacks = [EpochOfBatches(batches), StopOnNonFinite(), *callbacks]
     if peers.peer_layers(model):
         _check_graphs(model, plan)
-        validation_peers = ValidationPeers(
+        refresh = peers.RefreshPeers(
             dataset.train.images, plan.num_peers, plan.seed
         )
-        # The JAX backend takes no new variables while it trains.
-        validation_peers.store(model, epoch=0)
-        callbacks.append(validation_peers)
+        # Refuses peers that do not fit before the folder is claimed.
+        refresh.store(model, epoch=0)
+        callbacks.append(refresh)
     checkpoint.restore(model)
     callbacks.append(checkpoint)
     if all(map(importlib.util.find_spec, ("tensorflow", "tensorboard"))):

@@ -66,7 +66,6 @@ def train(
         UserError: if the configuration, a file or the folder cannot be used.
     """
     from peernets_tf.training.checkpoint import Checkpoint
-    from peernets_tf.training.loop import count_correct, fit
 
     dataset = datasets.load(config.dataset, config.data_dir)
     keras.utils.set_random_seed(config.seed)

@@ -1,0 +1,88 @@
+"""A Keras callback that keeps the stored peers as new as the weights."""
+
+from typing import Any
+
+import keras
+from numpy.typing import NDArray
+
+from peernets_tf.peers.bank import peer_layers, set_peers
+from peernets_tf.peers.drawing import draw_peers
+from peernets_tf.seeds import Stream
+
+
+class RefreshPeers(keras.callbacks.Callback):
+    """Stores one graph of freshly drawn peers whenever `fit` needs them.
+
+    It stores peers before the first step, before each validation, and at the
+    end of training, so that `evaluate`, `predict` and `save` use peers of the
+    final weights. Peers of the same number that are as new as the weights stay
+    at the first step, for instance those of a restored checkpoint.
+
+    List it after callbacks that change the weights at the end of training, such
+    as `keras.callbacks.EarlyStopping(restore_best_weights=True)`.
+
+    Example:
+
+    ```python
+    model.fit(
+        images,
+        labels,
+        validation_data=(test_images, test_labels),
+        callbacks=[RefreshPeers(images, 50)],
+    )
+    ```
+
+    Args:
+        images: float array of shape `(N', H, W, C)`, the training images, in
+            the range that the model takes.
+        num_peers: int, N, the images of the graph.
+        seed: int, the seed of the draws. Each epoch draws other images.
+
+    Raises:
+        UserError: at the beginning of training, if `num_peers` is not between 1
+            and N', or the model holds no PeerRegularization layer.
+    """
+
+    def __init__(
+        self, images: NDArray[Any], num_peers: int, seed: int = 0
+    ) -> None:
+        super().__init__()
+        self._images = images
+        self._num_peers = num_peers
+        self._seed = seed
+        self._epoch = 0
+
+    def store(self, model: keras.Model, epoch: int) -> None:
+        """Stores the graph of one epoch in a model.
+
+        Args:
+            model: a built Keras model that holds PeerRegularization layers.
+            epoch: int, counted from 0.
+        """
+        seed = (int(Stream.VALIDATION_PEERS), self._seed, epoch)
+        set_peers(model, draw_peers(self._images, self._num_peers, seed=seed))
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        # The JAX backend takes no new variables while it trains.
+        if not self._is_fresh(self.model):
+            self.store(self.model, epoch=0)
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._epoch = epoch
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        self.store(self.model, self._epoch)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self.store(self.model, self._epoch)
+        # A later `fit` without this callback must notice that peers grow old.
+        self.model.make_train_function(force=True)
+
+    def _is_fresh(self, model: keras.Model) -> bool:
+        layers = peer_layers(model)
+        return bool(layers) and all(
+            layer.peers is not None
+            and tuple(layer.peers.shape[:2]) == (1, self._num_peers)
+            and not layer.peers_are_old
+            for layer in layers
+        )
