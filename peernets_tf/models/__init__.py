@@ -2,6 +2,7 @@
 
 from peernets_tf.models.presets import (
     PRESET_FOLDER,
+    check_name,
     load_pretrained,
     preset_path,
     presets,
@@ -18,6 +19,7 @@ __all__ = [
     "MODEL_NAMES",
     "PRESET_FOLDER",
     "build",
+    "check_name",
     "copy_weights",
     "load",
     "load_pretrained",

@@ -35,6 +35,8 @@ class TrainingConfig:
         test_size: int, test images classified at the end, the first ones; None
             for all.
         output_dir: str, the run's folder.
+        advice: str, what is printed after the estimate of the time on a machine
+            without a GPU.
     """
 
     dataset: str
@@ -46,6 +48,7 @@ class TrainingConfig:
     validation_size: int = 1000
     test_size: int | None = None
     output_dir: str
+    advice: str = ""
 
 
 def train(
@@ -86,6 +89,7 @@ def train(
         checkpoint=checkpoint,
         seed=config.seed,
         validation_size=config.validation_size,
+        advice="" if keras.distribution.list_devices("gpu") else config.advice,
     )
     graphs = _store_test_graphs(model, dataset, config)
     test = dataset.test.first(config.test_size)
