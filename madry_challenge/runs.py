@@ -173,7 +173,7 @@ def train_network(
 
 def _train_network(
     network: keras.Model,
-    trainer: AdversarialTrainer,
+    trainer: adversarial_training.AdversarialTrainer,
     settings: Config,
     options: Options,
     dataset: datasets.Dataset,

@@ -13,6 +13,10 @@ class DataError(UserError):
     """A data set that cannot be read."""
 
 
+class BackendError(UserError, ImportError):
+    """Keras without a backend, or with one that is not supported."""
+
+
 class AttackError(UserError):
     """An attack, or a model, whose figures would mean nothing."""
 

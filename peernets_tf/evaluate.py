@@ -123,6 +123,7 @@ class Config:
 
 def _parse(arguments: list[str]) -> Config:
     app.refuse_arguments(arguments)
+    models.check_name(_CHECKPOINT.value)
     attack = _attack_config()
     graphs = evaluation.GraphsConfig(
         policy=_PEERS.value,
@@ -194,5 +195,11 @@ def _evaluations(
 
 COMMAND = app.Command(module="peernets_tf.evaluate", parse=_parse, run=_run)
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Runs the command."""
     app.main(COMMAND)
+
+
+if __name__ == "__main__":
+    main()

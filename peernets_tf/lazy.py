@@ -12,7 +12,10 @@ import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from peernets_tf.errors import BackendError
+
 _PACKAGES = ("peernets_tf", "madry_challenge")
+_BACKENDS = ("tensorflow", "jax")
 
 
 class _Module(types.ModuleType):
@@ -58,9 +61,29 @@ def import_exports(package: str) -> None:
 
     Keras can load a saved model only after the classes of its layers were
     imported.
+
+    Raises:
+        BackendError: see `check_backend`.
     """
+    check_backend()
     for name in sys.modules[package].__all__:
         getattr(sys.modules[package], name)
+
+
+def check_backend() -> None:
+    """Raises a `BackendError` if Keras lacks a backend that we support."""
+    advice = (
+        "Keras needs a backend: pip install 'peernets-tf[cpu]' (or gpu, "
+        "tensorflow, jax), and leave KERAS_BACKEND unset or set it to "
+        "tensorflow or jax"
+    )
+    try:
+        name = importlib.import_module("keras").backend.backend()
+    except (ImportError, ValueError) as error:
+        # Keras raises a ValueError for a name that it does not know.
+        raise BackendError(f"{advice}. Received: {error}") from None
+    if name not in _BACKENDS:
+        raise BackendError(f"{advice}. Received: the backend {name}")
 
 
 def is_command() -> bool:

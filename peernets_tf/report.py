@@ -45,5 +45,11 @@ def _run(config: ReportConfig, provenance: records.Provenance) -> None:
 
 COMMAND = app.Command(module="peernets_tf.report", parse=_parse, run=_run)
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Runs the command."""
     app.main(COMMAND)
+
+
+if __name__ == "__main__":
+    main()

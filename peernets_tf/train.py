@@ -1,4 +1,12 @@
-"""Trains a PeerNet or a baseline: `python -m peernets_tf.train`."""
+"""Trains a PeerNet or a baseline: `python -m peernets_tf.train`.
+
+    python -m peernets_tf.train --dataset=cifar10
+    python -m peernets_tf.train --flagfile=short_mnist_pr_lenet5
+    python -m peernets_tf.train --dataset=cifar10 --model=resnet32 --help
+
+The first trains PR-ResNet-32 as in Table 1 of the paper. The last shows the
+default numbers of a network. Run the same command again to resume a training.
+"""
 
 import dataclasses
 import os
@@ -7,7 +15,7 @@ from typing import Any
 from absl import flags
 
 from peernets_tf import models, records, training
-from peernets_tf.cli import app, shared_flags
+from peernets_tf.cli import app, flag_files, shared_flags
 
 _DEFAULT_DATASET = "mnist5k"
 
@@ -155,6 +163,8 @@ def _are_ascending(epochs: list[str] | None) -> bool:
 
 def _parse(arguments: list[str]) -> training.TrainingConfig:
     app.refuse_arguments(arguments)
+    if _INITIAL_MODEL.value is not None:
+        models.check_name(_INITIAL_MODEL.value)
     dataset = _DATASET.value or _DEFAULT_DATASET
     model = _MODEL.value or training.default_model(dataset)
     base = os.path.splitext(os.path.basename(dataset))[0]
@@ -168,7 +178,29 @@ def _parse(arguments: list[str]) -> training.TrainingConfig:
         validation_size=_VALIDATION_SIZE.value,
         test_size=_TEST_SIZE.value,
         output_dir=_OUTPUT_DIR.value or os.path.join("runs", f"{base}_{model}"),
+        advice=_advice(dataset, model),
     )
+
+
+def _advice(dataset: str, model: str) -> str:
+    """Returns what to do about a long training, "" if it is a short one."""
+    name = flag_files.short_file(dataset, model)
+    if name is None or _RECIPE["epochs"].value is not None:
+        return ""
+    return f" Without a GPU, a short training is --flagfile={name}."
+
+
+def _defaults() -> str:
+    """Returns the recipe of the chosen network and data set, for --help."""
+    dataset = _DATASET.value or _DEFAULT_DATASET
+    model = _MODEL.value or training.default_model(dataset)
+    recipe = dataclasses.asdict(training.recipe(model, dataset))
+    lines = [f"Defaults of --dataset={dataset} --model={model}:"]
+    for name, value in recipe.items():
+        if isinstance(value, tuple):
+            value = ",".join(map(str, value))
+        lines.append(f"  --{name}={str(value).lower()}")
+    return "\n".join(lines)
 
 
 def _chosen_recipe(model: str, dataset: str) -> training.Recipe:
@@ -188,7 +220,15 @@ def _run(
     training.train(config, provenance)
 
 
-COMMAND = app.Command(module="peernets_tf.train", parse=_parse, run=_run)
+COMMAND = app.Command(
+    module="peernets_tf.train", parse=_parse, run=_run, details=_defaults
+)
+
+
+def main() -> None:
+    """Runs the command."""
+    app.main(COMMAND)
+
 
 if __name__ == "__main__":
-    app.main(COMMAND)
+    main()

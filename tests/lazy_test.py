@@ -3,10 +3,11 @@
 import sys
 
 import pytest
-from commands import run_process, run_python
+from commands import error_line, run_process, run_python
 
 import peernets_tf
 from peernets_tf import datasets, evaluation, lazy, models, training
+from peernets_tf.errors import UserError
 
 SLOW = {"keras", "tensorflow", "jax", "tensorflow_datasets"}
 EVALUATE = "peernets_tf.evaluate --checkpoint=mnist_lenet5 "
@@ -23,6 +24,11 @@ REFUSED = [
     (EVALUATE + "--attack=pgd --epsilon=abc", "abc"),
     (EVALUATE + "--attack=noise --backward=soft", "backward"),
     (EVALUATE + "--attack=pgd --peers=all", "--peers"),
+    ("peernets_tf.evaluate --attack=pgd --checkpoint=vgg", "mnist_pr_lenet5"),
+    ("peernets_tf.train --initial_model=vgg", "mnist_pr_lenet5"),
+    ("peernets_tf.train --flagfile=no_such", "table4_resnet32"),
+    ("peernets_tf.train --epochs=4294967296", "--epochs"),
+    ("peernets_tf.train --decay_epochs=\u00b2", "decay_epochs"),
     ("peernets_tf.report", "paths of records"),
     ("peernets_tf.publish --run_dir=a", "--name"),
     (MADRY + "train --network=w32", "--network"),
@@ -100,3 +106,26 @@ def test_only_commands_wait(monkeypatch, started, expected):
     monkeypatch.setattr(sys, "orig_argv", started)
     monkeypatch.setattr(sys, "argv", started[1:])
     assert lazy.is_command() == expected
+
+
+@pytest.mark.parametrize("backend", ["numpy", "no_such_backend"])
+def test_another_backend_is_one_line(backend, tmp_path):
+    line = error_line(
+        run_process(
+            f"--output_dir={tmp_path}",
+            module="peernets_tf.train",
+            KERAS_BACKEND=backend,
+        )
+    )
+    assert "pip install 'peernets-tf[cpu]'" in line and backend in line
+
+
+def test_a_missing_backend_is_an_import_error(monkeypatch):
+    def missing(name):
+        raise ModuleNotFoundError("No module named 'tensorflow'")
+
+    monkeypatch.setattr(lazy.importlib, "import_module", missing)
+    with pytest.raises(ImportError, match="pip install.*No module named"):
+        lazy.check_backend()
+    with pytest.raises(UserError):
+        lazy.check_backend()

@@ -15,7 +15,11 @@ from typing import Any
 from absl import app, flags, logging
 
 from peernets_tf import lazy, records
+from peernets_tf.cli import flag_files, help_text, quiet
 from peernets_tf.errors import UserError
+
+# TensorFlow counts images and steps in 32 bits.
+_INT_LIMIT = 2**31
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,19 +32,25 @@ class Command:
             configuration. Only this function reads the flags. It raises a
             `ValueError` if a flag is wrong.
         run: function of the configuration and the `records.Provenance`.
+        details: function that returns the last part of `--help`, or None. It
+            may read the flags.
     """
 
     module: str
     parse: Callable[[list[str]], Any]
     run: Callable[[Any, records.Provenance], None]
+    details: Callable[[], str] | None = None
 
 
 def main(command: Command) -> None:
     """Runs a command with the flags of the command line."""
-    app.run(
-        lambda argv: sys.exit(execute(command, argv)),
-        flags_parser=parse_flags,
-    )
+    try:
+        app.run(
+            lambda argv: sys.exit(execute(command, argv)),
+            flags_parser=lambda argv: parse_flags(argv, command),
+        )
+    except KeyboardInterrupt:
+        sys.exit(_interrupted())
 
 
 def execute(command: Command, argv: list[str]) -> int:
@@ -54,25 +64,36 @@ def execute(command: Command, argv: list[str]) -> int:
         config = command.parse(argv[1:])
     except (ValueError, OSError) as error:
         return _report(error)
-    for package in ("peernets_tf", command.module.split(".")[0]):
-        if package in sys.modules:
-            lazy.import_exports(package)
-    provenance = records.capture(
-        command=_command_line(command.module),
-        flags=_own_flags(command),
-        seed=_own_flags(command).get("seed") or 0,
-    )
     try:
+        provenance = _start_keras(command)
         command.run(config, provenance)
     except KeyboardInterrupt:
-        print(
-            "\nInterrupted: give the same command again to resume.",
-            file=sys.stderr,
-        )
-        return 130
+        return _interrupted()
     except (UserError, OSError) as error:
         return _report(error)
     return 0
+
+
+def _start_keras(command: Command) -> records.Provenance:
+    """Imports Keras and all layers; returns the provenance of this start."""
+    with quiet.starting_keras():
+        for package in ("peernets_tf", command.module.split(".")[0]):
+            if package in sys.modules:
+                lazy.import_exports(package)
+        return records.capture(
+            command=_command_line(command.module),
+            flags=_own_flags(command),
+            seed=_own_flags(command).get("seed") or 0,
+        )
+
+
+def _interrupted() -> int:
+    """Says how to resume and returns the exit status after Ctrl-C."""
+    print(
+        "\nInterrupted: give the same command again to resume.",
+        file=sys.stderr,
+    )
+    return 130
 
 
 def refuse_arguments(arguments: list[str]) -> None:
@@ -81,25 +102,65 @@ def refuse_arguments(arguments: list[str]) -> None:
         raise UserError(f"not a flag: {' '.join(arguments)}")
 
 
-def parse_flags(argv: list[str]) -> list[str]:
+def parse_flags(argv: list[str], command: Command | None = None) -> list[str]:
     """Parses the flags and returns the other arguments.
 
-    A wrong flag prints one line and exits with status 1.
+    A wrong flag prints one line and exits with status 1. `--help` prints the
+    help of the command and exits with status 0.
+
+    Args:
+        argv: list of str, the name of the program and its arguments.
+        command: the `Command`, or None without a help.
     """
     try:
-        return flags.FLAGS(argv)
-    except flags.Error as error:
+        argv = flag_files.resolve(argv)
+        if command is not None and help_text.is_asked(argv):
+            print(_help(command, help_text.without_request(argv)))
+            sys.exit(0)
+        rest = flags.FLAGS(argv)
+        _check_sizes()
+    except (flags.Error, UserError, UnicodeDecodeError) as error:
         sys.exit(_report(f"{error} (--help lists the flags)"))
+    return rest
+
+
+def _check_sizes() -> None:
+    """Raises a `UserError` for an integer that TensorFlow cannot hold."""
+    for name in flags.FLAGS:
+        value = flags.FLAGS[name].value
+        if isinstance(value, int) and abs(value) >= _INT_LIMIT:
+            raise UserError(
+                f"--{name} must be below {_INT_LIMIT}, 2 to the power of 31. "
+                f"Received: {value}"
+            )
+
+
+def _help(command: Command, argv: list[str]) -> str:
+    """Returns the help of a command, given its other arguments."""
+    try:
+        flags.FLAGS(argv)
+    except flags.Error:
+        # What is missing or wrong does not matter to the help.
+        flags.FLAGS.mark_as_parsed()
+    return help_text.text(
+        sys.modules[command.parse.__module__].__doc__ or "",
+        _key_flags(command),
+        command.details() if command.details else "",
+    )
 
 
 def _own_flags(command: Command) -> dict[str, Any]:
     """Returns the values of the flags that the command's module shows."""
+    return {flag.name: flag.value for flag in _key_flags(command)}
+
+
+def _key_flags(command: Command) -> list[flags.Flag[Any]]:
+    """Returns the flags that the command's module shows."""
     module = command.parse.__module__
     if module == "__main__":
         # absl calls the main module by the name of the program.
         module = sys.argv[0]
-    own = flags.FLAGS.get_key_flags_for_module(module)
-    return {flag.name: flag.value for flag in own}
+    return flags.FLAGS.get_key_flags_for_module(module)
 
 
 def _command_line(module: str) -> str:

