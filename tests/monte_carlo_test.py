@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from bank_test import make_model
+from bank_test import Subclassed, make_model
 
 from peernets_tf import encode_peers, monte_carlo, set_peers
 from peernets_tf.errors import UserError
@@ -174,6 +174,21 @@ def test_exports_to_a_saved_model(graphs, images, tmp_path, with_bank):
     set_peers(model, graphs)
     average = monte_carlo(model, bank)
     average.export(tmp_path / "saved", verbose=False)
+    restored = tf.saved_model.load(str(tmp_path / "saved"))
+    np.testing.assert_allclose(
+        restored.serve(images), average(images), atol=1e-5
+    )
+
+
+def test_exports_a_subclassed_model_with_a_signature(graphs, images, tmp_path):
+    model = Subclassed()
+    model(images, training=True)
+    set_peers(model, graphs)
+    average = monte_carlo(model)
+    with pytest.raises(UserError, match="input_signature="):
+        average.export(tmp_path / "saved", verbose=False)
+    signature = [keras.InputSpec(shape=(None, 8, 8, 3), dtype="float32")]
+    average.export(tmp_path / "saved", verbose=False, input_signature=signature)
     restored = tf.saved_model.load(str(tmp_path / "saved"))
     np.testing.assert_allclose(
         restored.serve(images), average(images), atol=1e-5

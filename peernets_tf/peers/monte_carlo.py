@@ -81,15 +81,27 @@ class MonteCarlo(keras.Model):
         return ops.mean(ops.map(logits_with_graph, graphs), axis=0)
 
     def export(
-        self, filepath: Any, *args: Any, input_signature: Any = None, **kw: Any
+        self,
+        filepath: str,
+        *args: Any,
+        input_signature: Any = None,
+        **options: Any,
     ) -> None:
+        # Keras does not know the inputs of this model, which is never built.
+        inputs = getattr(self.model, "inputs", None)
         if input_signature is None:
-            # Keras knows the inputs of this model only once it was called.
+            if not inputs:
+                raise UserError(
+                    "a subclassed model does not say what its inputs are: "
+                    "give export input_signature=[keras.InputSpec(shape=(None, "
+                    'H, W, C), dtype="float32")]'
+                )
             input_signature = [
-                keras.InputSpec(shape=x.shape, dtype=x.dtype)
-                for x in self.model.inputs
+                keras.InputSpec(shape=x.shape, dtype=x.dtype) for x in inputs
             ]
-        super().export(filepath, *args, input_signature=input_signature, **kw)
+        super().export(
+            filepath, *args, input_signature=input_signature, **options
+        )
 
     def get_config(self) -> dict[str, Any]:
         if self.bank is not None:
