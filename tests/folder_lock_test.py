@@ -12,10 +12,12 @@ from peernets_tf.errors import UserError
 
 def test_a_second_run_is_refused(tmp_path):
     folder = str(tmp_path / "run")
-    with records.lock_folder(folder):
-        with pytest.raises(UserError, match=f"process {os.getpid()} on"):
-            with records.lock_folder(folder):
-                pass
+    with (
+        records.lock_folder(folder),
+        pytest.raises(UserError, match=f"process {os.getpid()} on"),
+        records.lock_folder(folder),
+    ):
+        pass
     with records.lock_folder(folder):
         pass
 
@@ -35,9 +37,11 @@ def test_a_kill_releases_the_lock_and_leftovers_go(tmp_path):
         text=True,
     )
     assert process.stdout.readline() == "held\n"
-    with pytest.raises(UserError, match=f"process {process.pid} on"):
-        with records.lock_folder(str(tmp_path)):
-            pass
+    with (
+        pytest.raises(UserError, match=f"process {process.pid} on"),
+        records.lock_folder(str(tmp_path)),
+    ):
+        pass
     assert len(list(tmp_path.glob(".writing.*"))) == 1
     process.kill()
     process.communicate()

@@ -238,10 +238,12 @@ def test_headers_and_bombs_are_refused_before_they_are_read(tmp_path):
         archive.writestr("x.npy", header.getvalue())
     with pytest.raises(UserError, match="a.npz.*header promises"):
         files.read_arrays(str(npz))
-    with zipfile.ZipFile(npz, "w", zipfile.ZIP_DEFLATED) as archive:
-        with archive.open("x.npy", "w") as file:
-            for _ in range(257):
-                file.write(bytes(2**20))
+    with (
+        zipfile.ZipFile(npz, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("x.npy", "w") as file,
+    ):
+        for _ in range(257):
+            file.write(bytes(2**20))
     with pytest.raises(UserError, match="a.npz.*unpack to 257 MiB"):
         files.read_arrays(str(npz))
 
