@@ -62,7 +62,7 @@ def test_interrupted_equals_uninterrupted(classifier, images, path):
 def test_damaged_progress_says_what_to_do(classifier, images, path):
     with open(f"{path}.npz", "wb") as file:
         file.write(b"not an archive")
-    with pytest.raises(UserError, match=r"v\.npz.*remove"):
+    with pytest.raises(UserError, match=r"v\.npz.*Remove"):
         universal.fit(ATTACK, classifier, images, path=path, seed=0)
 
 

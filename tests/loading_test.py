@@ -55,6 +55,15 @@ def test_npz(npz_path):
     np.testing.assert_array_equal(dataset.test.labels, stored["y_test"])
 
 
+def test_labels_may_form_a_column(npz_path):
+    arrays = dict(np.load(npz_path))
+    expected = arrays["y_train"]
+    arrays["y_train"] = expected[:, None].astype("uint8")
+    np.savez(npz_path, **arrays)
+    labels = datasets.load(npz_path).train.labels
+    np.testing.assert_array_equal(labels, expected)
+
+
 def test_cifar100_is_read_as_the_others(monkeypatch):
     """From TFDS, whose own reading is made up here: there is no copy."""
     tfds = pytest.importorskip("tensorflow_datasets")

@@ -53,6 +53,25 @@ class InterruptAt(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
+def test_a_training_that_diverges_in_its_last_step_saves_nothing(
+    stripes, tmp_path
+):
+    recipe = dataclasses.replace(
+        RECIPE, epochs=1, batch_size=96, optimizer="momentum"
+    )
+    recipe = dataclasses.replace(recipe, learning_rate=1e38)
+    with pytest.raises(TrainingError, match="must be finite"):
+        fit(make_model("lenet5"), stripes, tmp_path, recipe)
+    assert not list(tmp_path.glob("checkpoint-*"))
+
+
+def test_logits_that_are_not_finite_are_not_counted(stripes):
+    model = make_model("lenet5")
+    model.set_weights([np.full_like(w, np.nan) for w in model.get_weights()])
+    with pytest.raises(TrainingError, match="logits of lenet5 must be finite"):
+        training.count_correct(model, stripes.test, verbose=0)
+
+
 def test_learns_and_leaves_its_files(stripes, tmp_path):
     # A shift of 4 pixels would turn one kind of stripes into another.
     recipe = dataclasses.replace(

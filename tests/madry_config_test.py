@@ -62,7 +62,7 @@ def test_missing_keys_have_defaults(tmp_path):
     [
         ({"epsilom": 8}, "epsilom"),
         ({"epsilon": -1}, "epsilon must be finite and at least 0"),
-        ({"epsilon": float("inf")}, "epsilon must be finite"),
+        ({"epsilon": float("inf")}, "numbers must be finite"),
         (
             {"training_batch_size": 0},
             "training_batch_size must be finite and at",

@@ -79,7 +79,8 @@ def test_wrong_flags(trained, npz_path, tmp_path):
         [
             ([], "checkpoint"),
             ([f"--checkpoint={tmp_path}"], "give --watch to wait"),
-            ([checkpoint, "--watch"], "--watch needs a folder"),
+            ([checkpoint, "--watch"], "--watch needs the folder"),
+            ([f"--checkpoint={__file__}", "--watch"], "leave out --watch"),
             ([checkpoint, "--num_steps=0"], "`steps`"),
             ([checkpoint, "--backward=soft"], "no PeerRegularization layer"),
             ([checkpoint, "--num_graphs=2"], "no PeerRegularization layer"),

@@ -117,6 +117,17 @@ def test_same_logits(rng, tmp_path):
         np.testing.assert_allclose(model(images / 255), expected, atol=1e-4)
 
 
+def test_a_network_that_diverged_is_not_imported(rng, tmp_path):
+    for name, value in (("logit/biases", np.nan), ("logit/DW", 3e38)):
+        variables = original_variables(rng)
+        variables[name] = np.full_like(variables[name], value)
+        folder = tmp_path / name.replace("/", "_")
+        folder.mkdir()
+        prefix = save(variables, folder)
+        with pytest.raises(UserError, match="finite"):
+            original_checkpoint.read(prefix)
+
+
 def test_the_command(rng, tmp_path):
     prefix = save(original_variables(rng), tmp_path)
     output = tmp_path / "thin.keras"

@@ -45,6 +45,11 @@ def test_publish(npz_path, tmp_path):
     card = (published / "stripes.md").read_text()
     run_record = records.read(str(run_dir / "record.json"))
     assert card == training.model_card("stripes", run_record, record)
+    models.save(small, str(run_dir / "model.keras"))
+    flags = [f"--run_dir={run_dir}", f"--output_dir={published}", "--name=b"]
+    check_errors(
+        "peernets_tf.publish", [(flags, f"must be the model of {run_dir}")]
+    )
 
 
 def test_the_card_says_where_the_model_comes_from():
@@ -68,6 +73,8 @@ def test_bad_input_is_one_clear_line(tmp_path):
         "peernets_tf.publish",
         [
             (["--name=a"], "run_dir"),
+            ([*flags, "--name=../a"], "--name must be"),
+            ([*flags, "--name="], "--name must be"),
             (flags, "record.json"),
             ([*flags, "b"], "not a flag: b"),
         ],
