@@ -10,17 +10,16 @@ import zipfile
 
 import numpy as np
 
+# What code in a file would make in the folder where a command runs.
+MARK = "code_was_run"
 _TERABYTES = (2**20, 2**20, 4)
 
 
 class Mark:
-    """Pickled, it makes a file: the sign that a command ran code of a file."""
-
-    def __init__(self, path):
-        self._path = path
+    """Pickled, it makes the file `MARK` when a command loads it."""
 
     def __reduce__(self):
-        return (open, (str(self._path), "w"))
+        return (open, (MARK, "w"))
 
 
 def everywhere():
@@ -75,12 +74,8 @@ def of_json_fields(path: pathlib.Path, count, seed):
     return found
 
 
-def of_array(mark: pathlib.Path):
-    """Returns damages of an .npy file of images, by name.
-
-    Args:
-        mark: path of the file that the pickle makes if a command loads it.
-    """
+def of_array():
+    """Returns damages of an .npy file of one image, by name."""
     shape = (12, 12, 1)
     arrays = {
         "NaN": np.full(shape, np.nan, np.float32),
@@ -99,7 +94,7 @@ def of_array(mark: pathlib.Path):
         for name, array in arrays.items()
     }
     found["pickle"] = lambda path: np.save(
-        path, np.array([Mark(mark)], dtype=object), allow_pickle=True
+        path, np.array([Mark()], dtype=object), allow_pickle=True
     )
     found["header of terabytes"] = lambda path: path.write_bytes(
         _header(_TERABYTES)
@@ -109,12 +104,11 @@ def of_array(mark: pathlib.Path):
     return found
 
 
-def of_archive(member, mark: pathlib.Path):
+def of_archive(member):
     """Returns damages of one array in an .npz file, by name.
 
     Args:
         member: str, the name of the array.
-        mark: see `of_array`.
     """
 
     def damages_like(change):
@@ -141,7 +135,7 @@ def of_archive(member, mark: pathlib.Path):
         }.items()
     }
     pickled = io.BytesIO()
-    np.save(pickled, np.array([Mark(mark)], dtype=object), allow_pickle=True)
+    np.save(pickled, np.array([Mark()], dtype=object), allow_pickle=True)
     found[f"{member} pickle"] = replace(pickled.getvalue())
     found[f"{member} header of terabytes"] = replace(_header(_TERABYTES))
     found[f"{member} missing"] = replace(None)
@@ -171,12 +165,8 @@ def of_labels():
     }
 
 
-def of_model(mark: pathlib.Path):
-    """Returns damages of a .keras file, by name.
-
-    Args:
-        mark: path of the file that its code makes if a command runs it.
-    """
+def of_model():
+    """Returns damages of a .keras file, by name."""
     config, weights = "config.json", "model.weights.h5"
     # A Lambda layer whose code is marshalled Python, as Keras stores it.
     unsafe = {
@@ -194,7 +184,7 @@ def of_model(mark: pathlib.Path):
     call = {
         "module": "builtins",
         "class_name": "open",
-        "config": {"file": str(mark), "mode": "w"},
+        "config": {"file": MARK, "mode": "w"},
         "registered_name": None,
     }
     depth = 100_000
@@ -211,17 +201,39 @@ def of_model(mark: pathlib.Path):
         "weights missing": (weights, None),
         "weights empty": (weights, b""),
         "weights not HDF5": (weights, b"x" * 1000),
-        "metadata missing": ("metadata.json", None),
     }
     found = {
         name: (lambda path, c=content: _replace_member(path, *c))
         for name, content in contents.items()
-        # Keras reads a file without its metadata.
-        if name != "metadata missing"
     }
     found["config bomb"] = lambda path: _bomb(path, config)
     found["weights bomb"] = lambda path: _bomb(path, weights)
     return found
+
+
+def of_state():
+    """Returns contents of the state file of a TensorFlow 1 checkpoint."""
+    texts = {
+        "names no path": "model_checkpoint_path: 3",
+        "names another folder": 'model_checkpoint_path: "/etc/passwd"',
+        "names a folder above": 'model_checkpoint_path: "../../x"',
+        "names itself": 'model_checkpoint_path: "checkpoint"',
+        "nested": "a {" * 10_000,
+        "control characters": 'model_checkpoint_path: "\x1b[31m"',
+    }
+    return {name: _writes(text) for name, text in texts.items()}
+
+
+def of_flag_file():
+    """Returns damages of a flag file, by name."""
+    texts = {
+        "includes itself": "--flagfile=good.flags",
+        "includes a missing file": "--flagfile=no/such.flags",
+        "unknown flag": "--nonsense=1",
+        "no flag": "epochs 3",
+        "control characters": "--epochs=\x1b[31m",
+    }
+    return {name: _writes(text) for name, text in texts.items()}
 
 
 def of_log():
@@ -241,6 +253,7 @@ def of_log():
 
 
 def _writes(text):
+    """Returns a damage that replaces the whole text of a file."""
     return lambda path: path.write_text(text, encoding="utf-8")
 
 
