@@ -19,6 +19,9 @@ from peernets_tf.records.schema import (
     Record,
     ThreatModel,
     TrainingRecord,
+    TrialFailure,
+    TrialGroup,
+    TrialsRecord,
 )
 from peernets_tf.records.storage import of_model, read, write
 
@@ -37,6 +40,9 @@ __all__ = [
     "Record",
     "ThreatModel",
     "TrainingRecord",
+    "TrialFailure",
+    "TrialGroup",
+    "TrialsRecord",
     "capture",
     "claim",
     "of_model",

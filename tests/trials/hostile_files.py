@@ -283,9 +283,7 @@ def _of_settings(samples, seed):
 
 
 def _of_json(samples, target, seed):
-    fields = damages.of_json_fields(
-        samples.root / target, _RANDOM_FIELDS, seed
-    )
+    fields = damages.of_json_fields(samples.root / target, _RANDOM_FIELDS, seed)
     return {**damages.of_json(), **fields}
 
 

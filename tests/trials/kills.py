@@ -41,16 +41,18 @@ class Run:
         module: str, its module.
         arguments: tuple of str, its flags without --output_dir.
         share: int, its part of all runs.
+        command: str, the command that it is; empty for `module` itself.
     """
 
     module: str
     arguments: tuple[str, ...]
     share: int
+    command: str = ""
 
     def trial(self, folder: str) -> Trial:
         """Returns the command line that writes to a folder."""
         return Trial(
-            name="kill",
+            name=f"kills of {self.command or self.module}",
             module=self.module,
             arguments=(*self.arguments, f"--output_dir={folder}"),
         )
@@ -123,6 +125,7 @@ def runs(samples):
                 "--num_steps=1",
             ),
             share=2,
+            command="madry_challenge.compare",
         ),
     ]
 
@@ -145,7 +148,9 @@ def run_all(samples, environment, *, kills, workers, seed, done):
     with futures.ThreadPoolExecutor(workers) as pool:
         wholes = list(
             pool.map(
-                lambda run: _whole(run, root / f"whole_{run.module}", environment),
+                lambda run: _whole(
+                    run, root / f"whole_{run.module}", environment
+                ),
                 every,
             )
         )
@@ -234,9 +239,7 @@ def _killed_run(run, whole, folder, environment, rng, remaining):
     if outcome.status != 0:
         found.append(f"status {outcome.status}: {last_line(outcome.stderr)}")
     else:
-        found += remains.differences(
-            whole.remains, remains.of(folder / "out")
-        )
+        found += remains.differences(whole.remains, remains.of(folder / "out"))
     if found:
         found.append(f"killed by {'; '.join(kills)}")
     return trial, len(kills), found

@@ -7,6 +7,7 @@ import numpy as np
 
 from trials.trial import Trial
 
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Samples:
     """Where the valid files of a series of trials lie.

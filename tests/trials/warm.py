@@ -109,8 +109,9 @@ def listing(folder: pathlib.Path):
             path = pathlib.Path(parent, name)
             status = path.lstat()
             is_folder = path.is_dir()
-            found[str(path.relative_to(folder))] = (
-                is_folder or (status.st_size, status.st_mtime_ns)
+            found[str(path.relative_to(folder))] = is_folder or (
+                status.st_size,
+                status.st_mtime_ns,
             )
     return found
 

@@ -34,7 +34,14 @@ def accepted_numbers(is_integer):
 
 
 WRONG_BOOLEANS = ("", "maybe", "2", "nan", "\u00b2", "true,false")
-WRONG_CHOICES = ("", "nonsense", "\u00b2", "\x1b[31m", "../../etc/passwd", "a,b")
+WRONG_CHOICES = (
+    "",
+    "nonsense",
+    "\u00b2",
+    "\x1b[31m",
+    "../../etc/passwd",
+    "a,b",
+)
 WRONG_LISTS = (
     ",",
     "abc",
@@ -49,7 +56,13 @@ WRONG_LISTS = (
 
 # The wrong texts of each flag that takes a path, a name or another text.
 # {samples} is the folder of `samples.Samples`; a test's own folder is empty.
-_FILES = (_MISSING, "{samples}/a_folder", "{samples}/binary", "\x1b[31m", "\u00b2")
+_FILES = (
+    _MISSING,
+    "{samples}/a_folder",
+    "{samples}/binary",
+    "\x1b[31m",
+    "\u00b2",
+)
 WRONG_TEXTS = {
     "attack": ("", *_FILES),
     "checkpoint": ("", "nonsense", *_FILES),
@@ -67,15 +80,28 @@ WRONG_TEXTS = {
     ),
     "initial_model": ("nonsense", *_FILES),
     "loss_func": ("", "nonsense", "XENT", "\u00b2"),
-    "name": ("", ".", "..", "../escaped", "a/b", "/absolute", "\x1b[31m", "a\nb"),
+    "name": (
+        "",
+        ".",
+        "..",
+        "../escaped",
+        "a/b",
+        "/absolute",
+        "\x1b[31m",
+        "a\nb",
+    ),
     "output": ("", "out", "out.h5", f"{_MISSING}.keras", "{samples}/a_folder"),
     "output_dir": ("{samples}/binary", "{samples}/binary/below"),
     "perturbation": _FILES,
-    "predictions": ("", "pred.txt", f"{_MISSING}.npy", "{samples}/a_folder.npy"),
+    "predictions": (
+        "",
+        "pred.txt",
+        f"{_MISSING}.npy",
+        "{samples}/a_folder.npy",
+    ),
     "run_dir": ("", _MISSING, "{samples}/a_folder", "{samples}/binary"),
 }
 # Texts that are allowed: an empty one stands for the flag's default.
 ACCEPTED_TEXTS = {
-    name: ("",)
-    for name in ("config", "data_dir", "dataset", "output_dir")
+    name: ("",) for name in ("config", "data_dir", "dataset", "output_dir")
 }
