@@ -21,6 +21,9 @@ from peernets_tf.records.schema import (
     Record,
     ThreatModel,
     TrainingRecord,
+    TrialFailure,
+    TrialGroup,
+    TrialsRecord,
 )
 from peernets_tf.records.storage import of_model, read, write
 
@@ -39,6 +42,9 @@ __all__ = [
     "Record",
     "ThreatModel",
     "TrainingRecord",
+    "TrialFailure",
+    "TrialGroup",
+    "TrialsRecord",
     "capture",
     "claim",
     "code",

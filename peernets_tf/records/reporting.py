@@ -12,6 +12,7 @@ from peernets_tf.records.schema import (
     ComparisonRecord,
     Record,
     TrainingRecord,
+    TrialsRecord,
 )
 
 _Kind = TypeVar("_Kind", bound=Record)
@@ -38,6 +39,8 @@ def report(paths: Sequence[str], curves: bool = False) -> str:
         found.append(tables.comparison_table(comparison))
     for benchmark in _of_kind(BenchmarkRecord, records):
         found += tables.benchmark_tables(benchmark)
+    for trials in _of_kind(TrialsRecord, records):
+        found += tables.trials_tables(trials)
     sources = "\n".join(map(_source, paths))
     return f"{tables.markdown(found)}\n\n{sources}"
 

@@ -19,6 +19,7 @@ from peernets_tf.records.schema import (
     ComparisonRecord,
     Record,
     TrainingRecord,
+    TrialsRecord,
 )
 
 _TYPES: dict[str, type[Record]] = {
@@ -28,6 +29,7 @@ _TYPES: dict[str, type[Record]] = {
         AttackRecord,
         ComparisonRecord,
         BenchmarkRecord,
+        TrialsRecord,
     )
 }
 

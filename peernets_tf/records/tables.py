@@ -19,6 +19,7 @@ from peernets_tf.records.schema import (
     ComparisonRow,
     ThreatModel,
     TrainingRecord,
+    TrialsRecord,
 )
 
 TRAINING_COLUMNS = (
@@ -49,6 +50,7 @@ COMPARISON_COLUMNS = (
     "attacked",
     "paper",
 )
+TRIALS_COLUMNS = ("trials", "tried", "passed", "failed")
 _DATASETS = {"mnist": "MNIST", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
 
 
@@ -338,3 +340,24 @@ def _published_comparison(
         return "-"
     clean, adversarial = paper.ADVERSARIAL_TRAINING[row.key]
     return f"{clean:.1%} / {adversarial:.1%}"
+
+
+def trials_tables(record: TrialsRecord) -> list[Table]:
+    """Returns the table of trials and, if any failed, that of failures."""
+    rows = [
+        (group.name, group.tried, group.passed) for group in record.groups
+    ]
+    rows.append(("all", *(sum(row[i] for row in rows) for i in (1, 2))))
+    cells = tuple(
+        (name, str(tried), str(passed), str(tried - passed))
+        for name, tried, passed in rows
+    )
+    found = [Table("Trials of the commands", TRIALS_COLUMNS, cells)]
+    if record.failures:
+        failures = tuple(
+            (failure.group, failure.name, "; ".join(failure.seen))
+            for failure in record.failures
+        )
+        columns = ("trials", "what was given", "what was seen")
+        found.append(Table("Trials that failed", columns, failures))
+    return found
