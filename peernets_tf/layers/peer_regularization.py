@@ -190,6 +190,8 @@ class PeerRegularization(keras.layers.Layer):
             # There are no peers yet.
             return inputs
         scope = current_scope()
+        if scope.replacement is not None:
+            return scope.replacement(self, inputs)
         keys, is_batch = self._graph_features(inputs, peers, training, scope)
         channels = inputs.shape[-1]
         queries = ops.reshape(inputs, (-1, channels))
