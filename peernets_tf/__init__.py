@@ -1,7 +1,7 @@
 """PeerNets for TensorFlow and Keras."""
 
 from peernets_tf.layers import PeerRegularization, nearest_neighbors
-from peernets_tf.models import load_pretrained
+from peernets_tf.models import insert_peer_regularization, load_pretrained
 from peernets_tf.peers import (
     PeerBank,
     draw_peers,
@@ -15,6 +15,7 @@ __all__ = [
     "PeerRegularization",
     "draw_peers",
     "encode_peers",
+    "insert_peer_regularization",
     "load_pretrained",
     "monte_carlo",
     "nearest_neighbors",

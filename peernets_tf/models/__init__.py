@@ -1,5 +1,6 @@
 """The paper's networks and their baselines: by name, from files, as presets."""
 
+from peernets_tf.models.insertion import insert_peer_regularization
 from peernets_tf.models.presets import (
     PRESET_FOLDER,
     load_pretrained,
@@ -19,6 +20,7 @@ __all__ = [
     "PRESET_FOLDER",
     "build",
     "copy_weights",
+    "insert_peer_regularization",
     "load",
     "load_pretrained",
     "preset_path",
