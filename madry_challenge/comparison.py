@@ -102,9 +102,7 @@ def compare(
         return _compare(comparison, start)
 
 
-def _compare(
-    comparison: _Comparison, start: float
-) -> records.ComparisonRecord:
+def _compare(comparison: _Comparison, start: float) -> records.ComparisonRecord:
     """Trains, attacks and records, see `compare`; the folder is locked."""
     config, dataset = comparison.config, comparison.dataset
     provenance = comparison.provenance

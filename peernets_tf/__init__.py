@@ -6,7 +6,7 @@ from peernets_tf import lazy
 
 if TYPE_CHECKING:
     from peernets_tf.layers import PeerRegularization, nearest_neighbors
-    from peernets_tf.models import load_pretrained
+    from peernets_tf.models import insert_peer_regularization, load_pretrained
     from peernets_tf.peers import (
         PeerBank,
         RefreshPeers,
@@ -23,6 +23,7 @@ else:
         RefreshPeers="peers",
         draw_peers="peers",
         encode_peers="peers",
+        insert_peer_regularization="models",
         load_pretrained="models",
         monte_carlo="peers",
         nearest_neighbors="layers",
@@ -35,6 +36,7 @@ __all__ = [
     "RefreshPeers",
     "draw_peers",
     "encode_peers",
+    "insert_peer_regularization",
     "load_pretrained",
     "monte_carlo",
     "nearest_neighbors",

@@ -18,7 +18,7 @@ def test_draw_peers(rng):
 
 
 def test_draw_peers_is_uniform():
-    drawn = draw_peers(np.arange(10), 3, 4000, seed=0)
+    drawn = draw_peers(np.arange(10).reshape(10, 1, 1, 1), 3, 4000, seed=0)
     counts = np.bincount(drawn.ravel(), minlength=10) / drawn.size
     np.testing.assert_allclose(counts, 0.1, atol=0.01)
 

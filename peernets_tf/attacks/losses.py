@@ -1,6 +1,5 @@
 """The losses that gradient attacks increase, and who is fooled."""
 
-
 from peernets_tf.errors import UserError
 from peernets_tf.lazy import ops
 from peernets_tf.types import Tensor

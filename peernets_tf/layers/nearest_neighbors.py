@@ -95,7 +95,9 @@ def _search(queries: Tensor, keys: Tensor, *, k: int, epsilon: float) -> Tensor:
     # similarities does not depend on the number of the others.
     size = chunk_size(ops.shape(keys)[0])
     num_channels = queries.shape[1]
-    padding = ops.zeros((-num_queries % size, num_channels), queries.dtype)
+    # Not `-num_queries % size`: the modulo of ONNX is negative there.
+    num_padding = (num_queries + size - 1) // size * size - num_queries
+    padding = ops.zeros((num_padding, num_channels), queries.dtype)
     chunks = ops.reshape(
         ops.concatenate([queries, padding], axis=0), (-1, size, num_channels)
     )
@@ -109,10 +111,8 @@ def _search(queries: Tensor, keys: Tensor, *, k: int, epsilon: float) -> Tensor:
 def _pad_keys(queries: Tensor, keys: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Pads the keys to at least `k` whole blocks with keys that never win."""
     num_keys = ops.shape(keys)[0]
-    missing_blocks = k - (num_keys + _BLOCK_SIZE - 1) // _BLOCK_SIZE
-    num_padding = -num_keys % _BLOCK_SIZE + _BLOCK_SIZE * _at_least(
-        missing_blocks, 0
-    )
+    num_blocks = (num_keys + _BLOCK_SIZE - 1) // _BLOCK_SIZE
+    num_padding = _BLOCK_SIZE * _at_least(num_blocks, k) - num_keys
     if isinstance(num_padding, int) and num_padding == 0:
         return queries, keys
     # One more coordinate, which is zero for all keys but the padding.

@@ -254,6 +254,9 @@ class PeerRegularization(keras.layers.Layer):
         if keras_internals.infers_shapes():
             # There are no peers yet.
             return inputs
+        replacement = current_scope().replacement
+        if replacement is not None:
+            return replacement(self, inputs)
         if self.data_format == "channels_last":
             return self._regularize(inputs, peers, training)
         to_last, to_first = (0, 2, 3, 1), (0, 3, 1, 2)

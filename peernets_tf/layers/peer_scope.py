@@ -57,12 +57,16 @@ class PeerScope:
             returns: the same values with another gradient (BPDA), or other
             values for an ablation. None for the layer's own.
         recorder: function that receives each `PeerCall`, or None.
+        replacement: function from a layer and its inputs to the outputs that
+            the layer returns without a search, or None. The inputs are as the
+            layer's caller gave them.
     """
 
     bank: Mapping[Any, Tensor] | None = None
     graph: Tensor = 0
     backward: Callable[[PeerCall], Tensor] | None = None
     recorder: Callable[[PeerCall], None] | None = None
+    replacement: Callable[[Any, Tensor], Tensor] | None = None
 
 
 _thread = threading.local()

@@ -1,5 +1,8 @@
 """The paper's networks and their baselines: by name, from files, as presets."""
 
+from typing import TYPE_CHECKING
+
+from peernets_tf import lazy
 from peernets_tf.models.presets import (
     PRESET_FOLDER,
     check_name,
@@ -16,6 +19,13 @@ from peernets_tf.models.saving import (
     weights_sha256,
 )
 
+if TYPE_CHECKING:
+    from peernets_tf.models.insertion import insert_peer_regularization
+else:
+    __getattr__, __dir__ = lazy.exports(
+        __name__, insert_peer_regularization="insertion"
+    )
+
 __all__ = [
     "MODEL_NAMES",
     "PRESET_FOLDER",
@@ -23,6 +33,7 @@ __all__ = [
     "check_finite",
     "check_name",
     "copy_weights",
+    "insert_peer_regularization",
     "load",
     "load_pretrained",
     "preset_path",

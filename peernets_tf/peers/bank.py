@@ -4,18 +4,13 @@ import dataclasses
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
-from numpy.typing import NDArray
 
 from peernets_tf.errors import UserError
-from peernets_tf.layers import (
-    BATCH,
-    PeerCall,
-    PeerRegularization,
-    keras_internals,
-    peer_scope,
-)
+from peernets_tf.layers import PeerRegularization, keras_internals
+from peernets_tf.peers import encoding
+from peernets_tf.peers.checks import check_images_fit
+from peernets_tf.peers.images import to_array
 from peernets_tf.types import Tensor
 
 
@@ -57,41 +52,53 @@ def peer_layers(model: keras.Model) -> list[PeerRegularization]:
     ]
 
 
-def encode_peers(model: keras.Model, images: NDArray[Any]) -> PeerBank:
+def encode_peers(model: keras.Model, images: Any) -> PeerBank:
     """Computes the peers' features at every PeerRegularization layer.
 
-    The N images of a graph go through the model as one batch, in inference
-    mode, as each other's peers. The model does not change. Source: Section 4.1
-    of the paper, Testing; the paper does not say how the peers' own deeper
-    features come about.
+    The N images of a graph go through the model in inference mode, as each
+    other's peers. The model does not change. Many images go through it in
+    chunks, with a bar on a terminal; the features are those of one batch up to
+    rounding. Source: Section 4.1 of the paper, Testing; the paper does not say
+    how the peers' own deeper features come about.
 
     Args:
         model: a built Keras model that holds PeerRegularization layers.
-        images: float array of shape `(N, H, W, C)`, one graph, or
-            `(M, N, H, W, C)`, M graphs, with the range that the model takes.
+        images: array or tensor of shape `(N, H, W, C)`, one graph, or
+            `(M, N, H, W, C)`, M graphs, with the range that the model takes; or
+            a `tf.data.Dataset` or other iterable of images, of batches, or of
+            (images, labels): all of it is one graph.
 
     Returns:
         A `PeerBank`.
 
     Raises:
         UserError: if the model holds no PeerRegularization layer or calls one
-            more than once, or if `images` has another rank.
+            more than once; if `images` has another rank, is empty, or holds
+            NaN or infinite values; if its shape does not fit the input of the
+            model, where that is known; or if its range does not fit a first
+            layer that tells the range, see `checks.check_images_fit`: all
+            models of this package take [0, 1].
     """
+    _check_is_model(model, images)
     layers = peer_layers(model)
     if not layers:
         raise UserError(
             "The model must hold a PeerRegularization layer to take peers. "
             f"Received: model={model.name}"
         )
-    images = np.asarray(images)
+    images = to_array(images)
     if images.ndim == 4:
         images = images[None]
-    if images.ndim != 5 or len(images) == 0:
+    if images.ndim != 5:
         raise UserError(
             "`images` must have shape (N, H, W, C) or (M, N, H, W, C). "
             f"Received: images.shape={images.shape}"
         )
-    graphs = [_encode_graph(model, layers, graph) for graph in images]
+    check_images_fit(model, images)
+    step = encoding.progress(layers, images)
+    graphs = [
+        encoding.encode_graph(model, layers, graph, step) for graph in images
+    ]
     return PeerBank(
         tuple(ops.stack(features) for features in zip(*graphs, strict=True))
     )
@@ -113,7 +120,7 @@ def stored_peers(model: keras.Model) -> PeerBank | None:
     )
 
 
-def set_peers(model: keras.Model, peers: NDArray[Any] | PeerBank) -> None:
+def set_peers(model: keras.Model, peers: Any) -> None:
     """Stores peers in a model, which inference uses from then on.
 
     Args:
@@ -125,11 +132,22 @@ def set_peers(model: keras.Model, peers: NDArray[Any] | PeerBank) -> None:
     Raises:
         UserError: see `encode_peers`, or if the bank is of another model.
     """
+    _check_is_model(model, peers)
     bank = peers if isinstance(peers, PeerBank) else encode_peers(model, peers)
     layers = peer_layers(model)
     check_fits(bank, layers)
     for layer, features in zip(layers, bank.features, strict=True):
         layer.set_peers(ops.convert_to_numpy(features))
+
+
+def _check_is_model(model: Any, peers: Any) -> None:
+    if isinstance(model, keras.Model):
+        return
+    swapped = isinstance(peers, keras.Model)
+    raise UserError(
+        f"`model` must be a keras.Model. Received: {type(model).__name__}"
+        + ("; swap the two arguments" if swapped else "")
+    )
 
 
 def check_fits(bank: PeerBank, layers: list[PeerRegularization]) -> None:
@@ -148,24 +166,3 @@ def check_fits(bank: PeerBank, layers: list[PeerRegularization]) -> None:
                 f"'{layer.name}': encode the peers with this model. Received: "
                 f"{features.shape[-1]} channels"
             )
-
-
-def _encode_graph(
-    model: keras.Model, layers: list[PeerRegularization], images: NDArray[Any]
-) -> list[Tensor]:
-    """Returns what reaches each layer when `images` are their own graph."""
-    reached: dict[Any, list[Tensor]] = {layer: [] for layer in layers}
-
-    def record(call: PeerCall) -> None:
-        reached[call.layer].append(call.inputs)
-
-    with peer_scope(graph=BATCH, recorder=record):
-        model(ops.convert_to_tensor(images), training=False)
-    for layer, inputs in reached.items():
-        if len(inputs) != 1:
-            raise UserError(
-                "the model must call each PeerRegularization layer once to "
-                f"take peers: make one layer for each place. Received: "
-                f"'{layer.name}', called {len(inputs)} times"
-            )
-    return [inputs[0] for inputs in reached.values()]

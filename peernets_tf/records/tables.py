@@ -344,9 +344,7 @@ def _published_comparison(
 
 def trials_tables(record: TrialsRecord) -> list[Table]:
     """Returns the table of trials and, if any failed, that of failures."""
-    rows = [
-        (group.name, group.tried, group.passed) for group in record.groups
-    ]
+    rows = [(group.name, group.tried, group.passed) for group in record.groups]
     rows.append(("all", *(sum(row[i] for row in rows) for i in (1, 2))))
     cells = tuple(
         (name, str(tried), str(passed), str(tried - passed))

@@ -1,0 +1,150 @@
+"""Puts Peer Regularization into a Keras model that exists already."""
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from peernets_tf.errors import UserError
+from peernets_tf.layers import PeerRegularization
+
+
+def insert_peer_regularization(
+    model: keras.Model, after: str | Sequence[str], **arguments: Any
+) -> keras.Model:
+    """Returns a copy of a model with PeerRegularization behind some layers.
+
+    The copy has its own weights, with the values of the original, so that
+    training it leaves the original as it is, as a baseline. It is not compiled.
+    Its new layers, named `{layer}_peers`, have random weights, and they replace
+    the features: train the copy, then call `peernets_tf.set_peers`. Peers that
+    the original stores are not copied.
+
+    Example:
+
+    ```python
+    base = keras.applications.MobileNetV2(weights="imagenet")
+    model = insert_peer_regularization(base, after="block_13_expand_relu")
+    ```
+
+    Args:
+        model: a functional or built Sequential `keras.Model`.
+        after: str or sequence of str, the names of layers of the model whose
+            output has shape `(B, H, W, C)`.
+        **arguments: the arguments of `PeerRegularization`.
+
+    Returns:
+        A functional `keras.Model`.
+
+    Raises:
+        UserError: if the model is subclassed or not built, or a layer is
+            unknown, is an input, is called more than once, or has an output of
+            another rank.
+    """
+    source = _functional(model)
+    names = [after] if isinstance(after, str) else list(after)
+    _check_names(source, names)
+    if "name" in arguments:
+        raise UserError(
+            "the new layers are named after the layers before them. Received: "
+            f"name={arguments['name']!r}; leave it out"
+        )
+    calls: dict[str, int] = dict.fromkeys(names, 0)
+
+    def call(layer: keras.layers.Layer, *args: Any, **kwargs: Any) -> Any:
+        outputs = layer(*args, **kwargs)
+        if layer.name not in calls:
+            return outputs
+        calls[layer.name] += 1
+        _check_place(layer, outputs, calls[layer.name])
+        new = PeerRegularization(name=f"{layer.name}_peers", **arguments)
+        return new(outputs)
+
+    copy = keras.models.clone_model(source, call_function=call)
+    for layer in source.layers:
+        if layer.weights:
+            _copy_weights(layer, copy.get_layer(layer.name))
+    return copy
+
+
+def _functional(model: Any) -> keras.Model:
+    """Returns a functional model of the same layers."""
+    if isinstance(model, keras.Sequential) and model.built:
+        return keras.Model(model.inputs, model.outputs, name=model.name)
+    # Keras has no public name for the class of functional models.
+    is_graph = isinstance(model, keras.Model) and hasattr(model, "operations")
+    if not is_graph or isinstance(model, keras.Sequential):
+        received = type(model).__name__
+        if isinstance(model, keras.Sequential):
+            received += " that is not built: begin it with keras.Input(shape)"
+        raise UserError(
+            "`model` must be a functional or built Sequential keras.Model, "
+            "whose layers are known; put PeerRegularization into the code of a "
+            f"subclassed one. Received: {received}"
+        )
+    return model
+
+
+def _check_names(model: keras.Model, names: list[str]) -> None:
+    known = [layer.name for layer in model.layers]
+    if not names or len(set(names)) < len(names):
+        raise UserError(
+            "`after` must name one or more layers, each once. Received: "
+            f"after={names}"
+        )
+    for name in names:
+        if name in known:
+            if isinstance(model.get_layer(name), keras.layers.InputLayer):
+                raise UserError(
+                    "`after` must name a layer that computes features. "
+                    f"Received: '{name}', an input of the model"
+                )
+            if f"{name}_peers" in known:
+                raise UserError(
+                    "`after` must name layers without PeerRegularization. "
+                    f"Received: '{name}', which '{name}_peers' follows"
+                )
+            continue
+        inside = [
+            layer.name
+            for layer in model.layers
+            if isinstance(layer, keras.Model)
+            and name in [inner.name for inner in layer.layers]
+        ]
+        near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.4)
+        advice = (
+            f"it is inside the layer '{inside[0]}': insert into that model, "
+            "then build the outer one with the result"
+            if inside
+            else f"did you mean {' or '.join(map(repr, near))}?"
+            if near
+            else "model.summary() lists the layers"
+        )
+        raise UserError(
+            f"`after` must name layers of '{model.name}'. Received: "
+            f"{name!r}; {advice}"
+        )
+
+
+def _check_place(layer: keras.layers.Layer, outputs: Any, calls: int) -> None:
+    if calls > 1:
+        raise UserError(
+            "`after` must name layers that the model calls once. Received: "
+            f"'{layer.name}', called at several places"
+        )
+    shape = getattr(outputs, "shape", None)
+    if shape is None or len(shape) != 4:
+        raise UserError(
+            "`after` must name layers whose output is (B, H, W, C). Received: "
+            f"'{layer.name}', whose output has shape {shape}"
+        )
+
+
+def _copy_weights(
+    source: keras.layers.Layer, target: keras.layers.Layer
+) -> None:
+    """Copies the weights of a layer, but not the peers that it stores."""
+    weights = [weight for weight in source.weights if weight.name != "peers"]
+    for variable, weight in zip(target.weights, weights, strict=True):
+        variable.assign(weight)

@@ -1,0 +1,98 @@
+"""Checks that images fit the input of a model."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from peernets_tf.errors import UserError
+
+
+def check_images_fit(model: keras.Model, images: NDArray[Any]) -> None:
+    """Raises a `UserError` unless the images can be inputs of the model.
+
+    The shape is compared with the input of the model where that is known. The
+    range is compared with what the first layer tells of it:
+
+    - `keras.layers.Normalization` whose means and variances are those of data
+      in [0, 1], as in all models of this package: the images must be in [0, 1].
+    - `keras.layers.Rescaling` by 1/127 or less, or `Normalization` with a mean
+      above 1: the model takes larger numbers, such as 0 to 255, so images in
+      [0, 1] are refused.
+
+    Any other model may take any range.
+
+    Args:
+        model: a built Keras model.
+        images: array of shape `(..., H, W, C)`.
+    """
+    _check_shape(model, images)
+    unit = _takes_unit_range(model)
+    low, high = float(images.min()), float(images.max())
+    if unit is True and (low < 0 or high > 1):
+        raise UserError(
+            "`images` must be in [0, 1], for which the first layer of "
+            f"'{model.name}' normalizes. Received: values from {low:g} to "
+            f"{high:g}; divide images in [0, 255] by 255"
+        )
+    if unit is False and low >= 0 and high <= 1:
+        raise UserError(
+            f"`images` must be on the scale of '{model.name}', whose first "
+            "layer expects values far above 1, such as 0 to 255. Received: "
+            f"values from {low:g} to {high:g}; multiply images in [0, 1] by 255"
+        )
+
+
+def _check_shape(model: keras.Model, images: NDArray[Any]) -> None:
+    expected = _input_shape(model)
+    if expected is None:
+        return
+    received = images.shape[-3:]
+    if len(expected) != 4 or any(
+        size not in (None, given)
+        for size, given in zip(expected[1:], received, strict=True)
+    ):
+        raise UserError(
+            f"`images` must have the shape of the input of '{model.name}', "
+            f"{expected}. Received: images.shape={images.shape}"
+        )
+
+
+def _input_shape(model: keras.Model) -> tuple[int | None, ...] | None:
+    """Returns the shape `(None, H, W, C)` of a model's input, if it has one."""
+    try:
+        shape = model.input_shape
+    except (AttributeError, ValueError):
+        # A subclassed model knows no input.
+        return None
+    return shape if isinstance(shape, tuple) else None
+
+
+def _takes_unit_range(model: keras.Model) -> bool | None:
+    """Whether a model takes [0, 1], or larger numbers; None if unknown."""
+    first = _first_layer(model)
+    if isinstance(first, keras.layers.Rescaling):
+        scale = np.max(np.abs(np.asarray(first.scale, "float64")))
+        return False if scale <= 1 / 127 else None
+    if not isinstance(first, keras.layers.Normalization) or first.invert:
+        return None
+    if first.mean is None or first.variance is None:
+        return None
+    mean = np.asarray(ops.convert_to_numpy(first.mean), "float64")
+    variance = np.asarray(ops.convert_to_numpy(first.variance), "float64")
+    # Of numbers in [0, 1], the variance is at most mean (1 - mean). A mean of 0
+    # with a variance of 1 is a layer that changes nothing.
+    if np.all(variance <= mean * (1 - mean) + 1e-6) and np.any(mean > 0):
+        return True
+    return False if np.any(mean > 1) and np.all(mean >= 0) else None
+
+
+def _first_layer(model: keras.Model) -> keras.layers.Layer | None:
+    """Returns the layer that a model's inputs reach first."""
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.InputLayer):
+            continue
+        return _first_layer(layer) if isinstance(layer, keras.Model) else layer
+    return None
