@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from peernets_tf.attacks import checks, norms
+from peernets_tf.attacks import norms
 from peernets_tf.attacks.classifier import Classifier
 from peernets_tf.attacks.universal import UniversalAttack
 
@@ -45,7 +45,6 @@ class UniversalGradient(UniversalAttack):
         gradients, predictions = classifier.loss_gradient(
             perturbed, classes, self.loss
         )
-        checks.check_predictions(predictions)
         direction = norms.steepest_direction(
             gradients.mean(axis=0, keepdims=True), self.norm
         )
