@@ -1,7 +1,6 @@
 """The challenge's configuration: the keys of its config.json."""
 
 import dataclasses
-import math
 from typing import Any
 
 from peernets_tf import files
@@ -29,8 +28,18 @@ _IGNORED_KEYS = {
 }
 
 
+# Networks and attacks compute in float32 and int32.
+_LARGEST_FLOAT = 3.4e38
+_LARGEST_INT = 2**31 - 1
+
+
 def _key(
-    default: Any, description: str, *, flag: str | None = None, minimum: int = 0
+    default: Any,
+    description: str,
+    *,
+    flag: str | None = None,
+    minimum: int = 0,
+    maximum: int | None = None,
 ) -> Any:
     """Returns a field of `Config`, with metadata for flags and errors.
 
@@ -39,6 +48,7 @@ def _key(
         description: str, what the key controls, and its unit.
         flag: str, the name of the command-line flag; None: the key's name.
         minimum: int, the smallest value allowed for a number.
+        maximum: int, the largest; None: that of int32 or of float32.
     """
     return dataclasses.field(
         default=default,
@@ -46,6 +56,7 @@ def _key(
             "description": description,
             "flag": flag,
             "minimum": minimum,
+            "maximum": maximum,
         },
     )
 
@@ -88,7 +99,9 @@ class Config:
     )
     eval_batch_size: int = _key(128, "Test images per batch", minimum=1)
     epsilon: float = _key(
-        8.0, "Largest L-infinity norm of the attack, on the 0-255 pixel scale"
+        8.0,
+        "Largest L-infinity norm of the attack, on the 0-255 pixel scale",
+        maximum=255,
     )
     num_steps: int = _key(10, "Steps of PGD; 0 trains on unperturbed images")
     step_size: float = _key(
@@ -131,13 +144,23 @@ class Config:
                 f"{name} must be of type {types[0].__name__}. Received: "
                 f"{value!r}"
             )
+        if types[0] in (int, float):
+            self._check_range(field)
         if types[0] is float:
             object.__setattr__(self, name, float(value))
+
+    def _check_range(self, field: dataclasses.Field[Any]) -> None:
+        value = getattr(self, field.name)
         minimum = field.metadata["minimum"]
-        if isinstance(value, int | float) and not minimum <= value < math.inf:
+        maximum = field.metadata["maximum"]
+        if maximum is None:
+            is_int = isinstance(field.default, int)
+            maximum = _LARGEST_INT if is_int else _LARGEST_FLOAT
+        # False for NaN.
+        if not minimum <= value <= maximum:
             raise UserError(
-                f"{name} must be finite and at least {minimum}. Received: "
-                f"{value}"
+                f"{field.name} must be finite, at least {minimum} and at most "
+                f"{maximum}. Received: {_short(value)}"
             )
 
     def write(self, path: str) -> None:
@@ -186,6 +209,13 @@ def read(path: str) -> Config:
         ) from error
 
 
+def _short(value: float) -> str:
+    """Returns a number in digits, or its size where these would fill pages."""
+    if isinstance(value, int) and value.bit_length() > 128:
+        return f"an integer of {value.bit_length()} bits"
+    return str(value)
+
+
 def _check_schedule(schedule: tuple[tuple[int, float], ...]) -> None:
     for step, rate in schedule:
         if type(step) is not int or type(rate) not in (int, float):
@@ -193,10 +223,11 @@ def _check_schedule(schedule: tuple[tuple[int, float], ...]) -> None:
                 "step_size_schedule must be pairs of an int and a float. "
                 f"Received: {schedule}"
             )
-        if not 0 <= rate < math.inf:
+        if not (0 <= rate <= _LARGEST_FLOAT and 0 <= step <= _LARGEST_INT):
             raise UserError(
-                "step_size_schedule must have finite rates of at least 0. "
-                f"Received: {schedule}"
+                "step_size_schedule must have finite rates of at least 0, and "
+                f"steps of at least 0 and at most {_LARGEST_INT}. Received: "
+                f"{_short(step)}:{_short(rate)}"
             )
     steps = [step for step, _ in schedule]
     if not steps or steps[0] != 0 or steps != sorted(set(steps)):

@@ -152,6 +152,59 @@ def test_counts_masked_gradients(target, tmp_path):
         assert sum(row.zero_gradients for row in rows) == expected
 
 
+@pytest.mark.parametrize("bad", [np.inf, np.nan])
+def test_refuses_gradients_that_are_not_finite(bad, target, log):
+    def function(images):
+        root = ops.sqrt(images - ops.stop_gradient(images))
+        if np.isnan(bad):
+            root = root - 2 * root
+        return logits_fn(images + root)
+
+    changed = dataclasses.replace(target, attacker=Classifier(function))
+    with pytest.raises(AttackError, match="gradients must be finite"):
+        attack_loop.clean_predictions(changed, log, loss="margin")
+
+
+def test_shows_lines_without_control_characters(target, log, capsys):
+    run(target, Brighten(), log)
+    assert capsys.readouterr().out.splitlines() == [
+        "unperturbed images",
+        "4/10 images (40%), 0 s left",
+        "8/10 images (80%), 0 s left",
+        "10/10 images (100%), 0 s",
+        "a",
+        "4/10 images (40%), 0 s left, changed 0.25",
+        "8/10 images (80%), 0 s left, changed 0.25",
+        "10/10 images (100%), 0 s, changed 0.2",
+    ]
+
+
+def test_the_bar_moves_within_a_batch(target, log, monkeypatch):
+    shown = []
+
+    class Noting:
+        def __init__(self, total, unit):
+            assert (total, unit) == (10, "images")
+
+        def update(self, done, **values):
+            shown.append((done, *values.values()))
+
+        def close(self):
+            shown.append("closed")
+
+    def attack(classifier, images, labels, *, seed):
+        for _ in range(3):
+            classifier.predict(images)
+        return images
+
+    clean = attack_loop.clean_predictions(target, log, loss=None)
+    monkeypatch.setattr(attack_loop, "Progress", Noting)
+    attack_loop.attack_images(target, attack, STRENGTH, clean, log, name="a")
+    # Three steps, and the predictions that are counted.
+    assert shown[:6] == [(0, 4), (0, 8), (0, 12), (0, 16), (4, 0.0), (4, 0, 4)]
+    assert shown[-2:] == [(10, 0.0), "closed"]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

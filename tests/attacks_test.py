@@ -153,12 +153,24 @@ def test_images_out_of_range_are_refused(attack, classifier, batch):
 @pytest.mark.parametrize(
     "attack", [attack for attack in ALL if attack.uses_labels], ids=repr
 )
+def test_labels_may_be_a_column(attack, classifier, batch):
+    images, labels = batch
+    np.testing.assert_array_equal(
+        attack(classifier, images, labels[:, None], seed=1),
+        attack(classifier, images, labels, seed=1),
+    )
+
+
+@pytest.mark.parametrize(
+    "attack", [attack for attack in ALL if attack.uses_labels], ids=repr
+)
 def test_labels_that_are_no_classes_are_refused(attack, classifier, batch):
     images, labels = batch
     cases = [
         (None, "Received: None"),
         (labels[:3], "shape"),
-        (labels[:, None], "shape"),
+        (labels[None], "shape"),
+        (labels.astype("int64") + 2**32, "between 0 and 3"),
         (labels.astype("float32"), "integers"),
         (labels - 4, "between 0 and 3"),
         (labels + 4, "between 0 and 3"),
@@ -304,3 +316,33 @@ def test_the_names_in_published_records_stay():
     assert repr(attacks.RandomNoise(epsilon=0.5, norm="l2")) == (
         "RandomNoise(epsilon=0.5, norm='l2')"
     )
+
+
+@pytest.mark.parametrize("cls", [attacks.PGD, attacks.FGSM], ids=str)
+def test_radii_on_the_pixel_scale_are_refused(cls):
+    with pytest.raises(UserError, match="write 8/255"):
+        cls(epsilon=8.0)
+    assert cls(epsilon=8.0, norm="l2").epsilon == 8.0
+    search = attacks.SmallestEpsilon
+    with pytest.raises(UserError, match="`largest_epsilon` must be at most 1"):
+        search(attack=cls(), largest_epsilon=8)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"epsilon": float("nan")}, "must be finite"),
+        ({"epsilon": 1e39, "norm": "l2"}, "must be finite"),
+        ({"epsilon": "8/255"}, "must be a number"),
+        ({"step_size": float("inf")}, "must be finite"),
+        ({"step_size": -0.1}, "at least 0"),
+        ({"steps": 2**31}, "at most 2147483647"),
+        ({"steps": 10**400}, "at most 2147483647"),
+        ({"steps": 2.5}, "must be an integer"),
+        ({"restarts": True}, "must be an integer"),
+    ],
+    ids=str,
+)
+def test_settings_are_numbers_that_the_attack_computes_with(values, message):
+    with pytest.raises(UserError, match=message):
+        attacks.PGD(**values)

@@ -15,7 +15,7 @@ import pytest
 from keras import layers, ops
 from linear_model import WEIGHTS, linear
 
-from peernets_tf import PeerRegularization, set_peers
+from peernets_tf import PeerRegularization, monte_carlo, set_peers
 from peernets_tf.attacks import (
     FGSM,
     PGD,
@@ -103,10 +103,65 @@ def as_partial(model):
     return functools.partial(model, training=False)
 
 
-HOLDERS = [as_model, as_closure, as_partial]
+def as_argument_of_partial(model):
+    return functools.partial(lambda model, images: model(images), model)
 
 
-@pytest.mark.parametrize("holder", HOLDERS)
+def as_default_value(model):
+    return lambda images, model=model: model(images)
+
+
+def as_closure_in_closure(model):
+    inner = as_closure(model)
+    return lambda images: inner(images)
+
+
+class Holder:
+    def __init__(self, model):
+        self.models = {"first": [model]}
+
+    def __call__(self, images):
+        return self.models["first"][0](images, training=False)
+
+    def logits(self, images):
+        return self(images)
+
+
+def as_bound_method(model):
+    return Holder(model).logits
+
+
+def as_sequential(model):
+    return keras.Sequential([model])
+
+
+class Slot:
+    """Hides its model in a slot, where no one looks."""
+
+    __slots__ = ("model",)
+
+    def __init__(self, model):
+        self.model = model
+
+    def __call__(self, images):
+        return self.model(images, training=False)
+
+
+HOLDERS = [
+    as_model,
+    monte_carlo,
+    as_closure,
+    as_partial,
+    as_argument_of_partial,
+    as_default_value,
+    as_closure_in_closure,
+    Holder,
+    as_bound_method,
+    as_sequential,
+]
+
+
+@pytest.mark.parametrize("holder", [as_model, as_closure, as_partial])
 def test_fgsm_follows_weights_that_were_negated(holder, images):
     model = dense_model(num_classes=2)
     classifier = Classifier(holder(model))
@@ -157,6 +212,42 @@ def test_answers_from_peers_that_were_stored_later(num_peers, holder, rng):
     np.testing.assert_array_equal(
         classifier.predict(images), np.argmax(logits, axis=1)
     )
+
+
+def test_a_model_that_is_not_found_is_never_called_robust(rng):
+    """What was compiled for it reads NaN where the old peers were."""
+    images = rng.uniform(0, 1, (6, 4, 4, 1)).astype("float32")
+    model = peer_model()
+    set_peers(model, rng.uniform(0, 1, (3, 4, 4, 1)).astype("float32"))
+    classifier = Classifier(Slot(model))
+    attacks = [FGSM(), PGD(steps=2), DeepFool()]
+    for attack in attacks:
+        attack(classifier, images, np.zeros(6, "int32"))
+    set_peers(model, rng.uniform(0, 1, (5, 4, 4, 1)).astype("float32"))
+    for attack in attacks:
+        with pytest.raises(AttackError, match="finite"):
+            attack(classifier, images, np.zeros(6, "int32"))
+
+
+def test_gradient_takes_labels_in_a_column_and_checks_their_range(images):
+    classifier = Classifier(linear)
+    expected, _ = classifier.loss_gradient(images, LABELS, "margin")
+    found, _ = classifier.loss_gradient(images, LABELS[:, None], "margin")
+    np.testing.assert_array_equal(found, expected)
+    for bad in (LABELS.astype("int64") + 2**32, LABELS - 1, LABELS + 1):
+        with pytest.raises(AttackError, match="between 0 and 1"):
+            classifier.loss_gradient(images, bad, "margin")
+
+
+def test_tells_an_observer_of_every_query(images):
+    classifier = Classifier(linear)
+    told = []
+    with classifier.observed(told.append):
+        DeepFool()(classifier, images)
+    assert len(told) > 1
+    assert sum(told) == classifier.queries
+    classifier.predict(images)
+    assert sum(told) < classifier.queries
 
 
 def test_frees_the_model_and_what_it_compiled(images, monkeypatch):
@@ -295,7 +386,7 @@ def test_refuses_a_model_that_changes_its_variables(images):
 )
 def test_all_of_this_on_jax():
     """Keras chooses its backend at import, so JAX needs its own process."""
-    files = ["classifier", "fgsm", "deepfool"]
+    files = ["classifier", "fgsm", "deepfool", "finite"]
     process = subprocess.run(
         [
             sys.executable,

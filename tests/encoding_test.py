@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 from peernets_tf import PeerRegularization, encode_peers, peers
 from peernets_tf.layers import BATCH, peer_scope

@@ -6,15 +6,10 @@ import re
 import numpy as np
 import pytest
 
-import peernets_tf
-
 PAGE = pathlib.Path(__file__).resolve().parent.parent / "docs" / "layer.md"
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    not hasattr(peernets_tf, "RefreshPeers"), reason="needs RefreshPeers"
-)
 def test_the_code_of_the_page_runs(rng, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     images = rng.random((64, 32, 32, 3)).astype("float32")

@@ -170,8 +170,29 @@ def test_numbers():
         0.01,
     )
     assert evaluation.parse_numbers([]) == ()
-    for text in ("a", "1/0", "", "nan", "inf", "1e999"):
-        with pytest.raises(UserError, match="expected numbers"):
-            evaluation.parse_numbers([text])
-    with pytest.raises(UserError, match="negative"):
-        evaluation.parse_numbers(["0.1", "-1"])
+    refused = "a", "1/0", "8/0", "", " ", "/", "1/2/3", "nan", "-nan", "inf"
+    huge = "1e400", "1e999999999", "1/1e400", "9" * 10_000, "1e300/1e-300"
+    for text in (*refused, *huge, "\u0668/255"):
+        with pytest.raises(UserError, match="expected finite numbers") as error:
+            evaluation.parse_numbers(["0.1", text])
+        assert len(str(error.value)) < 120
+    for text in ("-1", "-1/2", "1/-2"):
+        with pytest.raises(UserError, match="negative"):
+            evaluation.parse_numbers(["0.1", text])
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"epsilons": (8.0,)}, "write 8/255"),
+        ({"epsilons": (0.1, 8.0), "norm": "linf"}, "write 8/255"),
+        ({"epsilons": (float("nan"),)}, "finite"),
+        ({"rhos": (float("inf"),)}, "`rho` must be finite"),
+        ({"rhos": (-0.1,)}, "`rho` must be finite, at least 0"),
+    ],
+    ids=str,
+)
+def test_strengths_are_checked_before_there_is_a_data_set(values, message):
+    with pytest.raises(UserError, match=message):
+        evaluation.AttackConfig(name="pgd", **values)
+    evaluation.AttackConfig(name="pgd", norm="l2", epsilons=(8.0,))

@@ -46,9 +46,9 @@ def bpda(
         raise UserError(
             f"`backward` must be one of {BACKWARDS}. Received: {backward}"
         )
-    if not temperature > 0:
+    if not 0 < temperature < float("inf"):
         raise UserError(
-            f"`temperature` must be above 0. Received: {temperature}"
+            f"`temperature` must be finite and above 0. Received: {temperature}"
         )
     return _Bpda(model, backward, temperature)
 

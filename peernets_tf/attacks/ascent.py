@@ -22,8 +22,8 @@ class Ascended(NamedTuple):
             zeros unless the best were kept.
         fooled: float tensor of shape `(B,)`, 1.0 where the best iterates fool
             the model; zeros unless the best were kept.
-        is_finite: bool tensor of shape `(B,)`, whether all logits and all
-            gradients were finite.
+        is_finite: bool tensor of shape `(B,)`, whether all losses, logits
+            and gradients were finite.
     """
 
     last: Tensor
@@ -109,7 +109,7 @@ class Ascent:
             )
             if self.keep_best:
                 best = keep_better(best, iterates, value, logits)
-            is_finite = is_finite & _is_finite(logits) & _is_finite(gradient)
+            is_finite = is_finite & losses.are_finite(value, logits, gradient)
             direction = norms.steepest_direction(gradient, self.norm)
             iterates = iterates + direction * norms.like_images(
                 step_size, images
@@ -130,15 +130,10 @@ class Ascent:
         if not self.keep_best:
             return Ascended(last, last, best[1], best[2], is_finite)
         value, logits = value_and_logits(last)
-        is_finite = is_finite & _is_finite(logits)
+        is_finite = is_finite & losses.are_finite(value, logits)
         return Ascended(
             last, *keep_better(best, last, value, logits), is_finite
         )
-
-
-def _is_finite(values: Tensor) -> Tensor:
-    flat = ops.reshape(values, (ops.shape(values)[0], -1))
-    return ops.all(ops.isfinite(flat), axis=1)
 
 
 def ascend(
@@ -159,7 +154,7 @@ def ascend(
         An `Ascended` of NumPy arrays.
 
     Raises:
-        AttackError: if logits or gradients are not finite.
+        AttackError: if losses, logits or gradients are not finite.
     """
     found = Ascended(
         *classifier.call(
@@ -174,7 +169,7 @@ def ascend(
             queries_per_image=steps + ascent.keep_best,
         )
     )
-    checks.check_finite(found.is_finite, "logits and gradients")
+    checks.check_finite(found.is_finite, checks.LOSS_GRADIENT)
     return found
 
 

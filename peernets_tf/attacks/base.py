@@ -77,8 +77,8 @@ class Attack(abc.ABC):
             logits_fn: function from images to logits, or a `Classifier`, which
                 compiles only once for several calls.
             images: float array of shape `(B, H, W, C)` in [0, 1].
-            labels: int array of shape `(B,)`, the true classes or, if the
-                attack is targeted, the classes to reach. Attacks without
+            labels: int array of shape `(B,)` or `(B, 1)`, the true classes or,
+                if the attack is targeted, the classes to reach. Attacks without
                 `uses_labels` ignore them.
             seed: int, the seed of everything that the attack draws.
             epsilon: float array of shape `(B,)`, a radius for each image
@@ -88,8 +88,8 @@ class Attack(abc.ABC):
             Float32 array of the shape of `images`, in [0, 1].
 
         Raises:
-            AttackError: if an argument is out of range, or the model's logits
-                or gradients are not finite.
+            AttackError: if an argument is out of range, or losses, logits or
+                gradients of the model are not finite.
         """
         images = np.asarray(images, np.float32)
         checks.check_images(images)
@@ -131,13 +131,4 @@ class Attack(abc.ABC):
     ) -> NDArray[np.int32]:
         if labels is None:
             raise AttackError(f"{self.name} needs labels. Received: None")
-        labels = np.asarray(labels)
-        shape = classifier.logits_shape(images.shape)
-        if shape is not None and len(shape) != 1:
-            raise AttackError(
-                "logits must have shape (B, classes). Received: logits of "
-                f"shape {(len(images), *shape)}"
-            )
-        num_classes = None if shape is None else shape[0]
-        checks.check_labels(labels, len(images), num_classes)
-        return labels.astype(np.int32)
+        return classifier.checked_labels(images, labels)

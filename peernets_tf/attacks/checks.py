@@ -1,7 +1,6 @@
 """Checks that reject meaningless attacks and evaluations."""
 
 import dataclasses
-import math
 from typing import Any
 
 import numpy as np
@@ -11,22 +10,37 @@ from peernets_tf.attacks import losses, norms
 from peernets_tf.errors import AttackError, UserError
 from peernets_tf.lazy import ops
 
-# The smallest and the largest value of the arguments of attacks, by name.
-_RANGES = {
-    "epsilon": (0, math.inf),
-    "steps": (1, math.inf),
-    "step_size": (0, math.inf),
-    "restarts": (1, math.inf),
-    "max_steps": (1, math.inf),
-    "overshoot": (0, math.inf),
-    "num_classes": (2, math.inf),
-    "passes": (1, math.inf),
-    "batch_size": (1, math.inf),
-    "fooling_rate": (0, 1),
-    "largest_epsilon": (0, math.inf),
-    "num_epsilons": (1, math.inf),
-    "ratio": (1, math.inf),
-    "halvings": (0, math.inf),
+# What `check_finite` calls what a gradient attack computes.
+LOSS_GRADIENT = "losses, logits and gradients"
+# Attacks compute in float32 and int32.
+_LARGEST_FLOAT = float(np.finfo(np.float32).max)
+_LARGEST_INT = 2**31 - 1
+# The smallest value of the arguments of attacks, by name.
+_SMALLEST = {
+    "epsilon": 0,
+    "steps": 1,
+    "step_size": 0,
+    "restarts": 1,
+    "max_steps": 1,
+    "overshoot": 0,
+    "num_classes": 2,
+    "passes": 1,
+    "batch_size": 1,
+    "fooling_rate": 0,
+    "largest_epsilon": 0,
+    "num_epsilons": 1,
+    "ratio": 1,
+    "halvings": 0,
+}
+_COUNTS = {
+    "steps",
+    "restarts",
+    "max_steps",
+    "num_classes",
+    "passes",
+    "batch_size",
+    "num_epsilons",
+    "halvings",
 }
 
 
@@ -38,14 +52,46 @@ def check_arguments(attack: Any) -> None:
             norms.check_norm(value)
         elif field.name == "loss":
             losses.check_loss(value)
-        elif field.name in _RANGES and value is not None:
-            lowest, highest = _RANGES[field.name]
-            if not (lowest <= value <= highest and math.isfinite(value)):
-                above = "" if math.isinf(highest) else f" and at most {highest}"
-                raise UserError(
-                    f"`{field.name}` must be finite, at least {lowest}{above}. "
-                    f"Received: {field.name}={value}"
-                )
+        elif field.name in _SMALLEST and value is not None:
+            _check_number(field.name, value)
+            if field.name in ("epsilon", "largest_epsilon"):
+                check_radius(value, attack.norm, name=field.name)
+
+
+def check_radius(radius: float, norm: str, *, name: str = "epsilon") -> None:
+    """Raises a `UserError` unless a radius fits images in [0, 1].
+
+    Args:
+        radius: float.
+        norm: `"linf"` or `"l2"`.
+        name: str, what errors call the radius.
+    """
+    _check_number(name, radius)
+    if norm == "linf" and radius > 1:
+        raise UserError(
+            f"`{name}` must be at most 1 in L-infinity, because images lie in "
+            f"[0, 1]: write 8/255 for 8 on the 0-255 pixel scale. Received: "
+            f"{name}={radius:g}"
+        )
+
+
+def _check_number(name: str, value: Any) -> None:
+    is_count = name in _COUNTS
+    types = (int, np.integer) if is_count else (int, float, np.number)
+    if isinstance(value, bool) or not isinstance(value, types):
+        kind = "an integer" if is_count else "a number"
+        raise UserError(f"`{name}` must be {kind}. Received: {name}={value!r}")
+    smallest = _SMALLEST.get(name, 0)
+    largest = _LARGEST_INT if is_count else _LARGEST_FLOAT
+    if name == "fooling_rate":
+        largest = 1
+    # False for NaN.
+    if not smallest <= value <= largest:
+        raise UserError(
+            f"`{name}` must be finite, at least {smallest} and at most "
+            f"{largest if is_count else f'{largest:g}'}. Received: "
+            f"{name}={value}"
+        )
 
 
 def check_images(images: NDArray[Any]) -> None:
@@ -64,27 +110,36 @@ def check_images(images: NDArray[Any]) -> None:
         )
 
 
-def check_labels(
-    labels: NDArray[Any], count: int, num_classes: int | None
-) -> None:
-    """Raises an `AttackError` unless there is a class for each image.
+def checked_labels(
+    labels: Any, count: int, num_classes: int | None
+) -> NDArray[np.int32]:
+    """Returns the classes of images as int32 of shape `(B,)`.
 
     Args:
-        labels: array of shape `(B,)`.
+        labels: int array of shape `(B,)` or `(B, 1)`.
         count: int, B, the number of images.
         num_classes: int or None, the number of classes if it is known.
+
+    Raises:
+        AttackError: if there is not one class for each image.
     """
-    if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
+    labels = np.asarray(labels)
+    is_column = labels.shape == (count, 1)
+    if not (is_column or labels.shape == (count,)) or not np.issubdtype(
+        labels.dtype, np.integer
+    ):
         raise AttackError(
-            f"labels must be integers of shape ({count},), one class for each "
-            f"image. Received: {labels.dtype} of shape {labels.shape}"
+            f"labels must be integers of shape ({count},) or ({count}, 1), one "
+            f"class for each image. Received: {labels.dtype} of shape "
+            f"{labels.shape}"
         )
-    above = np.inf if num_classes is None else num_classes
-    if labels.min() < 0 or labels.max() >= above:
+    largest = _LARGEST_INT if num_classes is None else num_classes - 1
+    if labels.min() < 0 or labels.max() > largest:
         raise AttackError(
-            f"labels must lie between 0 and {above - 1}, the model's classes. "
+            f"labels must lie between 0 and {largest}, the model's classes. "
             f"Received: labels in [{labels.min()}, {labels.max()}]"
         )
+    return labels.reshape(count).astype(np.int32)
 
 
 def check_epsilon(epsilon: NDArray[Any], count: int) -> None:

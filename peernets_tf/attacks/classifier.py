@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
-import inspect
 import operator
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from peernets_tf.attacks import autodiff, losses
+from peernets_tf.attacks import autodiff, checks, losses, model_variables
+from peernets_tf.errors import AttackError
 from peernets_tf.lazy import keras, ops
 from peernets_tf.types import LogitsFunction, Shape, Tensor
 
@@ -48,15 +49,18 @@ class Classifier:
 
     Attributes:
         logits_fn: the function.
+        on_queries: function of an int, or None. It is called after each step of
+            an attack with the images whose logits that step computed.
         queries: int, the images whose logits were computed so far. An image
             counts once for each step, with or without its gradient.
     """
 
     def __init__(self, logits_fn: LogitsFunction) -> None:
         self.logits_fn = logits_fn
+        self.on_queries: Callable[[int], None] | None = None
         self.queries = 0
         self._made: dict[Hashable, Any] = {}
-        self._variables = _variables(logits_fn)
+        self._variables = model_variables.variables(logits_fn)
 
     @classmethod
     def of(cls, logits_fn: LogitsFunction | Classifier) -> Classifier:
@@ -84,21 +88,27 @@ class Classifier:
 
         Args:
             images: float array of shape `(B, H, W, C)`.
-            labels: int array of shape `(B,)`.
+            labels: int array of shape `(B,)` or `(B, 1)`.
             loss: `"cross_entropy"` or `"margin"`.
             targeted: bool, whether the labels are classes to reach.
 
         Returns:
-            The gradients, of the shape of `images`, and the predicted classes,
-            as of `predict`.
+            The gradients, of the shape of `images`, and the predicted classes
+            `(B,)`.
+
+        Raises:
+            AttackError: if labels are not classes of the model, or losses,
+                logits or gradients are not finite.
         """
-        gradients, predictions = self.call(
+        images = np.asarray(images, np.float32)
+        gradients, predictions, is_finite = self.call(
             _loss_gradient,
-            np.asarray(images, np.float32),
-            np.asarray(labels, np.int32),
+            images,
+            self.checked_labels(images, labels),
             loss=loss,
             targeted=targeted,
         )
+        checks.check_finite(is_finite, checks.LOSS_GRADIENT)
         return gradients, predictions
 
     def jacobian(
@@ -112,9 +122,36 @@ class Classifier:
         Returns:
             The logits `(B, classes)` and their gradients
             `(B, classes, H, W, C)`.
+
+        Raises:
+            AttackError: if logits or gradients are not finite.
         """
-        logits, gradients = self.call(_jacobian, np.asarray(images, np.float32))
+        logits, gradients, is_finite = self.call(
+            _jacobian, np.asarray(images, np.float32)
+        )
+        checks.check_finite(is_finite, "logits and gradients")
         return logits, gradients
+
+    def checked_labels(
+        self, images: NDArray[Any], labels: NDArray[Any]
+    ) -> NDArray[np.int32]:
+        """Returns labels as int32 of shape `(B,)`.
+
+        Args:
+            images: float array of shape `(B, H, W, C)`.
+            labels: int array of shape `(B,)` or `(B, 1)`.
+
+        Raises:
+            AttackError: if there is not one class of the model for each image.
+        """
+        shape = self.logits_shape(images.shape)
+        if shape is not None and len(shape) != 1:
+            raise AttackError(
+                "logits must have shape (B, classes). Received: logits of "
+                f"shape {(len(images), *shape)}"
+            )
+        num_classes = None if shape is None else shape[0]
+        return checks.checked_labels(labels, len(images), num_classes)
 
     def logits_shape(self, images_shape: tuple[int, ...]) -> Shape | None:
         """Infers the shape of the logits of one image, without computing them.
@@ -176,21 +213,38 @@ class Classifier:
             *[_padded(value, size - count) for value in values]
         )
         compiled.sizes.add(size)
-        self.queries += count * queries_per_image
+        self.count(count * queries_per_image)
         return tuple(ops.convert_to_numpy(r)[:count] for r in results)
+
+    def count(self, queries: int) -> None:
+        """Counts queries, and tells `on_queries` of them."""
+        self.queries += queries
+        if self.on_queries is not None:
+            self.on_queries(queries)
+
+    @contextlib.contextmanager
+    def observed(self, on_queries: Callable[[int], None]) -> Iterator[None]:
+        """Tells a function of all queries until the block ends."""
+        before, self.on_queries = self.on_queries, on_queries
+        try:
+            yield
+        finally:
+            self.on_queries = before
 
     def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
         """Returns what `make` returned the first time, and keeps it.
 
         It is made again after variables of the model were replaced, for
         instance by `peernets_tf.set_peers` with another number of peers,
-        because compiled functions read the old ones.
+        because compiled functions read the old ones. Where the model cannot be
+        found, see `model_variables`, the old ones give an `AttackError`: their
+        values are NaN.
 
         Args:
             key: hashable, the name of what is made.
             make: function without arguments.
         """
-        variables = _variables(self.logits_fn)
+        variables = model_variables.variables(self.logits_fn)
         if not _same(variables, self._variables):
             self._variables = variables
             self._made.clear()
@@ -210,22 +264,28 @@ def _loss_gradient(
     *,
     loss: str,
     targeted: bool,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     def value_and_logits(images: Tensor) -> tuple[Tensor, Tensor]:
         logits = logits_fn(images)
         return losses.loss(logits, labels, loss, targeted=targeted), logits
 
-    _, logits, gradients = autodiff.value_and_gradient(value_and_logits, images)
-    return gradients, losses.predicted_classes(logits)
+    values, logits, gradients = autodiff.value_and_gradient(
+        value_and_logits, images
+    )
+    return (
+        gradients,
+        losses.predicted_classes(logits),
+        losses.are_finite(values, logits, gradients),
+    )
 
 
 def _jacobian(
     logits_fn: LogitsFunction, images: Tensor
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     logits, _, gradients = autodiff.value_and_jacobian(
         lambda images: (logits_fn(images), None), images
     )
-    return logits, gradients
+    return logits, gradients, losses.are_finite(logits, gradients)
 
 
 def _padded(array: NDArray[Any], padding: int) -> NDArray[Any]:
@@ -233,27 +293,6 @@ def _padded(array: NDArray[Any], padding: int) -> NDArray[Any]:
     if padding == 0 or array.ndim == 0:
         return array
     return np.concatenate([array, np.repeat(array[:1], padding, axis=0)])
-
-
-def _variables(logits_fn: LogitsFunction) -> list[keras.Variable]:
-    """Returns the variables of the model that a function is, or that it names.
-
-    A function such as `lambda x: model(x, training=False)` names its model. A
-    model that is reached in another way needs a new `Classifier` after its
-    variables were replaced.
-    """
-    names: list[Any] = [logits_fn]
-    if isinstance(logits_fn, functools.partial):
-        names.append(logits_fn.func)
-    if inspect.isfunction(logits_fn):
-        found = inspect.getclosurevars(logits_fn)
-        names += [*found.nonlocals.values(), *found.globals.values()]
-    return [
-        variable
-        for layer in names
-        if isinstance(layer, keras.Layer)
-        for variable in layer.variables
-    ]
 
 
 def _same(first: list[Any], second: list[Any]) -> bool:

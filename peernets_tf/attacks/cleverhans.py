@@ -1,19 +1,21 @@
 """The TensorFlow 2 attacks of cleverhans 4.0, called as ours are."""
 
+import contextlib
 import dataclasses
-import functools
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
+from unittest import mock
 
 import numpy as np
 from numpy.typing import NDArray
 
-from peernets_tf.attacks import autodiff
+from peernets_tf.attacks import autodiff, checks, losses
 from peernets_tf.attacks.base import Attack
 from peernets_tf.attacks.classifier import Classifier
 from peernets_tf.errors import UserError
-from peernets_tf.lazy import keras
+from peernets_tf.lazy import keras, ops
+from peernets_tf.types import LogitsFunction
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,16 +66,24 @@ class CleverHans(Attack):
         epsilon: NDArray[np.float32] | None,
     ) -> NDArray[np.float32]:
         del epsilon
-        # cleverhans keeps what it compiled for a function object. This one
-        # goes when the model's variables are replaced.
-        logits_fn = classifier.once(
-            "cleverhans", lambda: functools.partial(classifier.logits_fn)
-        )
-        arguments = self._arguments()
+        is_finite = []
+
+        def noting(
+            model_fn: Any, loss_fn: Any, x: Any, y: Any, targeted: bool
+        ) -> Any:
+            gradient = classifier.once(
+                ("cleverhans", loss_fn, targeted),
+                lambda: _gradient(model_fn, loss_fn, targeted),
+            )
+            found, is_finite_now = gradient(x, y)
+            is_finite.append(is_finite_now)
+            classifier.count(len(images))
+            return found
+
         # cleverhans draws random numbers from the global generator only.
-        with autodiff.tensorflow_seed(seed):
+        with _replaced_gradient(noting), autodiff.tensorflow_seed(seed):
             adversarial = self._imported()(
-                logits_fn,
+                classifier.logits_fn,
                 images,
                 eps=self.epsilon,
                 norm=np.inf if self.norm == "linf" else 2,
@@ -82,9 +92,10 @@ class CleverHans(Attack):
                 y=labels,
                 targeted=self.targeted,
                 sanity_checks=False,
-                **arguments,
+                **self._arguments(),
             )
-        classifier.queries += len(images) * arguments.get("nb_iter", 1)
+        finite = ops.convert_to_numpy(ops.stack(is_finite))
+        checks.check_finite(np.all(finite, axis=0), checks.LOSS_GRADIENT)
         return np.asarray(adversarial)
 
     def _arguments(self) -> dict[str, Any]:
@@ -92,10 +103,53 @@ class CleverHans(Attack):
         return {}
 
     def _imported(self) -> Callable[..., Any]:
-        module = importlib.import_module(
-            f"cleverhans.tf2.attacks.{self.function}"
-        )
-        return getattr(module, self.function)
+        return getattr(_module(f"attacks.{self.function}"), self.function)
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"cleverhans.tf2.{name}")
+
+
+def _gradient(
+    logits_fn: LogitsFunction, loss_fn: Callable[..., Any], targeted: bool
+) -> Callable[..., Any]:
+    """Compiles cleverhans's gradient for one model.
+
+    Returns:
+        Function from images and labels to the gradients and, bool `(B,)`,
+        whether these, the losses and the logits are finite.
+    """
+    compute = _module("utils").compute_gradient.python_function
+
+    def function(images: Any, labels: Any) -> tuple[Any, Any]:
+        noted = []
+
+        def loss(labels: Any, logits: Any) -> Any:
+            values = loss_fn(labels=labels, logits=logits)
+            noted.extend([logits, values])
+            return values
+
+        gradients = compute(logits_fn, loss, images, labels, targeted)
+        return gradients, losses.are_finite(gradients, *noted)
+
+    return autodiff.compiled(function)
+
+
+@contextlib.contextmanager
+def _replaced_gradient(gradient: Callable[..., Any]) -> Iterator[None]:
+    """Has cleverhans call another function for its gradients.
+
+    Its own cannot tell whether losses and logits are finite, and signs of
+    infinite gradients look like those of others.
+    """
+    with contextlib.ExitStack() as stack:
+        for name in ("fast_gradient_method", "momentum_iterative_method"):
+            stack.enter_context(
+                mock.patch.object(
+                    _module(f"attacks.{name}"), "compute_gradient", gradient
+                )
+            )
+        yield
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

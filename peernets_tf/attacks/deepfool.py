@@ -72,22 +72,26 @@ class DeepFool(Attack):
             Float32 array of the shape of `images`, and bool array `(B,)`.
 
         Raises:
-            AttackError: if logits are not finite.
+            AttackError: if logits or gradients are not finite.
         """
         classifier = Classifier.of(logits_fn)
         total = np.zeros(images.shape, np.float32)
         active = np.arange(len(images))
         left_class = np.full(len(images), -1, np.int32)
         for _ in range(self.max_steps):
-            change, predictions, left_class[active] = classifier.call(
-                _linearised_step,
-                np.clip(
-                    images[active] + (1 + self.overshoot) * total[active], 0, 1
-                ),
-                left_class[active],
-                num_classes=self.num_classes,
+            change, predictions, left_class[active], is_finite = (
+                classifier.call(
+                    _linearised_step,
+                    np.clip(
+                        images[active] + (1 + self.overshoot) * total[active],
+                        0,
+                        1,
+                    ),
+                    left_class[active],
+                    num_classes=self.num_classes,
+                )
             )
-            checks.check_predictions(predictions)
+            checks.check_finite(is_finite, "logits and gradients")
             still = predictions == left_class[active]
             active = active[still]
             if not len(active):
@@ -105,7 +109,7 @@ def _linearised_step(
     left_class: Tensor,
     *,
     num_classes: int,
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Computes one step to the nearest linearised boundary.
 
     Args:
@@ -116,8 +120,9 @@ def _linearised_step(
         num_classes: int, the number of classes to consider.
 
     Returns:
-        The step, of the shape of `images`, the predicted classes `(B,)` and
-        the classes to leave `(B,)`.
+        The step, of the shape of `images`, the predicted classes `(B,)`, the
+        classes to leave `(B,)`, and whether all logits and gradients are finite
+        `(B,)`.
     """
 
     def own_and_others(images: Tensor) -> tuple[Tensor, Any]:
@@ -150,4 +155,5 @@ def _linearised_step(
     length = ops.where(reachable, distances, 0.0) + _EXTRA_LENGTH
     weights = chosen * length / ops.sqrt(squares)
     change = ops.einsum("bn,bn...->b...", weights, normals)
-    return change, predictions, left
+    is_finite = losses.are_finite(jacobian) & (predictions >= 0)
+    return change, predictions, left, is_finite

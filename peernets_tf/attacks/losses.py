@@ -1,5 +1,7 @@
 """The losses that gradient attacks increase, and who is fooled."""
 
+import functools
+
 from peernets_tf.errors import UserError
 from peernets_tf.lazy import ops
 from peernets_tf.types import Tensor
@@ -40,6 +42,17 @@ def predicted_classes(logits: Tensor) -> Tensor:
     """
     classes = ops.cast(ops.argmax(logits, axis=1), "int32")
     return ops.where(ops.all(ops.isfinite(logits), axis=1), classes, -1)
+
+
+def are_finite(*values: Tensor) -> Tensor:
+    """Whether all values of each image are finite, bool `(B,)`.
+
+    Args:
+        *values: float tensors of shape `(B, ...)`.
+    """
+    flat = [ops.reshape(v, (ops.shape(v)[0], -1)) for v in values]
+    finite = [ops.all(ops.isfinite(f), axis=1) for f in flat]
+    return functools.reduce(ops.logical_and, finite)
 
 
 def is_fooled(predictions: Tensor, labels: Tensor, targeted: bool) -> Tensor:

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from peernets_tf.attacks import checks, norms
+from peernets_tf.attacks import norms
 from peernets_tf.attacks.classifier import Classifier
 from peernets_tf.attacks.universal import UniversalAttack
 from peernets_tf.lazy import ops
@@ -45,7 +45,6 @@ class UniversalGradient(UniversalAttack):
         gradients, predictions = classifier.loss_gradient(
             perturbed, classes, self.loss
         )
-        checks.check_predictions(predictions)
         direction = norms.steepest_direction(
             gradients.mean(axis=0, keepdims=True), self.norm
         )

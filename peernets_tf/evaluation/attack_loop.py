@@ -1,9 +1,9 @@
 """Attacks a model's test images batch by batch, and counts what changes."""
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator, Sequence
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +11,7 @@ from peernets_tf import datasets, records, seeds
 from peernets_tf.attacks import Attack, Classifier, checks, losses
 from peernets_tf.evaluation.batch_log import BatchLog
 from peernets_tf.evaluation.plan import Strength
+from peernets_tf.progress import Progress
 from peernets_tf.seeds import Stream
 
 
@@ -72,8 +73,7 @@ class CleanBatch:
     Attributes:
         predictions: tuple of ints, the predicted classes.
         zero_gradients: int or None, images at which the gradient that the
-            attack follows is exactly zero or not finite; None if it follows
-            none.
+            attack follows is exactly zero; None if it follows none.
     """
 
     predictions: tuple[int, ...]
@@ -114,19 +114,22 @@ def clean_predictions(
         A `CleanBatch` for each batch.
 
     Raises:
-        AttackError: if the model ends in a softmax or gives logits that are
-            not finite, or images lie outside [0, 1].
+        AttackError: if the model ends in a softmax, its logits or the gradients
+            that the attack follows are not finite, or images lie outside
+            [0, 1].
     """
     rows: list[CleanBatch] = []
-    progress = _Progress(target, "unperturbed images")
-    for number, batch in target.batches():
-        key = f"clean/{number}"
-        row = log.get(key, CleanBatch)
-        if row is None:
-            row = _predict_batch(target, number, batch, loss)
-            log.add(key, row)
-        rows.append(row)
-        progress.add(len(batch))
+    with _bar(target, "unperturbed images") as bar:
+        for number, batch in target.batches():
+            key = f"clean/{number}"
+            row = log.get(key, CleanBatch)
+            if row is None:
+                row = _predict_batch(target, number, batch, loss)
+                log.add(key, row)
+                bar.add(len(batch))
+            else:
+                bar.resume(len(batch))
+            rows.append(row)
     return tuple(rows)
 
 
@@ -157,17 +160,19 @@ def attack_images(
             or logits are not finite.
     """
     rows: list[AttackedBatch] = []
-    progress = _Progress(target, name)
-    for number, batch in target.batches():
-        key = f"{name}/{number}"
-        row = log.get(key, AttackedBatch)
-        if row is None:
-            row = _attack_batch(
-                target, attack, strength, number, batch, clean[number]
-            )
-            log.add(key, row)
-        rows.append(row)
-        progress.add(row.total, row.changed)
+    with _bar(target, name) as bar:
+        for number, batch in target.batches():
+            key = f"{name}/{number}"
+            row = log.get(key, AttackedBatch)
+            if row is None:
+                row = _attack_batch(
+                    target, attack, strength, number, batch, clean[number]
+                )
+                log.add(key, row)
+                bar.add(row.total, row.changed)
+            else:
+                bar.resume(row.total, row.changed)
+            rows.append(row)
     fooled = sum(row.fooled for row in rows)
     zeros = [
         row.zero_gradients for row in clean if row.zero_gradients is not None
@@ -204,8 +209,7 @@ def _predict_batch(
             loss,
             targeted=target.targeted,
         )
-        flat = gradients.reshape(len(gradients), -1)
-        has_gradient = flat.any(axis=1) & np.isfinite(flat).all(axis=1)
+        has_gradient = gradients.reshape(len(gradients), -1).any(axis=1)
         zero_gradients = int(np.sum(~has_gradient))
     return CleanBatch(
         predictions=tuple(predictions.tolist()), zero_gradients=zero_gradients
@@ -251,22 +255,56 @@ def _mean_pixels(total: float, count: int) -> float | None:
     return round(255 * total / count, 3) if count else None
 
 
-class _Progress:
-    """A progress bar that shows the share of images whose class changed."""
+class _Bar:
+    """A bar that moves with every query, within batches too.
+
+    It counts images, and shows the queries of the batch under attack and the
+    share of the images done whose class changed.
+    """
 
     def __init__(self, target: Target, name: str) -> None:
         print(name, flush=True)
-        self._bar = keras.utils.Progbar(
-            len(target.test), unit_name="image", stateful_metrics=["changed"]
-        )
+        self._progress = Progress(len(target.test), "images")
         self._done = 0
-        self._changed = 0
+        self._changed: int | None = None
+        self._queries = 0
+
+    def query(self, queries: int) -> None:
+        """Notes that an attack computed the logits of some images."""
+        self._queries += queries
+        self._progress.update(
+            self._done, **self._shares(), queries=self._queries
+        )
+
+    def resume(self, images: int, changed: int | None = None) -> None:
+        """Moves on by images of an earlier run, which took no time now."""
+        self._progress.skip(images)
+        self.add(images, changed)
 
     def add(self, images: int, changed: int | None = None) -> None:
         """Moves on by some images, of which some changed if it is known."""
         self._done += images
-        values = []
+        self._queries = 0
         if changed is not None:
-            self._changed += changed
-            values = [("changed", self._changed / self._done)]
-        self._bar.update(self._done, values)
+            self._changed = (self._changed or 0) + changed
+        self._progress.update(self._done, **self._shares())
+
+    def close(self) -> None:
+        """Ends the bar's line."""
+        self._progress.close()
+
+    def _shares(self) -> dict[str, float]:
+        if self._changed is None or not self._done:
+            return {}
+        return {"changed": self._changed / self._done}
+
+
+@contextlib.contextmanager
+def _bar(target: Target, name: str) -> Iterator[_Bar]:
+    """Gives a bar that follows the queries of both classifiers."""
+    bar = _Bar(target, name)
+    with contextlib.ExitStack() as stack:
+        stack.callback(bar.close)
+        for classifier in (target.attacker, target.defended):
+            stack.enter_context(classifier.observed(bar.query))
+        yield bar

@@ -1,7 +1,7 @@
 """Which attack an evaluation runs, and at which strengths."""
 
 import dataclasses
-import fractions
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Self, cast
 
@@ -14,6 +14,8 @@ _DEFAULT_EPSILON = {"linf": 8 / 255, "l2": 0.5}
 # A search sets these itself.
 _SET_BY_SEARCH = {"keep_best", "step_size", "stop_when_fooled"}
 _TRAIN_SIZE = 10_000
+# No number needs more characters than this.
+_MAX_DIGITS = 50
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,8 @@ class AttackConfig:
         options: mapping, other arguments of the attack by their names.
 
     Raises:
-        UserError: if the attack does not read one of these.
+        UserError: if the attack does not read one of these, or one is out of
+            range.
     """
 
     name: str
@@ -97,6 +100,10 @@ class AttackConfig:
                 "search takes at most one epsilon, the largest. Received: "
                 f"{self.epsilons}"
             )
+        for epsilon in self.epsilons:
+            attacks.checks.check_radius(epsilon, self.resolved_norm)
+        for rho in self.rhos:
+            attacks.checks.check_radius(rho, "l2", name="rho")
         if self.rhos and (self.epsilons or self.norm == "linf"):
             raise UserError(
                 "rho is an L2 radius: give it without epsilon and without "
@@ -120,6 +127,13 @@ class AttackConfig:
     def attack_type(self) -> type[attacks.Attack]:
         """The class of the attack."""
         return attacks.ATTACKS[self.name]
+
+    @property
+    def resolved_norm(self) -> str:
+        """`norm`, or the default that stands for None."""
+        # On the abstract class a property, on that of an attack a value.
+        default = "l2" if self.rhos else cast(str, self.attack_type.norm)
+        return self.norm or default
 
     @property
     def is_file(self) -> bool:
@@ -168,9 +182,7 @@ def plan(
         UserError: if an argument of the attack is out of range, two strengths
             have the same name, or a perturbation's file cannot be read.
     """
-    # On the abstract class a property, on that of an attack a value.
-    default = "l2" if config.rhos else cast(str, config.attack_type.norm)
-    norm = config.norm or default
+    norm = config.resolved_norm
     if config.perturbation:
         shape = dataset.test.images.shape[1:]
         fixed = universal.read(config.perturbation, shape, norm)
@@ -192,20 +204,29 @@ def parse_numbers(texts: Sequence[str]) -> tuple[float, ...]:
     """Returns numbers that are written as 0.03 or 8/255.
 
     Raises:
-        UserError: if a text is not a number, or a number is negative.
+        UserError: if a text is not a finite number, or a number is negative.
     """
+    return tuple(_parse_number(text) for text in texts)
+
+
+def _parse_number(text: str) -> float:
     try:
-        numbers = tuple(float(fractions.Fraction(t.strip())) for t in texts)
+        if len(text) > _MAX_DIGITS or not text.isascii():
+            raise ValueError(text)
+        parts = [float(part) for part in text.split("/")]
+        number, divisor = parts if len(parts) == 2 else (*parts, 1.0)
+        # Either part may be infinite while the quotient is not.
+        if not all(map(math.isfinite, (number, divisor, number / divisor))):
+            raise ValueError(text)
     except (OverflowError, ValueError, ZeroDivisionError) as error:
+        shown = text if len(text) <= _MAX_DIGITS else f"{text[:20]}..."
         raise UserError(
-            f"expected numbers, such as 0.03 or 8/255. Received: "
-            f"{','.join(texts)}"
+            "expected finite numbers, such as 0.03 or 8/255. Received: "
+            f"'{shown}'"
         ) from error
-    if any(number < 0 for number in numbers):
-        raise UserError(
-            f"numbers must not be negative. Received: {','.join(texts)}"
-        )
-    return numbers
+    if number / divisor < 0:
+        raise UserError(f"numbers must not be negative. Received: '{text}'")
+    return abs(number / divisor)
 
 
 def _strengths(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from peernets_tf import attacks, files
 from peernets_tf.errors import UserError
 from peernets_tf.lazy import keras
+from peernets_tf.progress import Progress
 
 # The numbers of `attacks.Progress`.
 _PROGRESS_FIELDS: dict[str, type] = {
@@ -55,11 +56,10 @@ def fit(
     if os.path.exists(f"{path}.npz"):
         progress = _load(f"{path}.npz", attack, images, run)
     print(f"{os.path.basename(path)}: {attack}", flush=True)
-    bar = keras.utils.Progbar(
-        -(-len(images) // attack.batch_size) * attack.passes,
-        unit_name="batch",
-        stateful_metrics=["fooled in this pass"],
+    bar = Progress(
+        -(-len(images) // attack.batch_size) * attack.passes, "batches"
     )
+    bar.skip(progress.batches if progress else 0)
     if progress is None or not progress.finished:
         steps = attack.iterate(classifier, images, seed=seed, start=progress)
         for progress in steps:
@@ -67,9 +67,9 @@ def fit(
                 np.savez(temporary, run=run, **dataclasses.asdict(progress))
             bar.update(
                 progress.batches,
-                [("fooled in this pass", progress.fooled / progress.seen)],
-                finalize=progress.finished,
+                fooled_in_this_pass=progress.fooled / progress.seen,
             )
+    bar.close()
     assert progress is not None
     with files.atomic_file(f"{path}.npy") as temporary:
         np.save(temporary, progress.perturbation)
