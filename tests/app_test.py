@@ -1,10 +1,12 @@
 """How a command ends: exit status, one line for users, tracebacks for bugs."""
 
 import dataclasses
+import os
 import sys
 
 import pytest
 from absl import flags
+from absl import logging as absl_logging
 
 from peernets_tf.cli import app
 from peernets_tf.errors import AttackError, DataError, TrainingError, UserError
@@ -92,3 +94,38 @@ def test_arguments_are_refused_where_none_are_taken():
     app.refuse_arguments([])
     with pytest.raises(UserError, match="not a flag: cifar10"):
         app.refuse_arguments(["cifar10"])
+
+
+def test_ctrl_c_while_keras_is_imported_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(
+        app.lazy, "import_exports", failing(KeyboardInterrupt())
+    )
+    assert app.execute(command(), ["c"]) == 130
+    assert "Interrupted" in capsys.readouterr().err
+
+
+def test_what_keras_says_while_it_starts_is_hidden(monkeypatch, capfd):
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")
+    with app.quiet.starting_keras():
+        os.write(2, b"chatter")
+    os.write(2, b"news")
+    assert capfd.readouterr().err == "news"
+    with pytest.raises(RuntimeError), app.quiet.starting_keras():
+        os.write(2, b"a reason")
+        raise RuntimeError
+    assert capfd.readouterr().err == "a reason"
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
+    with app.quiet.starting_keras():
+        os.write(2, b"asked for")
+    assert capfd.readouterr().err == "asked for"
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_command_logs_errors_only_unless_asked(monkeypatch, asked):
+    flag = flags.FLAGS["verbosity"]
+    monkeypatch.setattr(flag, "present", int(asked))
+    # TensorFlow chooses this level when it is imported.
+    absl_logging.set_verbosity(absl_logging.INFO)
+    assert app.execute(command(), ["c"]) == 0
+    expected = absl_logging.INFO if asked else absl_logging.ERROR
+    assert absl_logging.get_verbosity() == expected

@@ -224,7 +224,7 @@ def test_bad_flags_are_one_line(linear, tmp_path):
         (["--attack=fgsm", "--test_size=0"], "test_size"),
         (["--attack=fgsm", "--rho=0.1", "--epsilon=1"], "rho"),
         (["--attack=fgsm", "--dataset=mnist6k"], "mnist6k"),
-        (["--attack=fgsm", "--checkpoint=nowhere"], "no file"),
+        (["--attack=fgsm", "--checkpoint=nowhere"], "mnist_pr_lenet5"),
         (["--attack=fgsm", "--checkpoint=README.md"], "not a .keras file"),
         (["--attack=gradient_descent", "--norm=linf"], "l2"),
         (["--attack=noise", "--search"], "search"),

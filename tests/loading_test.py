@@ -153,3 +153,19 @@ def test_unreadable(tmp_path):
     (tmp_path / "array.npy").rename(tmp_path / "array.npz")
     with pytest.raises(DataError, match="cannot read"):
         datasets.load(str(tmp_path / "array.npz"))
+
+
+def test_an_error_of_tfds_names_its_first_cause(tmp_path, monkeypatch):
+    tfds = pytest.importorskip("tensorflow_datasets")
+
+    def load(*_, **__):
+        try:
+            raise ModuleNotFoundError("No module named 'importlib_resources'")
+        except ModuleNotFoundError as error:
+            raise RuntimeError("Failed to construct dataset mnist") from error
+
+    monkeypatch.setattr(tfds, "load", load)
+    with pytest.raises(
+        DataError, match="ModuleNotFoundError: No module named 'importlib_res"
+    ):
+        datasets.load("mnist", str(tmp_path))

@@ -10,6 +10,7 @@ from sample_records import make_provenance
 
 from peernets_tf import models, peers, training
 from peernets_tf.errors import TrainingError, UserError
+from peernets_tf.training import loop
 
 RECIPE = dataclasses.replace(
     training.recipe("pr_lenet5", "mnist"),
@@ -206,3 +207,17 @@ def test_count_correct(stripes):
     logits = model(stripes.test.images, training=False)
     expected = np.sum(np.argmax(logits, axis=1) == stripes.test.labels)
     assert training.count_correct(model, stripes.test, 7, verbose=0) == expected
+
+
+def test_a_file_in_the_place_of_tensorboards_folder_is_named(stripes, tmp_path):
+    (tmp_path / "tensorboard").write_text("a file")
+    with pytest.raises(UserError, match="tensorboard must be a folder"):
+        fit(make_model(), stripes, tmp_path)
+
+
+def test_there_is_a_progress_bar_in_a_terminal_only(monkeypatch):
+    assert loop._verbosity("auto") == 2
+    assert loop._verbosity("auto", 0) == 0
+    assert loop._verbosity(1) == 1
+    monkeypatch.setattr(loop.sys.stdout, "isatty", lambda: True)
+    assert loop._verbosity("auto") == "auto"

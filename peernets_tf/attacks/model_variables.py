@@ -1,11 +1,13 @@
 """The variables of the models that a function from images to logits calls."""
 
+from __future__ import annotations
+
 import functools
 import types
 from collections.abc import Iterator
 from typing import Any
 
-import keras
+from peernets_tf.lazy import keras
 
 # How many functions, objects and containers may lie around a model.
 _MAX_DEPTH = 6

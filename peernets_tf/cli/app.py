@@ -80,6 +80,9 @@ def _start_keras(command: Command) -> records.Provenance:
         for package in ("peernets_tf", command.module.split(".")[0]):
             if package in sys.modules:
                 lazy.import_exports(package)
+        if not flags.FLAGS["verbosity"].present:
+            # TensorFlow Datasets and its downloads report through this log.
+            logging.set_verbosity(logging.ERROR)
         return records.capture(
             command=_command_line(command.module),
             flags=_own_flags(command),
