@@ -134,7 +134,7 @@ def generate(samples, environment):
         for flag in _flags_of(module, environment):
             trials += _trials_of_flag(module, base, flag, samples)
         trials += _trials_of_command(module, base, samples)
-    return trials + _trials_of_backends(samples)
+    return [*trials, *_trials_of_backends(samples)]
 
 
 def bases(samples):

@@ -68,11 +68,16 @@ def _arrays(path):
     with np.load(path) as arrays:
         found = {name: arrays[name] for name in arrays.files}
     return "\n".join(
-        f"{name} {_text(json.loads(str(array)))}"
-        if array.dtype.kind == "U" and str(array)[:1] in "[{"
-        else f"{name} {array.dtype} {array.shape} {hashlib.sha256(array).hexdigest()}"
-        for name, array in sorted(found.items())
+        f"{name} {_array(array)}" for name, array in sorted(found.items())
     )
+
+
+def _array(array):
+    """Returns a text of an array; the history of a checkpoint is JSON."""
+    if array.dtype.kind == "U":
+        return _text(json.loads(str(array)))
+    digest = hashlib.sha256(array.tobytes()).hexdigest()
+    return f"{array.dtype} {array.shape} {digest}"
 
 
 def _text(value):
