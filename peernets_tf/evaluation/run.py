@@ -247,7 +247,7 @@ def _warn_of_masked_gradients(
     if masked:
         print(
             f"warning: at {masked} of {total} images the gradient that the "
-            "attack follows is exactly zero or not finite: gradients are "
+            "attack follows is exactly zero: gradients are "
             "masked, and the figures below say little about robustness",
             file=sys.stderr,
             flush=True,

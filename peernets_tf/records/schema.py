@@ -166,8 +166,8 @@ class AttackCase:
         fooled: int, those that were correct and no longer are; for a targeted
             attack, those that were correct and reached their target class.
         zero_gradients: int or None, images at which the gradient that the
-            attack follows is exactly zero or not finite; None if it follows
-            none.
+            attack follows is exactly zero (in records of earlier versions, or
+            not finite); None if it follows none.
         mean_l2: float or None, the mean L2 norm of the perturbations of fooled
             images on the 0-255 pixel scale; None if none was fooled.
         mean_linf: float or None, the same for the L-infinity norm.
