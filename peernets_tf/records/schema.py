@@ -349,9 +349,7 @@ class TrialGroup:
 
     def __post_init__(self) -> None:
         _check_counts("tried", self.tried, passed=self.passed)
-        _check_counts(
-            "passed", self.passed, allowed=self.allowed, at_least=0
-        )
+        _check_counts("passed", self.passed, allowed=self.allowed, at_least=0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -343,13 +343,12 @@ def _published_comparison(
 
 def trials_tables(record: TrialsRecord) -> list[Table]:
     """Returns the table of trials and, if any failed, that of failures."""
-    rows = [
-        (group.name, group.tried, group.passed) for group in record.groups
-    ]
-    rows.append(("all", *(sum(row[i] for row in rows) for i in (1, 2))))
+    counts = [(g.name, g.tried, g.passed) for g in record.groups]
+    tried = sum(group.tried for group in record.groups)
+    passed = sum(group.passed for group in record.groups)
     cells = tuple(
-        (name, str(tried), str(passed), str(tried - passed))
-        for name, tried, passed in rows
+        (name, str(of), str(good), str(of - good))
+        for name, of, good in [*counts, ("all", tried, passed)]
     )
     found = [Table("Trials of the commands", TRIALS_COLUMNS, cells)]
     if record.failures:
