@@ -164,10 +164,12 @@ def run_all(samples, environment, warm, *, kills, seed, done):
         every = runs(samples)
         folders = [root / f"whole_{i}" for i in range(len(every))]
         wholes = pool.map(partial(borrow, _whole), every, folders)
+        pairs = list(zip(every, wholes, strict=True))
         plan = [
             (run, whole)
-            for run, whole in zip(every, wholes, strict=True)
-            for _ in range(run.share)
+            for turn in range(max(run.share for run in every))
+            for run, whole in pairs
+            if turn < run.share
         ]
         countdown = _Countdown(kills)
         pending, number = set(), 0
