@@ -76,13 +76,13 @@ def _parse(arguments):
 def _run(config, provenance):
     del config
     start = time.monotonic()
-    tally = Tally()
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(_ROOT), str(_ROOT / "tests")]),
         "TF_CPP_MIN_LOG_LEVEL": "2",
     }
     with tempfile.TemporaryDirectory(prefix="trials-") as folder:
+        tally = Tally(folder)
         _try_all(pathlib.Path(folder), environment, tally)
     record = records.TrialsRecord(
         groups=tally.groups(),
