@@ -5,12 +5,13 @@ VENV = .venv
 PYTHON = $(VENV)/bin/python
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help demo test benchmark clean BUILD
+.PHONY: help demo test trials benchmark clean BUILD
 .NOTPARALLEL:
 
 help:
 	@echo "make demo       train LeNet-5 and its PeerNet on 4,000 digits, compare"
 	@echo "make test       check style, imports and types, run the tests"
+	@echo "make trials     kill commands, give them wrong flags, damaged files"
 	@echo "make benchmark  time the neighbour search, training steps and attacks"
 	@echo "make BUILD      write the file BUILD from the imports"
 	@echo "make clean      remove .venv and what was built, not runs/"
@@ -26,6 +27,10 @@ test: $(VENV)/installed-cpu,jax,cleverhans,test
 	$(VENV)/bin/lint-imports --no-logo
 	$(PYTHON) -m mypy
 	$(PYTHON) -m pytest --numprocesses=2 --dist=loadfile
+
+# About 20 minutes on two cores; writes results/trials.json.
+trials: $(VENV)/installed-cpu
+	PYTHONPATH=tests $(PYTHON) -m trials
 
 benchmark: $(VENV)/installed-cpu,benchmark
 	$(PYTHON) -m benchmarks.nearest_neighbors

@@ -33,6 +33,8 @@ def test_targets_have_the_rule_and_the_imports_of_their_files(tmp_path):
                     files.run(layers, Layer)
                 """,
             "tests/helper.py": "import peernets_tf.files\n",
+            "tests/trials/kills.py": "from trials import warm\n",
+            "tests/trials/warm.py": "import helper\n",
             "tests/train_test.py": "import helper\nimport pytest\n",
         },
     )
@@ -44,6 +46,8 @@ def test_targets_have_the_rule_and_the_imports_of_their_files(tmp_path):
             [":peernets_tf/files", ":peernets_tf/layers"],
         ),
         "tests/helper": ("py_library", [":peernets_tf/files"]),
+        "tests/trials/kills": ("py_library", [":tests/trials/warm"]),
+        "tests/trials/warm": ("py_library", [":tests/helper"]),
         "tests/train_test": ("py_test", [":tests/helper"]),
     }
 

@@ -89,11 +89,11 @@ def imported_files(root, tree):
 
 def module_file(root, module):
     """Returns the file of one of our modules, or None."""
+    if module.split(".")[0] not in PACKAGES:
+        # Tests and trials are imported from the folder of tests.
+        root = root / "tests"
     base = root.joinpath(*module.split("."))
     paths = [base.with_suffix(".py"), base / "__init__.py"]
-    if module.split(".")[0] not in PACKAGES:
-        # Tests import each other by bare names.
-        paths = [root / "tests" / f"{module}.py"]
     return next(filter(pathlib.Path.is_file, paths), None)
 
 

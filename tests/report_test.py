@@ -40,6 +40,7 @@ def test_every_kind_has_a_table(paths):
         records.tables.ATTACK_COLUMNS,
         records.tables.COMPARISON_COLUMNS,
         ("timed", "median seconds"),
+        records.tables.TRIALS_COLUMNS,
     ):
         assert list(columns[:2]) in heads
     assert text.count("98.50%") == 2

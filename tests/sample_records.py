@@ -149,6 +149,27 @@ def make_benchmark(**changes):
     return records.BenchmarkRecord(**{**fields, **changes})
 
 
+def make_trials(**changes):
+    fields = {
+        "groups": (
+            records.TrialGroup(name="kills", tried=3, passed=3),
+            records.TrialGroup(name="files", tried=5, passed=4, allowed=1),
+        ),
+        "failures": (
+            records.TrialFailure(
+                group="files",
+                name="record.json: empty",
+                command="python -m peernets_tf.report record.json",
+                seen=("exit status 7",),
+            ),
+        ),
+        "workers": 2,
+        "method": "In forks.",
+        "provenance": make_provenance(),
+    }
+    return records.TrialsRecord(**{**fields, **changes})
+
+
 def one_of_each_kind():
     return [
         make_training(),
@@ -157,4 +178,5 @@ def one_of_each_kind():
         make_attack(threat_model=None),
         make_comparison(),
         make_benchmark(),
+        make_trials(),
     ]

@@ -72,6 +72,27 @@ def test_each_kind_has_a_name_of_its_own():
             records.AttackRecord,
             records.ComparisonRecord,
             records.BenchmarkRecord,
+            records.TrialsRecord,
         )
     }
-    assert kinds == {"training", "attack", "comparison", "benchmark"}
+    assert kinds == {
+        "training",
+        "attack",
+        "comparison",
+        "benchmark",
+        "trials",
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tried": 0, "passed": 0}, "tried must be at least 1"),
+        ({"passed": 4}, "passed must lie between 0 and tried=3"),
+        ({"allowed": 4}, "allowed must lie between 0 and passed=3"),
+    ],
+)
+def test_trials_refuse_impossible_counts(changes, message):
+    fields = {"name": "kills", "tried": 3, "passed": 3, **changes}
+    with pytest.raises(UserError, match=message):
+        records.TrialGroup(**fields)

@@ -12,6 +12,7 @@ from sample_records import (
     make_comparison_case,
     make_comparison_row,
     make_training,
+    make_trials,
 )
 
 from peernets_tf.records import tables
@@ -292,3 +293,14 @@ def test_a_title_stands_in_bold_above_its_table():
     untitled = dataclasses.replace(table, title="")
     assert untitled.markdown() == "| a |\n|---|\n| 1 |"
     assert tables.markdown([untitled, table]).count("\n\n") == 2
+
+
+def test_trials_are_summed_and_failures_are_listed():
+    counts, failures = tables.trials_tables(make_trials())
+    assert counts.rows == (
+        ("kills", "3", "3", "0"),
+        ("files", "5", "4", "1"),
+        ("all", "8", "7", "1"),
+    )
+    assert failures.rows == (("files", "record.json: empty", "exit status 7"),)
+    assert len(tables.trials_tables(make_trials(failures=()))) == 1

@@ -33,10 +33,10 @@ _ROOT = pathlib.Path(__file__).resolve().parents[2]
 # One of so many wrong command lines also runs in a process of its own.
 _COLD_EVERY = 25
 _METHOD = (
-    "Kills are of processes of their own. Wrong command lines and damaged "
-    "files run in forks of a process that has imported TensorFlow, through the "
-    f"command's own main; every {_COLD_EVERY}th of them and all wrong backends "
-    "run in a process of their own instead."
+    "Commands run through their own main in forks of a process that has "
+    "imported TensorFlow. A quarter of the kills, every "
+    f"{_COLD_EVERY}th wrong command line or damaged file, and all wrong "
+    "backends are of processes of their own."
 )
 
 _ONLY = flags.DEFINE_enum(
@@ -76,13 +76,13 @@ def _parse(arguments):
 def _run(config, provenance):
     del config
     start = time.monotonic()
-    tally = Tally()
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(_ROOT), str(_ROOT / "tests")]),
         "TF_CPP_MIN_LOG_LEVEL": "2",
     }
     with tempfile.TemporaryDirectory(prefix="trials-") as folder:
+        tally = Tally(folder)
         _try_all(pathlib.Path(folder), environment, tally)
     record = records.TrialsRecord(
         groups=tally.groups(),
@@ -113,8 +113,8 @@ def _try_all(root, environment, tally):
         kills.run_all(
             valid,
             environment,
+            warm,
             kills=_LIMIT.value or _KILLS,
-            workers=_WORKERS,
             seed=_SEED.value,
             done=lambda trial, count, seen: tally.add(
                 trial.name, trial, seen, count

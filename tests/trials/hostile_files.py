@@ -31,8 +31,12 @@ _REPAIRED = {
     # All keys have defaults.
     "config.json": ("an empty object",),
 }
-# What may be usable: random bytes may begin with an unfinished line.
-_UNKNOWN = {"batches.jsonl": ("random bytes",), "good.flags": ("half",)}
+# What may be usable: random bytes may be one unfinished line, and half of a
+# flag file may end after a flag.
+_UNKNOWN = {
+    "batches.jsonl": ("random bytes",),
+    "good.flags": ("half", "includes itself"),
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -288,9 +292,14 @@ def _of_json(samples, target, seed):
 
 
 def _mentions(target):
-    """Returns what a line may name: the file, or the folder that holds it."""
+    """Returns what a line may name: the file, its folder, or a flag in it."""
     path = pathlib.PurePath(target)
     if path.name == "checkpoint":
         # TensorFlow's own reader is given the folder.
         return (str(path.parent),)
+    if path.name == "run.json":
+        # It says what run the folder holds.
+        return (path.name, str(path.parent))
+    if path.suffix == ".flags":
+        return (path.name, "epochs", "nonsense", "no/such.flags")
     return (path.name,)

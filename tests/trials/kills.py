@@ -8,23 +8,28 @@ been killed often enough, then it finishes. Its records, counts and hashes must
 be those of the first run, bit for bit, and no other file may be left.
 """
 
+import contextlib
 import dataclasses
 import os
 import pathlib
+import queue
 import random
 import signal
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from concurrent import futures
+from functools import partial
 
 from trials import remains
 from trials.trial import Trial, last_line
 from trials.warm import run_cold
 
-KILLS_PER_RUN = 6
+KILLS_PER_RUN = 8
+# Of the processes that are killed, those that also import TensorFlow. The
+# others are forks of a process that has.
+_COLD_SHARE = 0.25
+_IMPORT_SECONDS = 4.0
 # The first second of a process is Python's own start, which no command sees.
 _EARLIEST = 1.0
 _POLL_SECONDS = 0.002
@@ -130,53 +135,53 @@ def runs(samples):
     ]
 
 
-def run_all(samples, environment, *, kills, workers, seed, done):
-    """Kills runs until there were enough kills.
+def run_all(samples, environment, warm, *, kills, seed, done):
+    """Kills runs until there were enough kills, one run per warm process.
 
     Args:
         samples: the `Samples`.
         environment: dict of str, the environment of the processes.
+        warm: list of `Warm` processes.
         kills: int, the number of kills.
-        workers: int, processes at a time.
         seed: int, the seed of the moments.
-        done: function, called with a `Trial`, the kills of its run and a list
-            of complaints after each run.
+        done: function that is called after each run with its `Trial`, the
+            number of its kills, and a list of complaints.
     """
-    every = runs(samples)
     root = samples.root / "kills"
     root.mkdir()
-    with futures.ThreadPoolExecutor(workers) as pool:
-        wholes = list(
-            pool.map(
-                lambda run: _whole(
-                    run, root / f"whole_{run.module}", environment
-                ),
-                every,
-            )
-        )
+    idle = queue.SimpleQueue()
+    for process in warm:
+        idle.put(process)
+
+    def borrow(work, *arguments):
+        process = idle.get()
+        try:
+            return work(*arguments, process)
+        finally:
+            idle.put(process)
+
+    with futures.ThreadPoolExecutor(len(warm)) as pool:
+        every = runs(samples)
+        folders = [root / f"whole_{i}" for i in range(len(every))]
+        wholes = pool.map(partial(borrow, _whole), every, folders)
+        pairs = list(zip(every, wholes, strict=True))
         plan = [
             (run, whole)
-            for run, whole in zip(every, wholes, strict=True)
-            for _ in range(run.share)
+            for turn in range(max(run.share for run in every))
+            for run, whole in pairs
+            if turn < run.share
         ]
-        remaining = _Countdown(kills)
-        number = 0
-        pending = set()
-        while remaining.left > 0 or pending:
-            while remaining.left > 0 and len(pending) < workers:
-                run, whole = plan[number % len(plan)]
-                rng = random.Random(f"{seed} {number}")
-                pending.add(
-                    pool.submit(
-                        _killed_run,
-                        run,
-                        whole,
-                        root / str(number),
-                        environment,
-                        rng,
-                        remaining,
-                    )
+        countdown = _Countdown(kills)
+        pending, number = set(), 0
+        while countdown.left > 0 or pending:
+            while countdown.left > 0 and len(pending) < len(warm):
+                killed = _KilledRun(
+                    *plan[number % len(plan)],
+                    folder=root / str(number),
+                    environment=environment,
+                    rng=random.Random(f"{seed} {number}"),
                 )
+                pending.add(pool.submit(borrow, killed.make, countdown))
                 number += 1
             finished, pending = futures.wait(
                 pending, return_when=futures.FIRST_COMPLETED
@@ -198,119 +203,150 @@ class _Countdown:
             self.left -= 1
 
 
-def _whole(run, folder, environment):
+def _whole(run, folder, process):
     """Makes a run without a kill and returns the `Whole`."""
     folder.mkdir()
-    # Nothing ends this run, and its folder and output are watched as later.
-    never = Moment(signal=signal.SIGKILL)
-    end = _start(run.trial("out"), folder, environment, never)
-    if end.status != 0:
-        raise RuntimeError(f"{run.module} failed:\n{end.stderr}")
+    watch = Watcher(folder, Moment(signal=signal.SIGKILL))
+    trial = run.trial("out")
+    outcome = process.run(trial, folder, limit=_LIMIT_SECONDS, watch=watch)
+    if outcome.status != 0:
+        raise RuntimeError(f"{trial.command_line}:\n{outcome.stderr}")
     return Whole(
-        seconds=end.seconds,
-        output=end.output,
-        changes=end.changes,
+        seconds=outcome.seconds,
+        output=outcome.output,
+        changes=watch.changes,
         remains=remains.of(folder / "out"),
     )
 
 
-def _killed_run(run, whole, folder, environment, rng, remaining):
-    """Kills a run often, lets it finish, and compares what it left.
+@dataclasses.dataclass
+class _KilledRun:
+    """A run that is killed often, then finished, then compared."""
 
-    Returns:
-        The `Trial`, the number of kills, and a list of complaints.
-    """
-    folder.mkdir()
-    trial = run.trial("out")
-    found, kills = [], []
-    while len(kills) < KILLS_PER_RUN and remaining.left > 0:
-        moment = _draw(whole, rng)
-        end = _start(trial, folder, environment, moment)
-        if not end.was_killed:
-            if end.status != 0:
-                found.append(f"status {end.status}: {last_line(end.stderr)}")
-            break
-        kills.append(str(moment))
-        remaining.take()
-        if "Traceback" in end.stderr:
-            found.append(f"{moment}: traceback {last_line(end.stderr)}")
-    # Also if it was finished before: a finished run must come to the same.
-    outcome = run_cold(trial, folder, environment, _LIMIT_SECONDS)
-    if outcome.status != 0:
-        found.append(f"status {outcome.status}: {last_line(outcome.stderr)}")
-    else:
-        found += remains.differences(whole.remains, remains.of(folder / "out"))
-    if found:
-        found.append(f"killed by {'; '.join(kills)}")
-    return trial, len(kills), found
+    run: Run
+    whole: Whole
+    folder: pathlib.Path
+    environment: dict[str, str]
+    rng: random.Random
 
+    def make(self, countdown, process):
+        """Makes the run.
 
-def _draw(whole, rng):
-    """Returns a `Moment` before the end of a whole run."""
-    name = rng.choice(_SIGNALS)
-    kind = rng.randrange(3)
-    if kind == 0:
-        latest = max(whole.seconds, _EARLIEST)
-        return Moment(signal=name, seconds=rng.uniform(_EARLIEST, latest))
-    if kind == 1:
-        return Moment(signal=name, output=rng.randint(1, max(whole.output, 1)))
-    return Moment(signal=name, changes=rng.randint(1, max(whole.changes, 1)))
+        Args:
+            countdown: the `_Countdown` of all kills.
+            process: the `Warm` process.
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _End:
-    """How a process ended, and how far it had come."""
-
-    status: int
-    was_killed: bool
-    stderr: str
-    seconds: float
-    output: int
-    changes: int
-
-
-def _start(trial, folder, environment, moment):
-    """Runs a command and kills it at a moment; returns the `_End`."""
-    start = time.monotonic()
-    changes, seen, was_killed = 0, None, False
-    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
-        process = subprocess.Popen(
-            [sys.executable, "-m", trial.module, *trial.arguments],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=stdout,
-            stderr=stderr,
-        )
-        while process.poll() is None:
-            names = _names(folder)
-            changes += seen is not None and names != seen
-            seen = names
-            seconds = time.monotonic() - start
-            if not was_killed and (
-                seconds >= moment.seconds
-                or os.fstat(stdout.fileno()).st_size >= moment.output
-                or changes >= moment.changes
-            ):
-                process.send_signal(moment.signal)
-                was_killed = True
-            if seconds > _LIMIT_SECONDS:
-                process.kill()
-            time.sleep(_POLL_SECONDS)
-        stderr.seek(0)
-        return _End(
-            status=process.returncode,
+        Returns:
+            The `Trial`, the number of kills, and a list of complaints.
+        """
+        self.folder.mkdir()
+        trial = self.run.trial("out")
+        found, moments = [], []
+        while len(moments) < KILLS_PER_RUN and countdown.left > 0:
+            is_cold = self.rng.random() < _COLD_SHARE
+            moment = self._draw(is_cold)
+            watch = Watcher(self.folder, moment)
+            outcome = self._start(trial, None if is_cold else process, watch)
             # It may have ended by itself just before the signal.
-            was_killed=was_killed and process.returncode != 0,
-            stderr=stderr.read().decode("utf-8", errors="replace"),
-            seconds=time.monotonic() - start,
-            output=os.fstat(stdout.fileno()).st_size,
-            changes=changes,
+            if not watch.has_killed or outcome.status == 0:
+                if outcome.status != 0:
+                    found.append(_failed(outcome))
+                break
+            moments.append(f"{moment}{' of a new process' * is_cold}")
+            countdown.take()
+            if "Traceback" in outcome.stderr:
+                line = last_line(outcome.stderr)
+                found.append(f"{moments[-1]}: traceback {line}")
+        outcome = self._start(trial, process, None)
+        if outcome.status != 0:
+            found.append(_failed(outcome))
+        else:
+            left = remains.of(self.folder / "out")
+            found += remains.differences(self.whole.remains, left)
+        if found:
+            found.append(f"killed by {'; '.join(moments)}")
+        return trial, len(moments), found
+
+    def _start(self, trial, process, watch):
+        """Runs the command in a fork of a process, or in a new one for None."""
+        options = {"limit": _LIMIT_SECONDS, "watch": watch}
+        if process is None:
+            return run_cold(trial, self.folder, self.environment, **options)
+        return process.run(trial, self.folder, **options)
+
+    def _draw(self, is_cold):
+        """Returns a `Moment`, more often an early one: little may be left."""
+        name = self.rng.choice(_SIGNALS)
+        kind = self.rng.randrange(3)
+        part = self.rng.random() ** 2
+        if kind == 0:
+            first, last = 0.0, self.whole.seconds
+            if is_cold:
+                first, last = _EARLIEST, _EARLIEST + _IMPORT_SECONDS + last
+            seconds = first + part * (last - first)
+            return Moment(signal=name, seconds=seconds)
+        if kind == 1:
+            output = 1 + round(part * self.whole.output)
+            return Moment(signal=name, output=output)
+        return Moment(
+            signal=name, changes=1 + round(part * (self.whole.changes - 1))
         )
+
+
+def _failed(outcome):
+    return f"exit status {outcome.status}: {last_line(outcome.stderr)}"
+
+
+class Watcher:
+    """Watches the folder and the output of a process; kills it at a moment.
+
+    Args:
+        folder: the folder in which the process runs.
+        moment: the `Moment`.
+
+    Attributes:
+        changes: int, how often files came or went.
+        has_killed: bool, whether the signal was sent.
+    """
+
+    def __init__(self, folder, moment):
+        self.changes = 0
+        self.has_killed = False
+        self._folder = folder
+        self._stdout = folder.with_name(f"{folder.name}.stdout")
+        self._moment = moment
+
+    def __call__(self, pid, ended):
+        """Watches until the process has ended or is killed."""
+        start, seen, moment = (
+            time.monotonic(),
+            _names(self._folder),
+            self._moment,
+        )
+        while not ended.wait(_POLL_SECONDS):
+            names = _names(self._folder)
+            self.changes += names != seen
+            seen = names
+            if (
+                time.monotonic() - start >= moment.seconds
+                or self._printed() >= moment.output
+                or self.changes >= moment.changes
+            ):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, moment.signal)
+                    self.has_killed = True
+                return
+
+    def _printed(self):
+        """Returns the bytes of output; 0 before the process has opened it."""
+        try:
+            return self._stdout.stat().st_size
+        except FileNotFoundError:
+            return 0
 
 
 def _names(folder: pathlib.Path):
-    """Returns the names of all files below a folder, as they are now."""
+    """Returns the paths of all files below a folder, as they are now."""
     return {
         os.path.join(parent, name)
         for parent, _, names in os.walk(folder)

@@ -9,9 +9,14 @@ from trials.trial import ACCEPTED
 
 
 class Tally:
-    """Counts trials by group, keeps failures, and prints the progress."""
+    """Counts trials by group, keeps failures, and prints the progress.
 
-    def __init__(self):
+    Args:
+        root: str, the folder of all trials. What is kept does not name it.
+    """
+
+    def __init__(self, root):
+        self._root = root
         self._tried = collections.Counter()
         self._passed = collections.Counter()
         self._allowed = collections.Counter()
@@ -37,12 +42,12 @@ class Tally:
             failure = records.TrialFailure(
                 group=group,
                 name=trial.name,
-                command=trial.command_line,
-                seen=tuple(seen),
+                command=self._without_root(trial.command_line),
+                seen=tuple(map(self._without_root, seen)),
             )
             self.failures.append(failure)
             print(f"\nFAILED {failure.name}\n  {failure.command}")
-            for line in seen:
+            for line in failure.seen:
                 print(f"  {line}")
         else:
             self._passed[group] += count
@@ -60,6 +65,9 @@ class Tally:
             )
             for name, tried in sorted(self._tried.items())
         )
+
+    def _without_root(self, text):
+        return text.replace(f"{self._root}/", "")
 
     def _show_progress(self):
         """Prints a line that the next one replaces; in a log, every 50th."""

@@ -71,6 +71,7 @@ class Outcome:
             was still running at the time limit.
         stderr: str, its standard error.
         memory: int, the largest resident memory in bytes.
+        output: int, the bytes that it printed on standard output.
         written: tuple of str, files that are new or changed in its folder.
         seconds: float, its wall time.
     """
@@ -78,6 +79,7 @@ class Outcome:
     status: int | None
     stderr: str
     memory: int = 0
+    output: int = 0
     written: tuple[str, ...] = ()
     seconds: float = 0.0
 

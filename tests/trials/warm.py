@@ -9,6 +9,7 @@ status. TensorFlow has run nothing before a fork, so it has no threads to lose.
 one JSON object per line, in and out.
 """
 
+import contextlib
 import importlib
 import json
 import os
@@ -18,18 +19,25 @@ import resource
 import runpy
 import subprocess
 import sys
+import threading
 import time
 import traceback
+from collections.abc import Callable
 
 from trials.trial import COMMANDS, Outcome, Trial
 
 # TensorFlow reserves much more address space than it uses.
 _ADDRESS_SPACE = 24 * 2**30
 _POLL_SECONDS = 0.005
+Watch = Callable[[int, threading.Event], None]
 
 
 class Warm:
-    """A process that runs trials in its forks, one after the other."""
+    """A process that runs trials in its forks, one after the other.
+
+    Args:
+        environment: dict of str, its variables and those of its forks.
+    """
 
     def __init__(self, environment):
         self._process = subprocess.Popen(
@@ -42,16 +50,27 @@ class Warm:
         )
 
     def run(
-        self, trial: Trial, folder: pathlib.Path, limit: float = 60
+        self,
+        trial: Trial,
+        folder: pathlib.Path,
+        *,
+        limit: float = 60,
+        watch: Watch | None = None,
     ) -> Outcome:
         """Runs a trial in a folder.
 
         Args:
             trial: the `Trial`; its environment is not used.
-            folder: an existing folder, the command's working directory.
+            folder: an existing folder, the command's working directory. Its
+                standard streams go to files beside the folder.
             limit: float, seconds until it is killed.
+            watch: function that is called in a thread with the id of the
+                process and an event that is set when it has ended.
         """
         before = listing(folder)
+        for stream in _streams(folder):
+            # Nobody may take the output of an earlier start for this one's.
+            stream.write_bytes(b"")
         request = {
             "module": trial.module,
             "arguments": trial.arguments,
@@ -59,8 +78,10 @@ class Warm:
             "limit": limit,
         }
         print(json.dumps(request), file=self._process.stdin, flush=True)
-        answer = json.loads(self._process.stdout.readline())
-        return outcome(folder, before, **answer)
+        pid = int(self._process.stdout.readline())
+        with _watched(pid, watch):
+            answer = json.loads(self._process.stdout.readline())
+        return _outcome(folder, before, **answer)
 
     def close(self):
         """Ends the process."""
@@ -69,33 +90,58 @@ class Warm:
 
 
 def run_cold(
-    trial: Trial, folder: pathlib.Path, environment, limit: float = 120
+    trial: Trial,
+    folder: pathlib.Path,
+    environment: dict[str, str],
+    *,
+    limit: float = 120,
+    watch: Watch | None = None,
 ) -> Outcome:
-    """Runs a trial as a user does, in a new process with its environment."""
+    """Runs a trial as a user does, in a new process; see `Warm.run`."""
     before = listing(folder)
     start = time.monotonic()
-    with open(_stderr(folder), "wb") as stderr:
+    out, err = _streams(folder)
+    with open(out, "wb") as stdout, open(err, "wb") as stderr:
         process = subprocess.Popen(
             [sys.executable, "-m", trial.module, *trial.arguments],
             cwd=folder,
             env={**environment, **trial.environment},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdout=stdout,
             stderr=stderr,
         )
-        answer = _wait(process.pid, start, limit)
-        process.returncode = answer["status"]
-    return outcome(folder, before, **answer)
+        with _watched(process.pid, watch):
+            answer = _wait(process.pid, start, limit)
+        # `_wait` has taken the exit status that Popen would wait for.
+        process.returncode = answer["status"] or 0
+    return _outcome(folder, before, **answer)
 
 
-def outcome(folder, before, status, memory, seconds) -> Outcome:
+@contextlib.contextmanager
+def _watched(pid, watch):
+    """Calls `watch` in a thread while the process runs."""
+    if watch is None:
+        yield
+        return
+    ended = threading.Event()
+    thread = threading.Thread(target=watch, args=(pid, ended))
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _outcome(folder, before, status, memory, seconds):
     """Returns the `Outcome` of a command that ran in a folder."""
-    text = _stderr(folder).read_text("utf-8", errors="replace")
+    stdout, stderr = _streams(folder)
     after = listing(folder)
     return Outcome(
         status=status,
-        stderr=text,
+        stderr=stderr.read_text("utf-8", errors="replace"),
         memory=memory,
+        output=stdout.stat().st_size,
         seconds=seconds,
         written=tuple(n for n in after if after[n] != before.get(n)),
     )
@@ -116,9 +162,12 @@ def listing(folder: pathlib.Path):
     return found
 
 
-def _stderr(folder: pathlib.Path) -> pathlib.Path:
-    """Returns where a command's standard error goes: beside its folder."""
-    return folder.with_name(f"{folder.name}.stderr")
+def _streams(folder):
+    """Returns the files of a command's output and errors."""
+    return (
+        folder.with_name(f"{folder.name}.stdout"),
+        folder.with_name(f"{folder.name}.stderr"),
+    )
 
 
 def _wait(pid, start, limit):
@@ -151,6 +200,7 @@ def _serve():
         pid = os.fork()
         if not pid:
             _become(**request)
+        print(pid, file=answers, flush=True)
         print(json.dumps(_wait(pid, start, limit)), file=answers, flush=True)
 
 
@@ -177,10 +227,10 @@ def _become(module, arguments, folder):
     path = pathlib.Path(folder)
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    null = os.open(os.devnull, os.O_RDWR)
-    stderr = os.open(_stderr(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    for source, target in ((null, 0), (null, 1), (stderr, 2)):
-        os.dup2(source, target)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    for number, stream in enumerate(_streams(path), start=1):
+        mode = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        os.dup2(os.open(stream, mode), number)
     os.chdir(path)
     sys.argv = [module, *arguments]
     status = 1
