@@ -166,3 +166,27 @@ def test_counts_the_calls_of_a_layer():
     assert keras_internals.count_calls(model, layer) == 3
     assert keras_internals.count_calls(inner, layer) == 1
     assert keras_internals.count_calls(model, other) == 0
+
+
+def test_onnx_export_is_seen_by_the_layers_it_traces(monkeypatch):
+    from keras.src.export import onnx
+
+    found = []
+
+    class Asking(keras.layers.Layer):
+        def call(self, inputs):
+            found.append(keras_internals.exports_to_onnx())
+            return inputs
+
+    model = keras.Sequential([keras.Input((2,)), Asking()])
+    found.clear()
+    model(np.zeros((1, 2)))
+    assert found == [False]
+
+    def stop(*arguments, **options):
+        raise InterruptedError
+
+    monkeypatch.setattr(onnx, "patch_tf2onnx", stop)
+    with pytest.raises(InterruptedError):
+        onnx.export_onnx(model, "unused.onnx", verbose=False)
+    assert found[1:] and all(found[1:])

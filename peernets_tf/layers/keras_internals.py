@@ -93,6 +93,20 @@ def fit_validates() -> bool | None:
     return found
 
 
+def exports_to_onnx() -> bool:
+    """Whether Keras traces a model in order to write an ONNX file.
+
+    ONNX knows no functions that XLA must compile, and Keras does not tell
+    layers what they are traced for.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == "export_onnx":
+            return True
+        frame = frame.f_back
+    return False
+
+
 def _model_frames() -> Iterator[tuple[FrameType, keras.Model]]:
     """Yields the methods of Keras models on the stack, the innermost first."""
     frame: FrameType | None = sys._getframe(1)

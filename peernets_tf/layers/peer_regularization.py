@@ -1,5 +1,6 @@
 """The Peer Regularization layer: the one new idea of PeerNets."""
 
+import functools
 from typing import Any, Self
 
 import keras
@@ -467,6 +468,12 @@ class PeerRegularization(keras.layers.Layer):
                 seed=self.seed_generator,
             )
         attend = attentions.compiled_attend(self.attention, self.negative_slope)
+        if keras_internals.exports_to_onnx():
+            attend = functools.partial(
+                attentions.attend,
+                attention=self.attention,
+                negative_slope=self.negative_slope,
+            )
         return attend(
             queries,
             keys,

@@ -344,16 +344,9 @@ def _published_comparison(
 
 def trials_tables(record: TrialsRecord) -> list[Table]:
     """Returns the table of trials and, if any failed, that of failures."""
-<<<<<<< HEAD
-    rows = [(group.name, group.tried, group.passed) for group in record.groups]
-    all_tried = sum(group.tried for group in record.groups)
-    all_passed = sum(group.passed for group in record.groups)
-    rows.append(("all", all_tried, all_passed))
-=======
     counts = [(g.name, g.tried, g.passed) for g in record.groups]
     tried = sum(group.tried for group in record.groups)
     passed = sum(group.passed for group in record.groups)
->>>>>>> t10-trials
     cells = tuple(
         (name, str(of), str(good), str(of - good))
         for name, of, good in [*counts, ("all", tried, passed)]
