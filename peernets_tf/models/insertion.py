@@ -42,7 +42,7 @@ def insert_peer_regularization(
             unknown, is an input, is called more than once, or has an output of
             another rank.
     """
-    source = _functional(model)
+    source = _as_functional(model)
     names = [after] if isinstance(after, str) else list(after)
     _check_names(source, names)
     if "name" in arguments:
@@ -64,11 +64,11 @@ def insert_peer_regularization(
     copy = keras.models.clone_model(source, call_function=call)
     for layer in source.layers:
         if layer.weights:
-            _copy_weights(layer, copy.get_layer(layer.name))
+            copy.get_layer(layer.name).set_weights(layer.get_weights())
     return copy
 
 
-def _functional(model: Any) -> keras.Model:
+def _as_functional(model: Any) -> keras.Model:
     """Returns a functional model of the same layers."""
     if isinstance(model, keras.Sequential) and model.built:
         return keras.Model(model.inputs, model.outputs, name=model.name)
@@ -139,12 +139,3 @@ def _check_place(layer: keras.layers.Layer, outputs: Any, calls: int) -> None:
             "`after` must name layers whose output is (B, H, W, C). Received: "
             f"'{layer.name}', whose output has shape {shape}"
         )
-
-
-def _copy_weights(
-    source: keras.layers.Layer, target: keras.layers.Layer
-) -> None:
-    """Copies the weights of a layer, but not the peers that it stores."""
-    weights = [weight for weight in source.weights if weight.name != "peers"]
-    for variable, weight in zip(target.weights, weights, strict=True):
-        variable.assign(weight)
