@@ -19,6 +19,8 @@ def test_the_code_of_the_page_runs(rng, tmp_path, monkeypatch):
         "labels": labels,
         "test_images": images[:8],
         "test_labels": labels[:8],
+        "queries": rng.random((7, 4)),
+        "keys": rng.random((20, 4)),
         "large_images": images.repeat(2, axis=1).repeat(2, axis=2),
     }
     text = PAGE.read_text(encoding="utf-8")

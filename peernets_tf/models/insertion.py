@@ -42,7 +42,7 @@ def insert_peer_regularization(
             unknown, is an input, is called more than once, or has an output of
             another rank.
     """
-    source = _as_functional(model)
+    source = _with_known_layers(model)
     names = [after] if isinstance(after, str) else list(after)
     _check_names(source, names)
     if "name" in arguments:
@@ -68,7 +68,7 @@ def insert_peer_regularization(
     return copy
 
 
-def _as_functional(model: Any) -> keras.Model:
+def _with_known_layers(model: Any) -> keras.Model:
     """Returns a functional model of the same layers."""
     if isinstance(model, keras.Sequential) and model.built:
         return keras.Model(model.inputs, model.outputs, name=model.name)

@@ -106,7 +106,7 @@ def _train(
         checkpoint=checkpoint,
         seed=config.seed,
         validation_size=config.validation_size,
-        advice="" if keras.distribution.list_devices("gpu") else config.advice,
+        advice="" if _has_gpu() else config.advice,
     )
     graphs = _store_test_graphs(model, dataset, config)
     test = dataset.test.first(config.test_size)
@@ -135,6 +135,12 @@ def _train(
     )
     print(f"Model: {model_path}\nRecord: {record_path}")
     return record
+
+
+def _has_gpu() -> bool:
+    # On JAX, list_devices("gpu") fails where there is none.
+    names = keras.distribution.list_devices()
+    return any("gpu" in name or "cuda" in name for name in names)
 
 
 def _build(config: TrainingConfig, dataset: datasets.Dataset) -> keras.Model:
