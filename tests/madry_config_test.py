@@ -87,7 +87,7 @@ def test_missing_keys_have_defaults(tmp_path):
         ({"tf_random_seed": 2**31}, "tf_random_seed must be finite, at"),
         ({"num_steps": 10**400}, "integers must fit into 64 bits"),
         ({"epsilon": 256}, "epsilon must be finite, at least 0 and at most"),
-        ({"step_size": 10**400}, "step_size must be finite"),
+        ({"step_size": 10**400}, "integers must fit into 64 bits"),
         (
             {"step_size_schedule": [[0, 10**400]]},
             "integers must fit into 64 bits",
