@@ -66,7 +66,7 @@ def import_exports(package: str) -> None:
         BackendError: see `check_backend`.
     """
     check_backend()
-    for name in sys.modules[package].__all__:
+    for name in getattr(sys.modules[package], "__all__", ()):
         getattr(sys.modules[package], name)
 
 

@@ -129,3 +129,10 @@ def test_a_missing_backend_is_an_import_error(monkeypatch):
         lazy.check_backend()
     with pytest.raises(UserError):
         lazy.check_backend()
+
+
+def test_a_package_that_exports_nothing_is_left_alone():
+    import benchmarks
+
+    assert not hasattr(benchmarks, "__all__")
+    lazy.import_exports("benchmarks")

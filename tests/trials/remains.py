@@ -75,9 +75,17 @@ def _arrays(path):
 def _array(array):
     """Returns a text of an array; the history of a checkpoint is JSON."""
     if array.dtype.kind == "U":
-        return _text(json.loads(str(array)))
+        return _string(str(array))
     digest = hashlib.sha256(array.tobytes()).hexdigest()
     return f"{array.dtype} {array.shape} {digest}"
+
+
+def _string(text):
+    """Returns a history, which is JSON, without times; a run's id as it is."""
+    try:
+        return _text(json.loads(text))
+    except ValueError:
+        return text
 
 
 def _text(value):
