@@ -38,6 +38,8 @@ class Samples:
     def evaluate(self) -> tuple[str, ...]:
         """Flags of a short evaluation of the model of that training."""
         return (
+            # One backward pass, so one folder.
+            "--backward=exact",
             f"--checkpoint={self.path('train/model.keras')}",
             f"--dataset={self.path('gray.npz')}",
             "--attack=pgd",
