@@ -48,7 +48,12 @@ def define(*names: str) -> Callable[[], config.Config]:
     holders = {_FIELDS[name].name: _define_flag(name) for name in names}
 
     def read() -> config.Config:
-        settings = config.read(path.value) if path.value else config.Config()
+        settings = config.Config()
+        if path.value:
+            try:
+                settings = config.read(path.value)
+            except UserError as error:
+                raise UserError(f"--config: {error}") from error
         changes = {
             key: holder.value
             for key, holder in holders.items()

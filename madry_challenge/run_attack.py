@@ -31,7 +31,7 @@ _DATA_DIR = shared_flags.define_data_dir()
 
 def _parse(arguments: list[str]) -> submission.SubmissionConfig:
     app.refuse_arguments(arguments)
-    models.check_name(_CHECKPOINT.value)
+    models.check_name(_CHECKPOINT.value, "--checkpoint")
     settings = _read_config()
     return submission.SubmissionConfig(
         checkpoint=_CHECKPOINT.value,

@@ -158,6 +158,13 @@ def train_network(
         backward=options.backward,
         seed=seed,
     )
+    # Before anything is written.
+    training.check_sizes(
+        network,
+        dataset,
+        batch_size=settings.training_batch_size,
+        num_peers=options.num_peers,
+    )
     with records.lock_folder(folder):
         return _train_network(
             network,

@@ -56,7 +56,10 @@ def score(config: SubmissionConfig) -> float:
             f"{config.predictions_path}"
         )
     files.check_parent_exists(config.predictions_path)
-    adversarial = files.read_array(config.adversarial_path)
+    try:
+        adversarial = files.read_array(config.adversarial_path)
+    except UserError as error:
+        raise UserError(f"--attack: {error}") from error
     model = models.load(models.preset_path(config.checkpoint))
     dataset = data.load("cifar10", config.data_dir)
     evaluation.check_fits(model, dataset)

@@ -85,7 +85,7 @@ _DATA_DIR = shared_flags.define_data_dir()
 def _parse(arguments: list[str]) -> runs.TrainConfig:
     app.refuse_arguments(arguments)
     if _INITIAL_MODEL.value is not None:
-        models.check_name(_INITIAL_MODEL.value)
+        models.check_name(_INITIAL_MODEL.value, "--initial_model")
     return runs.TrainConfig(
         settings=_read_config(),
         options=options.Options(

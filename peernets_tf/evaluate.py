@@ -123,7 +123,7 @@ class Config:
 
 def _parse(arguments: list[str]) -> Config:
     app.refuse_arguments(arguments)
-    models.check_name(_CHECKPOINT.value)
+    models.check_name(_CHECKPOINT.value, "--checkpoint")
     attack = _attack_config()
     graphs = evaluation.GraphsConfig(
         policy=_PEERS.value,

@@ -96,7 +96,9 @@ def read_json(path: str, *, may_repeat: Collection[str] = ()) -> Any:
             raise ValueError(f"it is larger than {_MAX_JSON_BYTES >> 20} MiB")
         return parse_json(content, may_repeat=may_repeat)
     except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {path} as JSON: {error}") from error
+        raise UserError(
+            f"cannot read {path} as JSON ({error}): give a valid file"
+        ) from error
 
 
 def parse_json(
@@ -179,7 +181,9 @@ def read_array(path: str) -> NDArray[Any]:
             return np.lib.format.read_array(file, allow_pickle=False)
     except Exception as error:
         # A damaged file fails in as many ways as there are parsers in it.
-        raise UserError(f"cannot read {path} as .npy: {error}") from error
+        raise UserError(
+            f"cannot read {path} as .npy ({error}): give a valid file"
+        ) from error
 
 
 def read_arrays(
@@ -216,7 +220,8 @@ def read_arrays(
     except Exception as error:
         # A damaged file fails in as many ways as there are parsers in it.
         raise UserError(
-            f"cannot read {path} as .npz ({type(error).__name__}): {error}"
+            f"cannot read {path} as .npz ({type(error).__name__}: {error}): "
+            "give a valid file"
         ) from error
 
 
@@ -234,3 +239,5 @@ def check_parent_exists(path: str) -> None:
     folder = os.path.dirname(path) or "."
     if not os.path.isdir(folder):
         raise UserError(f"the folder {folder} of {path} is missing: make it")
+    if os.path.isdir(path):
+        raise UserError(f"{path} is a folder: give the name of a file")

@@ -122,8 +122,10 @@ _RECIPE: dict[str, flags.FlagHolder[Any]] = {
     "decay_factor": flags.DEFINE_float(
         "decay_factor",
         None,
-        "Factor by which --schedule=step multiplies the learning rate "
-        "(default: 0.1).",
+        "Factor in [0, 1] by which --schedule=step multiplies the learning "
+        "rate (default: 0.1).",
+        0.0,
+        1.0,
     ),
     "augment": flags.DEFINE_bool(
         "augment",
@@ -164,7 +166,7 @@ def _are_ascending(epochs: list[str] | None) -> bool:
 def _parse(arguments: list[str]) -> training.TrainingConfig:
     app.refuse_arguments(arguments)
     if _INITIAL_MODEL.value is not None:
-        models.check_name(_INITIAL_MODEL.value)
+        models.check_name(_INITIAL_MODEL.value, "--initial_model")
     dataset = _DATASET.value or _DEFAULT_DATASET
     model = _MODEL.value or training.default_model(dataset)
     base = os.path.splitext(os.path.basename(dataset))[0]

@@ -110,7 +110,10 @@ def test_wrong_flags():
             (["--budget=day"], "budget"),
             (["--backward=exact"], "backward"),
             (["--checkpoint=resnet18=x"], "must be ROW=PATH"),
-            (["--checkpoint=resnet32=x.keras"], "no file x.keras"),
+            (
+                ["--checkpoint=resnet32=x.keras"],
+                "Received: 'x.keras', which does not",
+            ),
             (["--num_peers=5000"], "at most 4000"),
             (
                 ["--checkpoint=pr_resnet32=cifar10_resnet32"],

@@ -60,7 +60,8 @@ class PGD(Attack):
         if not self.keep_best and (self.restarts > 1 or self.stop_when_fooled):
             raise UserError(
                 "`restarts > 1` and `stop_when_fooled` require "
-                f"`keep_best=True`. Received: restarts={self.restarts}, "
+                "`keep_best=True`; leave it at its default. Received: "
+                f"restarts={self.restarts}, "
                 f"stop_when_fooled={self.stop_when_fooled}, keep_best=False"
             )
 

@@ -6,6 +6,7 @@ bug and shows its traceback.
 """
 
 import dataclasses
+import math
 import re
 import shlex
 import sys
@@ -102,7 +103,10 @@ def _interrupted() -> int:
 def refuse_arguments(arguments: list[str]) -> None:
     """Raises a `UserError` if a command got arguments that are not flags."""
     if arguments:
-        raise UserError(f"not a flag: {' '.join(arguments)}")
+        shown = " ".join(a if a.isprintable() else repr(a) for a in arguments)
+        raise UserError(
+            f"not a flag: {shown}; remove it (--help lists the flags)"
+        )
 
 
 def parse_flags(argv: list[str], command: Command | None = None) -> list[str]:
@@ -121,14 +125,14 @@ def parse_flags(argv: list[str], command: Command | None = None) -> list[str]:
             print(_help(command, help_text.without_request(argv)))
             sys.exit(0)
         rest = flags.FLAGS(argv)
-        _check_sizes()
+        _check_numbers()
     except (flags.Error, UserError, UnicodeDecodeError) as error:
         sys.exit(_report(f"{error} (--help lists the flags)"))
     return rest
 
 
-def _check_sizes() -> None:
-    """Raises a `UserError` for an integer that TensorFlow cannot hold."""
+def _check_numbers() -> None:
+    """Raises a `UserError` for a number that no command can use."""
     for name in flags.FLAGS:
         value = flags.FLAGS[name].value
         if isinstance(value, int) and abs(value) >= _INT_LIMIT:
@@ -136,6 +140,8 @@ def _check_sizes() -> None:
                 f"--{name} must be below {_INT_LIMIT}, 2 to the power of 31. "
                 f"Received: {value}"
             )
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"--{name} must be finite. Received: {value}")
 
 
 def _help(command: Command, argv: list[str]) -> str:
@@ -175,8 +181,14 @@ def _command_line(module: str) -> str:
 def _report(error: Exception | str) -> int:
     """Prints an error on one line and returns the exit status."""
     logging.debug("Where it happened:", exc_info=isinstance(error, Exception))
-    # Keras colours its messages and appends the arguments of the call.
-    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    text = str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        reason = error.strerror or type(error).__name__
+        text = f"cannot use {error.filename} ({reason}): give another path"
+    # Keras colours its messages, begins them with the layer that was called,
+    # and appends the arguments of the call.
+    text = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    text = re.sub(r"Exception encountered when calling \S+\(\)\.", "", text)
     text = text.split("Arguments received by")[0]
     if sys.stdout.isatty():
         # A progress bar may have left its line unfinished.

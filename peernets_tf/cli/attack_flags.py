@@ -46,8 +46,8 @@ def define() -> Callable[[], evaluation.AttackConfig]:
         return evaluation.AttackConfig(
             name=name,
             norm=strength["norm"].value,
-            epsilons=evaluation.parse_numbers(strength["epsilon"].value or []),
-            rhos=evaluation.parse_numbers(strength["rho"].value or []),
+            epsilons=_numbers(strength["epsilon"]),
+            rhos=_numbers(strength["rho"]),
             search=strength["search"].value,
             train_size=fit["train_size"].value,
             perturbation=fit["perturbation"].value,
@@ -59,6 +59,18 @@ def define() -> Callable[[], evaluation.AttackConfig]:
         )
 
     return read
+
+
+def _numbers(flag: flags.FlagHolder[Any]) -> tuple[float, ...]:
+    """Returns the numbers of a flag; none, if it is not given."""
+    if flag.value is None:
+        return ()
+    try:
+        if not flag.value:
+            raise UserError("expected numbers. Received: nothing")
+        return evaluation.parse_numbers(flag.value)
+    except UserError as error:
+        raise UserError(f"--{flag.name}: {error}") from error
 
 
 def _define_strength() -> dict[str, flags.FlagHolder[Any]]:

@@ -163,7 +163,7 @@ def _load_npz(path: str) -> Dataset:
     try:
         found = files.read_arrays(path, _NPZ_ARRAYS)
     except UserError as error:
-        raise DataError(str(error)) from error
+        raise DataError(f"dataset: {error}") from error
     missing = [name for name in _NPZ_ARRAYS if name not in found]
     if missing:
         raise DataError(

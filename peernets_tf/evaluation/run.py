@@ -67,9 +67,20 @@ def evaluate(
     check_fits(model, dataset)
     check_peers(model, config)
     planned = plan(config.attack, dataset)
+    # Encodes the peers before anything is written, since they may not fit.
+    graphs = choose_graphs(
+        model, dataset.train.images, config.graphs, seed=config.seed
+    )
     with records.lock_folder(config.output_dir):
         return _evaluate(
-            model, dataset, config, planned, checkpoint, provenance, start
+            model,
+            dataset,
+            config,
+            planned,
+            graphs,
+            checkpoint,
+            provenance,
+            start,
         )
 
 
@@ -78,6 +89,7 @@ def _evaluate(
     dataset: datasets.Dataset,
     config: EvaluationConfig,
     planned: Sequence[tuple[Strength, attacks.Attack]],
+    graphs: ChosenGraphs | None,
     checkpoint: str,
     provenance: records.Provenance,
     start: float,
@@ -97,9 +109,6 @@ def _evaluate(
         ),
     )
     weights_sha256 = models.weights_sha256(model)
-    graphs = choose_graphs(
-        model, dataset.train.images, config.graphs, seed=config.seed
-    )
     target = _target(model, dataset, config, graphs, planned[0][1].targeted)
     print(
         f"Attacking {model.name} on {dataset.name} with {config.attack.name} "

@@ -90,7 +90,10 @@ def read(
     Raises:
         UserError: if the file is not an array of that shape.
     """
-    perturbation = files.read_array(path)
+    try:
+        perturbation = files.read_array(path)
+    except UserError as error:
+        raise UserError(f"perturbation: {error}") from error
     if perturbation.shape != shape or perturbation.dtype.kind not in "fiu":
         raise UserError(
             f"{path} must hold real numbers in the images' shape, {shape}. "

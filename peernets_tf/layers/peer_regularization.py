@@ -208,6 +208,17 @@ class PeerRegularization(keras.layers.Layer):
             ValueError: if the features have another shape, or fewer than
                 `num_neighbors` pixels.
         """
+        self.check_peers(features)
+        shape = tuple(features.shape)
+        is_new = self.peers is None or tuple(self.peers.shape) != shape
+        if is_new:
+            self._drop_peers()
+            self.peers = keras_internals.add_late_weight(self, "peers", shape)
+        self.peers.assign(features)
+        self._age.note_storing(new_variable=is_new)
+
+    def check_peers(self, features: Tensor) -> None:
+        """Checks that features can be stored; see `set_peers`."""
         shape = tuple(features.shape)
         if len(shape) != 5 or shape[-1] != self.query_kernel.shape[0]:
             raise ValueError(
@@ -215,12 +226,6 @@ class PeerRegularization(keras.layers.Layer):
                 f"{self.query_kernel.shape[0]}). Received: shape={shape}"
             )
         self._check_num_pixels(shape[1] * shape[2] * shape[3], 0)
-        is_new = self.peers is None or tuple(self.peers.shape) != shape
-        if is_new:
-            self._drop_peers()
-            self.peers = keras_internals.add_late_weight(self, "peers", shape)
-        self.peers.assign(features)
-        self._age.note_storing(new_variable=is_new)
 
     def stored_peers(self) -> Tensor:
         """Returns the peers' features `(M, N, H, W, C)` for inference.
@@ -413,8 +418,8 @@ class PeerRegularization(keras.layers.Layer):
         return (
             f"Layer '{self.name}' needs at least {self.num_neighbors + own} "
             f"peer pixels for num_neighbors={self.num_neighbors}: take more "
-            "peers, in training a larger batch without a smaller last one, or "
-            "a smaller num_neighbors"
+            "peers (num_peers), in training a larger batch without a smaller "
+            "last one, or a smaller num_neighbors"
         )
 
     def _choose_neighbors(

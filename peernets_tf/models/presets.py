@@ -38,15 +38,19 @@ def load_pretrained(name: str) -> keras.Model:
     return saving.load(preset_path(name))
 
 
-def check_name(name_or_path: str) -> None:
+def check_name(name_or_path: str, flag: str) -> None:
     """Raises a `UserError` if a text is neither a preset nor a path.
 
     A missing file is found when it is loaded.
+
+    Args:
+        name_or_path: str.
+        flag: str, what the error calls the text, such as `"--checkpoint"`.
     """
     is_path = name_or_path.endswith(".keras") or os.path.exists(name_or_path)
     if not is_path and name_or_path not in presets():
         raise UserError(
-            "expected a .keras file or one of the published models "
+            f"{flag} must be a .keras file or one of the published models "
             f"{', '.join(presets())}. Received: {name_or_path}"
         )
 

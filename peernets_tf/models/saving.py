@@ -33,9 +33,12 @@ def load(path: str | os.PathLike[str]) -> keras.Model:
         UserError: if the file is not a saved model.
     """
     if not os.path.exists(path):
-        raise UserError(f"there is no file {path}")
+        raise UserError(
+            "the checkpoint must be a .keras file. Received: "
+            f"{path!r}, which does not exist"
+        )
     if not zipfile.is_zipfile(path):
-        raise UserError(f"{path} is not a .keras file")
+        raise UserError(f"{path} is not a .keras file: give one")
     try:
         _check_archive(path)
         return keras.saving.load_model(path, compile=False)
@@ -44,7 +47,7 @@ def load(path: str | os.PathLike[str]) -> keras.Model:
         reason = str(error)[:_MAX_REASON]
         raise UserError(
             f"{path} is damaged, or not a Keras model "
-            f"({type(error).__name__}): {reason}"
+            f"({type(error).__name__}: {reason}): give another .keras file"
         ) from error
 
 

@@ -99,9 +99,11 @@ def encode_peers(model: keras.Model, images: Any) -> PeerBank:
     graphs = [
         encoding.encode_graph(model, layers, graph, step) for graph in images
     ]
-    return PeerBank(
+    bank = PeerBank(
         tuple(ops.stack(features) for features in zip(*graphs, strict=True))
     )
+    check_fits(bank, layers)
+    return bank
 
 
 def stored_peers(model: keras.Model) -> PeerBank | None:
@@ -166,3 +168,4 @@ def check_fits(bank: PeerBank, layers: list[PeerRegularization]) -> None:
                 f"'{layer.name}': encode the peers with this model. Received: "
                 f"{features.shape[-1]} channels"
             )
+        layer.check_peers(features)

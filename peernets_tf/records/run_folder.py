@@ -39,7 +39,7 @@ def claim(
     # As a file gives it back: lists instead of tuples.
     identity = json.loads(json.dumps(identity))
     os.makedirs(folder, exist_ok=True)
-    if not os.path.exists(path):
+    if not os.path.lexists(path):
         run = {
             "identity": identity,
             "provenance": dataclasses.asdict(provenance),

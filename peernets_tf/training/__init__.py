@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from peernets_tf.training.loop import (
         FitPlan,
         Fitted,
+        check_sizes,
         count_correct,
         fit,
         fit_batches,
@@ -33,6 +34,7 @@ else:
         Checkpoint="checkpoint",
         FitPlan="loop",
         Fitted="loop",
+        check_sizes="loop",
         count_correct="loop",
         fit="loop",
         fit_batches="loop",
@@ -47,6 +49,7 @@ __all__ = [
     "PublishingConfig",
     "Recipe",
     "TrainingConfig",
+    "check_sizes",
     "compile_model",
     "compile_with",
     "count_correct",

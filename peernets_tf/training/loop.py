@@ -152,8 +152,13 @@ def fit_batches(
     """
     # First of all that save something, so that no diverged model is saved.
     callbacks = [EpochOfBatches(batches), StopOnNonFinite(), *callbacks]
+    check_sizes(
+        model,
+        dataset,
+        batch_size=plan.batch_size,
+        num_peers=plan.num_peers,
+    )
     if peers.peer_layers(model):
-        _check_graphs(model, plan)
         refresh = peers.RefreshPeers(
             dataset.train.images, plan.num_peers, plan.seed
         )
@@ -220,11 +225,36 @@ def _verbosity(verbose: int | str, lines: int = 2) -> int | str:
     return verbose
 
 
-def _check_graphs(model: keras.Model, plan: FitPlan) -> None:
-    """Checks that batches and validation graphs have enough pixels."""
-    sizes = {"batch_size": plan.batch_size, "num_peers": plan.num_peers}
-    for layer in peers.peer_layers(model):
-        for name, images in sizes.items():
+def check_sizes(
+    model: keras.Model,
+    dataset: datasets.Dataset,
+    *,
+    batch_size: int,
+    num_peers: int,
+) -> None:
+    """Checks that a data set fills the batches and graphs of a training.
+
+    Args:
+        model: a built Keras model.
+        dataset: the `datasets.Dataset`.
+        batch_size: int, images per batch.
+        num_peers: int, N, the images of a graph; read for PeerNets only.
+
+    Raises:
+        UserError: if the training set has fewer images, or a graph would have
+            fewer pixels than a layer has neighbours.
+    """
+    layers = peers.peer_layers(model)
+    sizes = {"batch_size": batch_size}
+    if layers:
+        sizes["num_peers"] = num_peers
+    for name, images in sizes.items():
+        if images > len(dataset.train):
+            raise UserError(
+                f"`{name}` must be at most the number of training images, "
+                f"{len(dataset.train)}. Received: {name}={images}"
+            )
+        for layer in layers:
             pixels = images * math.prod(layer.input.shape[1:3])
             if pixels < layer.num_neighbors:
                 raise UserError(

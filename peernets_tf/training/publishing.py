@@ -61,7 +61,10 @@ def publish(config: PublishingConfig) -> records.TrainingRecord:
             f"first a letter or digit. Received: {config.name!r}"
         )
     record_path = os.path.join(config.run_dir, "record.json")
-    run = records.read(record_path)
+    try:
+        run = records.read(record_path)
+    except UserError as error:
+        raise UserError(f"--run_dir: {error}") from error
     if not isinstance(run, records.TrainingRecord):
         raise UserError(
             f"{record_path} must be the record of a training: give the "

@@ -70,6 +70,7 @@ def train(
         UserError: if the configuration, a file or the folder cannot be used.
     """
     from peernets_tf.training.checkpoint import Checkpoint
+    from peernets_tf.training.loop import check_sizes
 
     dataset = datasets.load(config.dataset, config.data_dir)
     keras.utils.set_random_seed(config.seed)
@@ -77,6 +78,13 @@ def train(
     initial_model = _start_from(config.initial_model, model)
     checkpoint = Checkpoint(
         config.output_dir, _identity(config, dataset, initial_model), provenance
+    )
+    # Before anything is written.
+    check_sizes(
+        model,
+        dataset,
+        batch_size=config.recipe.batch_size,
+        num_peers=config.recipe.num_peers,
     )
     with records.lock_folder(config.output_dir):
         return _train(

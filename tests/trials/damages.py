@@ -127,7 +127,7 @@ def of_archive(member):
         f"{member} {name}": damages_like(change)
         for name, change in {
             "text": lambda a: np.full(a.shape, "x"),
-            "complex": lambda a: a.astype(np.complex64),
+            "complex": lambda a: np.ones(a.shape, np.complex64),
             "NaN": lambda a: np.full(a.shape, np.nan),
             "another shape": lambda a: np.zeros((*a.shape, 2), np.float32),
             "empty": lambda a: np.zeros((0,) * max(a.ndim, 1), np.float32),

@@ -96,6 +96,7 @@ def make(root: pathlib.Path, warm) -> Samples:
     write_data(root / "color.npz", channels=3)
     (root / "a_folder").mkdir()
     (root / "a_folder.npz").mkdir()
+    (root / "a_folder.npy").mkdir()
     (root / "binary").write_bytes(bytes(range(128, 256)) * 8)
     (root / "binary.npz").write_bytes(bytes(range(128, 256)) * 8)
     np.save(root / "perturbation.npy", np.full((12, 12, 1), 0.01, np.float32))

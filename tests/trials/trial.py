@@ -22,8 +22,8 @@ EITHER = "either"
 _MEMORY_LIMIT = 4 * 2**30
 # A line without one of these words only says that something is wrong.
 _REMEDY = re.compile(
-    r"must|give|expected|should|leave|remove|\buse\b|needs|one of|--help|set "
-    r"|is not an? \.?\w+ "
+    r"must|give|choose|expected|should|leave|remove|\buse\b|needs|one of|--help"
+    r"|set |is not an? \.?\w+ "
     r"|at least|at most|only|make|missing|install|take|write|no file|is for",
     re.IGNORECASE,
 )
