@@ -43,3 +43,11 @@ def test_what_cannot_be_read_is_named(tmp_path):
 def test_short_files_are_those_that_exist():
     assert flag_files.short_file("mnist", "lenet5") == "short_mnist_lenet5"
     assert flag_files.short_file("cifar100", "resnet110") is None
+
+
+@pytest.mark.parametrize("text", ["--epochs=2\n-", "\0\0\0", "epochs=2"])
+def test_a_line_that_is_no_flag_is_named(text, tmp_path):
+    path = tmp_path / "some.flags"
+    path.write_text(f"# A comment\n\n{text}\n")
+    with pytest.raises(UserError, match=r"in line \d of .*some.flags"):
+        flag_files.find(str(path))

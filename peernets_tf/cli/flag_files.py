@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 
 from peernets_tf.errors import UserError
 
@@ -12,6 +13,8 @@ FOLDER = next(
     for folder in (_PACKAGE / "flag_files", _PACKAGE.parent / "flags")
     if folder.is_dir() or folder.name == "flags"
 )
+# A flag, a comment or an empty line.
+_LINE = re.compile(r"\s*(--?\w|#|//|$)")
 _OPTIONS = ("--flagfile", "-flagfile")
 
 
@@ -48,14 +51,15 @@ def find(name_or_path: str) -> str:
             without its suffix.
 
     Raises:
-        UserError: if it is missing, a folder or not text.
+        UserError: if it is missing, a folder or not text, or a line of it is no
+            flag.
     """
     path = name_or_path
     name = name_or_path.removesuffix(".flags")
     if name in names() and not os.path.isfile(path):
         path = str(FOLDER / f"{name}.flags")
     try:
-        pathlib.Path(path).read_text(encoding="utf-8")
+        text = pathlib.Path(path).read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise UserError(
             "--flagfile must be a path or one of the flag files "
@@ -72,6 +76,12 @@ def find(name_or_path: str) -> str:
             f"--flagfile must be a file with one flag in each line. Received: "
             f"{name_or_path!r} ({error})"
         ) from error
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not _LINE.match(line):
+            raise UserError(
+                f"--flagfile must hold one flag in each line, as in --epochs=2. "
+                f"Received: {line[:40]!r} in line {number} of {name_or_path}"
+            )
     return path
 
 

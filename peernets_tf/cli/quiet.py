@@ -1,6 +1,7 @@
 """Keeps TensorFlow's messages out of what a command prints."""
 
 import contextlib
+import logging
 import os
 import sys
 import tempfile
@@ -26,6 +27,7 @@ def starting_keras() -> Iterator[None]:
     if os.environ["TF_CPP_MIN_LOG_LEVEL"] in ("0", "1"):
         yield
         return
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as hidden:

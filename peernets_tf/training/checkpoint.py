@@ -190,6 +190,14 @@ def _check_arrays(
                 f"Received: {array.dtype} of shape {array.shape}. Remove it to "
                 "start again"
             )
+        is_count = name in variables and keras.backend.is_int_dtype(
+            variables[name].dtype
+        )
+        if is_count and array.dtype.kind not in "iu":
+            raise TrainingError(
+                f"{path} must hold integers in {name}. Received: {array.dtype}. "
+                "Remove it to start again"
+            )
         # An optimizer may go on with an infinite second moment.
         is_optimizer = name.startswith("optimizer/")
         if not is_optimizer and not np.isfinite(array).all():
