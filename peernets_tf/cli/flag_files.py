@@ -79,7 +79,7 @@ def find(name_or_path: str) -> str:
     for number, line in enumerate(text.splitlines(), start=1):
         if not _LINE.match(line):
             raise UserError(
-                f"--flagfile must hold one flag in each line, as in --epochs=2. "
+                "--flagfile must hold one flag in each line, as in --epochs=2. "
                 f"Received: {line[:40]!r} in line {number} of {name_or_path}"
             )
     return path

@@ -195,8 +195,8 @@ def _check_arrays(
         )
         if is_count and array.dtype.kind not in "iu":
             raise TrainingError(
-                f"{path} must hold integers in {name}. Received: {array.dtype}. "
-                "Remove it to start again"
+                f"{path} must hold integers in {name}. Received: "
+                f"{array.dtype}. Remove it to start again"
             )
         # An optimizer may go on with an infinite second moment.
         is_optimizer = name.startswith("optimizer/")
