@@ -34,6 +34,7 @@ trials: $(VENV)/installed-cpu
 
 benchmark: $(VENV)/installed-cpu,benchmark
 	$(PYTHON) -m benchmarks.nearest_neighbors
+	$(PYTHON) -m benchmarks.attention
 	$(PYTHON) -m benchmarks.training_step
 	$(PYTHON) -m benchmarks.attacks
 	$(PYTHON) -m benchmarks.adversarial_training

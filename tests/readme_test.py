@@ -81,6 +81,14 @@ def speed_rows():
             ),
             f"{case['memory_mib']['search']:.0f} MiB",
         )
+    for case in benchmark("attention"):
+        seconds = case["median_seconds"]
+        yield (
+            case["pass"],
+            f"{1000 * seconds['plain']:.1f} ms",
+            f"{1000 * seconds['compiled']:.1f} ms",
+            f"{case['ratio_to_compiled']['plain']:.2f}",
+        )
     for case in benchmark("training_step"):
         name = case["peernet"]
         yield (

@@ -27,7 +27,8 @@ def starting_keras() -> Iterator[None]:
     if os.environ["TF_CPP_MIN_LOG_LEVEL"] in ("0", "1"):
         yield
         return
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    # What goes wrong raises an exception, too.
+    logging.getLogger("tensorflow").setLevel(logging.CRITICAL)
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as hidden:
