@@ -79,6 +79,9 @@ def test_every_published_record_is_printed():
                 expected += table.rows
         elif isinstance(record, records.ComparisonRecord):
             expected = records.tables.comparison_table(record).rows
+        elif isinstance(record, records.TrialsRecord):
+            for table in records.tables.trials_tables(record):
+                expected += table.rows
         else:
             assert f"Benchmark {record.name}:" in text
         for row in expected:

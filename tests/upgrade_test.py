@@ -26,7 +26,7 @@ def read(name):
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_every_record_is_read_and_written_again(path, tmp_path):
     record = records.read(str(path))
-    kind = path.name.split("_")[0]
+    kind = path.stem.split("_")[0]
     if path.parent.name == "results":
         kinds = {"compare": "comparison", "train": "training"}
         assert record.kind == kinds.get(kind, kind)
@@ -54,7 +54,7 @@ def test_no_value_is_lost(path):
 
 def test_there_are_records_of_each_kind():
     kinds = {records.read(str(path)).kind for path in PATHS}
-    assert kinds == {"training", "attack", "comparison", "benchmark"}
+    assert kinds == {"training", "attack", "comparison", "benchmark", "trials"}
 
 
 def test_a_training():
