@@ -1,0 +1,23 @@
+"""Pictures of records and of models, and the report that shows them."""
+
+from peernets_tf.pictures.style import (
+    DARK,
+    LIGHT,
+    LINE_STYLES,
+    Picture,
+    Theme,
+    render,
+    save,
+    styled,
+)
+
+__all__ = [
+    "DARK",
+    "LIGHT",
+    "LINE_STYLES",
+    "Picture",
+    "Theme",
+    "render",
+    "save",
+    "styled",
+]

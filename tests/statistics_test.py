@@ -1,0 +1,40 @@
+"""Wilson intervals, against values worked out by hand and a coverage count."""
+
+import math
+
+import numpy as np
+import pytest
+
+from peernets_tf.records import statistics
+
+
+def test_half_of_ten():
+    # Wilson (1927): (p + z^2/2n -+ z sqrt(p q / n + z^2/4n^2)) / (1 + z^2/n).
+    low, high = statistics.wilson_interval(5, 10)
+    z2 = 3.8414588
+    half = math.sqrt(z2 * (0.25 / 10 + z2 / 400)) / (1 + z2 / 10)
+    assert (low, high) == pytest.approx((0.5 - half, 0.5 + half), abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("count", "low", "high"),
+    # Of 100 images, as published for Table 7 of the paper in our notes.
+    [(14, 0.085, 0.221), (34, 0.255, 0.437), (45, 0.356, 0.548)],
+)
+def test_published_intervals(count, low, high):
+    interval = statistics.wilson_interval(count, 100)
+    assert interval == pytest.approx((low, high), abs=5e-4)
+
+
+@pytest.mark.parametrize("count", [0, 1000])
+def test_an_extreme_rate_has_an_interval_too(count):
+    low, high = statistics.wilson_interval(count, 1000)
+    assert 0 <= low <= count / 1000 <= high <= 1
+    assert statistics.margin(count, 1000) == pytest.approx(0.00383, abs=1e-5)
+
+
+def test_the_interval_covers_the_rate_in_about_95_percent_of_draws():
+    counts = np.random.default_rng(0).binomial(200, 0.3, 2000)
+    bounds = [statistics.wilson_interval(int(c), 200) for c in counts]
+    covered = np.mean([low <= 0.3 <= high for low, high in bounds])
+    assert 0.93 < covered < 0.97
