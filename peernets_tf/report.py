@@ -38,12 +38,18 @@ def _parse(arguments: list[str]) -> ReportConfig:
     return ReportConfig(paths=tuple(arguments), curves=_CURVES.value)
 
 
-def _run(config: ReportConfig, provenance: records.Provenance) -> None:
+def _run(config: ReportConfig, provenance: records.Provenance | None) -> None:
     del provenance  # A report writes no record.
     print(records.report(config.paths, config.curves))
 
 
-COMMAND = app.Command(module="peernets_tf.report", parse=_parse, run=_run)
+COMMAND = app.Command(
+    module="peernets_tf.report",
+    parse=_parse,
+    run=_run,
+    # Tables are made of records alone.
+    needs_keras=lambda config: False,
+)
 
 
 def main() -> None:

@@ -166,7 +166,7 @@ def _are_ascending(epochs: list[str] | None) -> bool:
 def _parse(arguments: list[str]) -> training.TrainingConfig:
     app.refuse_arguments(arguments)
     if _INITIAL_MODEL.value is not None:
-        models.check_name(_INITIAL_MODEL.value, "--initial_model")
+        shared_flags.check_model(_INITIAL_MODEL.value, "--initial_model")
     dataset = _DATASET.value or _DEFAULT_DATASET
     model = _MODEL.value or training.default_model(dataset)
     base = os.path.splitext(os.path.basename(dataset))[0]
@@ -186,10 +186,11 @@ def _parse(arguments: list[str]) -> training.TrainingConfig:
 
 def _advice(dataset: str, model: str) -> str:
     """Returns what to do about a long training, "" if it is a short one."""
-    name = flag_files.short_file(dataset, model)
-    if name is None or _RECIPE["epochs"].value is not None:
+    names = flag_files.short_files(dataset, model)
+    if not names or _RECIPE["epochs"].value is not None:
         return ""
-    return f" Without a GPU, a short training is --flagfile={name}."
+    steps = ", then ".join(f"--flagfile={name}" for name in names)
+    return f" Without a GPU, a short training is {steps}."
 
 
 def _defaults() -> str:

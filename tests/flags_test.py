@@ -6,7 +6,9 @@ import sys
 
 import pytest
 from commands import flags_of
+from sample_records import make_training
 
+from peernets_tf import records
 from peernets_tf.cli import app
 from peernets_tf.records import paper
 
@@ -49,9 +51,17 @@ def command_of(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_the_command_takes_the_file(path):
+def test_the_command_takes_the_file(path, tmp_path, monkeypatch):
     module = command_of(path)
     assert module in COMMANDS
+    monkeypatch.chdir(tmp_path)
+    own = flags_in(path.read_text())
+    for name in {"checkpoint", "initial_model"} & own.keys():
+        # Another flag file trains it.
+        model = tmp_path / own[name]
+        model.parent.mkdir(parents=True)
+        model.touch()
+        records.write(make_training(), str(model.with_name("record.json")))
     with flags_of(module):
         rest = app.parse_flags([module, f"--flagfile={path}"])
         sys.modules[module].COMMAND.parse(rest[1:])

@@ -2,6 +2,7 @@
 
 import hashlib
 import pathlib
+import sys
 import types
 
 import numpy as np
@@ -9,6 +10,32 @@ import pytest
 
 from peernets_tf import datasets
 from peernets_tf.errors import DataError
+
+
+def test_what_tensorflow_says_while_tfds_imports_it_is_hidden(
+    tmp_path, monkeypatch, capfd
+):
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")
+    for package, rest in (
+        ("tensorflow", ""),
+        ("tensorflow_datasets", "from importlib import import_module as load"),
+    ):
+        monkeypatch.delitem(sys.modules, package, raising=False)
+        code = f"import os\nos.write(2, b'chatter of {package}')\n{rest}\n"
+        (tmp_path / f"{package}.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(DataError, match="cannot read or download mnist"):
+        datasets.load("mnist")
+    assert "tensorflow" in sys.modules
+    assert capfd.readouterr().err == ""
+
+
+def test_unknown_names_and_missing_files():
+    for name in ("MNIST", "", "no.npz"):
+        for check in (datasets.check_name, datasets.load):
+            with pytest.raises(DataError, match="give one of|does not exist"):
+                check(name)
+    datasets.check_name("cifar100")
 
 
 def test_mnist5k():

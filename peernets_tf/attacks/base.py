@@ -62,6 +62,9 @@ class Attack(abc.ABC):
         """Returns the names of the arguments that a command may set."""
         return {field.name for field in dataclasses.fields(cls)} - cls.internal
 
+    def check_available(self) -> None:  # noqa: B027
+        """Raises a `UserError` if the attack cannot run on this machine."""
+
     def __call__(
         self,
         logits_fn: LogitsFunction | Classifier,
@@ -93,6 +96,7 @@ class Attack(abc.ABC):
         """
         images = np.asarray(images, np.float32)
         checks.check_images(images)
+        self.check_available()
         classifier = Classifier.of(logits_fn)
         if self.uses_labels:
             labels = self._checked_labels(classifier, images, labels)

@@ -8,6 +8,7 @@ from peernets_tf.datasets.loading import (
     Dataset,
     Split,
     channel_statistics,
+    check_name,
     load,
 )
 
@@ -25,5 +26,6 @@ __all__ = [
     "Split",
     "augment",
     "channel_statistics",
+    "check_name",
     "load",
 ]

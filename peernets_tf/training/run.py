@@ -38,6 +38,9 @@ class TrainingConfig:
         output_dir: str, the run's folder.
         advice: str, what is printed after the estimate of the time on a machine
             without a GPU.
+
+    Raises:
+        DataError: if there is no such data set.
     """
 
     dataset: str
@@ -50,6 +53,9 @@ class TrainingConfig:
     test_size: int | None = None
     output_dir: str
     advice: str = ""
+
+    def __post_init__(self) -> None:
+        datasets.check_name(self.dataset)
 
 
 def train(
