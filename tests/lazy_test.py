@@ -13,6 +13,7 @@ from commands import (
 
 import peernets_tf
 from peernets_tf import datasets, evaluation, lazy, models, training
+from peernets_tf.cli import app
 from peernets_tf.errors import BackendError, UserError
 
 SLOW = {"keras", "tensorflow", "jax", "tensorflow_datasets"}
@@ -110,7 +111,7 @@ def test_a_wrong_flag_is_refused_before_keras_is_imported(command, message):
     assert result.status == 1
 
 
-def without_backend():
+def without_backend(*_):
     raise BackendError("Keras needs a backend")
 
 
@@ -118,14 +119,14 @@ def without_backend():
 def test_a_wrong_value_is_refused_before_keras_starts(
     command, message, monkeypatch
 ):
-    monkeypatch.setattr(lazy, "check_backend", without_backend)
+    monkeypatch.setattr(app, "_start_keras", without_backend)
     module, *arguments = command.split()
     assert message in error_line(run_command(module, *arguments))
 
 
 @pytest.mark.parametrize("command", ACCEPTED_VALUES)
 def test_what_may_be_right_goes_on_to_keras(command, monkeypatch):
-    monkeypatch.setattr(lazy, "check_backend", without_backend)
+    monkeypatch.setattr(app, "_start_keras", without_backend)
     module, *arguments = command.split()
     line = error_line(run_command(module, *arguments))
     assert "Keras needs a backend" in line

@@ -18,9 +18,11 @@ def test_what_tensorflow_says_while_tfds_imports_it_is_hidden(
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")
     for package, rest in (
         ("tensorflow", ""),
-        ("tensorflow_datasets", "from importlib import import_module as load"),
+        ("tensorflow_datasets", "def disable_progress_bar(): pass"),
     ):
-        monkeypatch.delitem(sys.modules, package, raising=False)
+        # It puts back what was there, or nothing.
+        monkeypatch.setitem(sys.modules, package, None)
+        del sys.modules[package]
         code = f"import os\nos.write(2, b'chatter of {package}')\n{rest}\n"
         (tmp_path / f"{package}.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
@@ -33,7 +35,7 @@ def test_what_tensorflow_says_while_tfds_imports_it_is_hidden(
 def test_unknown_names_and_missing_files():
     for name in ("MNIST", "", "no.npz"):
         for check in (datasets.check_name, datasets.load):
-            with pytest.raises(DataError, match="give one of|does not exist"):
+            with pytest.raises(DataError, match="give one of|not exist"):
                 check(name)
     datasets.check_name("cifar100")
 
@@ -170,8 +172,6 @@ def test_bad_npz(npz_path, changes, message):
 def test_unreadable(tmp_path):
     with pytest.raises(DataError, match="give one of mnist, cifar10"):
         datasets.load("imagenet")
-    with pytest.raises(DataError, match="cannot read"):
-        datasets.load(str(tmp_path / "none.npz"))
     for content in (b"", b"no arrays", b"PK\x03\x04 half a zip"):
         (tmp_path / "bad.npz").write_bytes(content)
         with pytest.raises(DataError, match="cannot read"):

@@ -211,9 +211,7 @@ def test_the_way_without_a_gpu_begins_with_its_first_step(
     monkeypatch.chdir(tmp_path)
     line = error_line(run_command(TRAIN, f"--flagfile={second}"))
     assert "--initial_model must be" in line
-    assert (
-        f"make it with python -m peernets_tf.train --flagfile={first}" in line
-    )
+    assert f"make it with python -m {TRAIN} --flagfile={first}" in line
 
 
 def test_defaults(npz_path):

@@ -67,7 +67,7 @@ def _numbers(flag: flags.FlagHolder[Any]) -> tuple[float, ...]:
         return ()
     try:
         if not flag.value:
-            raise UserError("expected numbers. Received: nothing")
+            raise UserError("give one or more numbers. Received: none")
         return evaluation.parse_numbers(flag.value)
     except UserError as error:
         raise UserError(f"--{flag.name}: {error}") from error

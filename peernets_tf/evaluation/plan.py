@@ -248,7 +248,7 @@ def _parse_number(text: str) -> float:
     except (OverflowError, ValueError, ZeroDivisionError) as error:
         shown = text if len(text) <= _MAX_DIGITS else f"{text[:20]}..."
         raise UserError(
-            "expected finite numbers, such as 0.03 or 8/255. Received: "
+            "numbers must be finite, such as 0.03 or 8/255. Received: "
             f"'{shown}'"
         ) from error
     if number / divisor < 0:

@@ -104,7 +104,8 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
     common = [layer for layer in target.layers if layer.name in layers]
     if not common:
         raise UserError(
-            f"{source.name} and {target.name} have no layer name in common"
+            f"{source.name} and {target.name} have no layer name in common: "
+            "choose a model of the same kind of network"
         )
     for layer in common:
         weights = {weight.path: weight for weight in layers[layer.name].weights}

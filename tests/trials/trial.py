@@ -20,11 +20,10 @@ REFUSED = "refused"
 ACCEPTED = "accepted"
 EITHER = "either"
 _MEMORY_LIMIT = 4 * 2**30
-# A line without one of these words only says that something is wrong.
+# A line without one of these words only says what is wrong.
 _REMEDY = re.compile(
-    r"must|give|choose|expected|should|leave|remove|\buse\b|needs|one of|--help"
-    r"|set |is not an? \.?\w+ "
-    r"|at least|at most|only|make|missing|install|take|write|no file|is for",
+    r"must|give|choose|should|leave|remove|\buse\b|needs|one of|--help|set "
+    r"|at least|at most|make|install|take|write|is for",
     re.IGNORECASE,
 )
 
