@@ -17,18 +17,22 @@ pytestmark = pytest.mark.skipif(
 # Python itself starts and nobody can answer.
 MOMENTS = [
     "peernets_tf",
-    "numpy",
-    "peernets_tf.attacks",
     "absl.flags",
+    "numpy",
+    "peernets_tf.models",
+    "peernets_tf.training",
     "peernets_tf.cli.app",
-    "keras.src.backend.config",
 ]
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_process_that_has_just_imported(moment, tmp_path):
     process = subprocess.Popen(
-        [sys.executable, "-m", "peernets_tf.train", f"--output_dir={tmp_path}"],
+        [
+            *(sys.executable, "-m", "peernets_tf.train"),
+            # A short one, should it miss the signal.
+            *("--model=lenet5", "--epochs=1", f"--output_dir={tmp_path}"),
+        ],
         cwd=ROOT,
         # Python writes a line about each module, once it is imported.
         env={**os.environ, "PYTHONPROFILEIMPORTTIME": "1"},

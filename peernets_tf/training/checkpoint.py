@@ -156,7 +156,7 @@ def _read_history(
             files.parse_json(str(array)), list[dict[str, int | float]]
         )
     except ValueError as error:
-        raise UserError(f"its history is damaged: {error}") from error
+        raise UserError(f"its history must be numbers: {error}") from error
     numbers = [row.get("epoch") for row in history]
     if not history or numbers != list(range(1, epoch + 1)):
         raise UserError(
