@@ -128,19 +128,20 @@ def test_other_rates_count_images_that_were_correct():
 
 
 @pytest.mark.parametrize(
-    ("follows_gradient", "rho", "rate", "backward"),
+    ("attack", "follows_gradient", "rho", "rate", "backward"),
     [
         # Noise at a rho is the control of universal perturbations.
-        (False, 0.08, "45.0%", "-"),
-        (False, None, "40.0%", "-"),
-        (True, 0.08, "40.0%", "identity"),
+        ("noise", False, 0.08, "45.0%", "-"),
+        ("noise", False, None, "40.0%", "-"),
+        ("square", False, 0.08, "40.0%", "-"),
+        ("pgd", True, 0.08, "40.0%", "identity"),
     ],
 )
 def test_noise_at_a_rho_counts_as_universal_perturbations_do(
-    follows_gradient, rho, rate, backward
+    attack, follows_gradient, rho, rate, backward
 ):
     record = make_attack(
-        attack="any",
+        attack=attack,
         is_universal=False,
         follows_gradient=follows_gradient,
         cases=(make_case(rho=rho),),

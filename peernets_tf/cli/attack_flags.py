@@ -168,6 +168,13 @@ def _define_options() -> dict[str, flags.FlagHolder[Any]]:
             "Stop PGD for images that are already fooled. As many images are "
             "fooled, in less time (default: false).",
         ),
+        "queries": flags.DEFINE_integer(
+            "queries",
+            None,
+            "Largest number of queries of --attack=square for each image "
+            "(default: 5000).",
+            1,
+        ),
         "targeted": flags.DEFINE_bool(
             "targeted",
             None,
