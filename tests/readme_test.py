@@ -274,7 +274,6 @@ def test_a_false_percentage_in_prose_is_seen():
         for record in of_kind(records.AttackRecord)
         if record.cases[0].attack.startswith("PGD(epsilon=0.03137254901960784")
         and (record.model, record.backward) == ("pr_resnet32", "exact")
-        and record.test_size == 1000
     ]
     true = f"{accuracy:.1%}"
     sentence = "PGD leaves PR-ResNet-32 {} accuracy."

@@ -204,7 +204,7 @@ def fooling_rate(record: AttackRecord, case: AttackCase) -> float:
     paper). For other attacks it is the share of correctly classified images
     that the attack fooled; 0 if none was classified correctly.
     """
-    is_control = record.attack == "noise" and case.rho is not None
+    is_control = not record.follows_gradient and case.rho is not None
     if record.is_universal or is_control:
         return case.changed / case.total
     return case.fooled / max(case.correct, 1)
