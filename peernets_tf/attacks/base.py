@@ -28,6 +28,8 @@ class Attack(abc.ABC):
         targeted: bool, whether the labels are classes to reach.
         follows_gradient: bool, whether the attack follows a gradient.
         uses_labels: bool, whether the attack needs labels.
+        always_stops: bool, whether the attack asks no more about an image that
+            fooled the model once.
         is_universal: bool, whether one perturbation serves all images.
         is_searchable: bool, whether the attack takes an epsilon for each image,
             so that `SmallestEpsilon` can search for it.
@@ -37,6 +39,7 @@ class Attack(abc.ABC):
     name: ClassVar[str]
     follows_gradient: ClassVar[bool] = True
     uses_labels: ClassVar[bool] = True
+    always_stops: ClassVar[bool] = False
     is_universal: ClassVar[bool] = False
     is_searchable: ClassVar[bool] = False
     internal: ClassVar[frozenset[str]] = frozenset()

@@ -5,6 +5,7 @@ wider than a screen.
 """
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -186,7 +187,7 @@ def _attack_row(record: AttackRecord, case: AttackCase) -> tuple[str, ...]:
     return (
         record.attack,
         record.backward if has_backward else "-",
-        _strength(case),
+        _strength(case) + _steps(record, case),
         f"{case.adversarial_correct / case.total:.1%}",
         f"{fooling_rate(record, case):.1%}",
         _number(case.mean_l2, 1),
@@ -300,6 +301,18 @@ def _strength(case: AttackCase) -> str:
     if case.norm == "linf":
         return f"L-inf {255 * case.epsilon:.3g}/255"
     return f"L2 {case.epsilon:.3g}"
+
+
+def _steps(record: AttackRecord, case: AttackCase) -> str:
+    """Returns the steps of a case if others of equal strength differ in them.
+
+    The attack that a case names has its number of steps as an argument.
+    """
+    equal = [c for c in record.cases if _strength(c) == _strength(case)]
+    found = re.search(r"\bsteps=(\d+)", case.attack)
+    if found is None or len(equal) == 1:
+        return ""
+    return ", 1 step" if found[1] == "1" else f", {found[1]} steps"
 
 
 def _number(value: float | None, digits: int) -> str:
