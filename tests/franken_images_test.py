@@ -21,7 +21,7 @@ FLAGS = (
     "--num_peers=8",
     "--num_graphs=2",
     "--schedule=step",
-    "--decay_epochs=1",
+    "--decay_epochs=2",
 )
 
 
@@ -54,9 +54,7 @@ def test_training_logs_images_and_the_learning_rate(npz_path, tmp_path):
     assert image_sizes(logs / "franken_images") == [(36, 12)] * 2
     rates = events_in(logs / "train").Tensors("epoch_learning_rate")
     assert [event.step for event in rates] == [0, 1]
-    values = [
-        np.frombuffer(e.tensor_proto.tensor_content, "f4") for e in rates
-    ]
+    values = [np.frombuffer(e.tensor_proto.tensor_content, "f4") for e in rates]
     np.testing.assert_allclose(np.ravel(values), [1e-3, 1e-4], rtol=1e-5)
 
 
