@@ -33,10 +33,39 @@ from peernets_tf.evaluation.threat_model import (
 )
 
 if TYPE_CHECKING:
+    from peernets_tf.evaluation.explanation import (
+        Explanation,
+        LayerExplanation,
+        PeerGraph,
+        draw_graph,
+        explain,
+    )
+    from peernets_tf.evaluation.franken_images import LogFrankenImages
+    from peernets_tf.evaluation.image_story import (
+        ImageStory,
+        ImageView,
+        image_shape,
+        tell_story,
+    )
     from peernets_tf.evaluation.run import evaluate, identity, print_report
+    from peernets_tf.evaluation.story_words import story_text
 else:
     __getattr__, __dir__ = lazy.exports(
-        __name__, evaluate="run", identity="run", print_report="run"
+        __name__,
+        Explanation="explanation",
+        ImageStory="image_story",
+        ImageView="image_story",
+        LayerExplanation="explanation",
+        LogFrankenImages="franken_images",
+        PeerGraph="explanation",
+        draw_graph="explanation",
+        evaluate="run",
+        explain="explanation",
+        identity="run",
+        image_shape="image_story",
+        print_report="run",
+        story_text="story_words",
+        tell_story="image_story",
     )
 
 __all__ = [
@@ -44,17 +73,28 @@ __all__ = [
     "AttackConfig",
     "ChosenGraphs",
     "EvaluationConfig",
+    "Explanation",
     "GraphsConfig",
+    "ImageStory",
+    "ImageView",
+    "LayerExplanation",
+    "LogFrankenImages",
+    "PeerGraph",
     "Strength",
     "backward_passes",
     "check_fits",
     "choose_graphs",
     "default_folder",
+    "draw_graph",
     "evaluate",
+    "explain",
     "identity",
+    "image_shape",
     "parse_counts",
     "parse_numbers",
     "plan",
     "print_report",
+    "story_text",
+    "tell_story",
     "trained_on",
 ]
