@@ -21,6 +21,7 @@ from peernets_tf.evaluation.defaults import default_folder, trained_on
 from peernets_tf.evaluation.plan import (
     AttackConfig,
     Strength,
+    parse_counts,
     parse_numbers,
     plan,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "default_folder",
     "evaluate",
     "identity",
+    "parse_counts",
     "parse_numbers",
     "plan",
     "print_report",
