@@ -24,6 +24,11 @@ ATTACK_NAMES = {
     "universal.file": "perturbation from a file",
     "universal.gradient": "universal gradient",
 }
+_POLICIES = {
+    "known": "known to the attacker",
+    "drawn": "the attacker draws its own",
+    "fresh": "drawn after the attack",
+}
 _STEPS = re.compile(r"\bsteps=(\d+)")
 
 
@@ -115,10 +120,17 @@ def graphs(records: Iterable[AttackRecord]) -> str:
 
     It is empty if no record is of a PeerNet.
     """
-    known = {
-        f"{model.defended.num_peers} peers x {model.defended.num_graphs} "
-        f"({model.policy} to the attacker)"
-        for model in (record.threat_model for record in records)
-        if model is not None
-    }
-    return f" Graphs of PeerNets: {', '.join(sorted(known))}." if known else ""
+    used = sorted(
+        {
+            f"{_count(model.defended.num_graphs, 'graph')} of "
+            f"{_count(model.defended.num_peers, 'peer')} ("
+            f"{label(_POLICIES.get(model.policy, model.policy))})"
+            for model in (record.threat_model for record in records)
+            if model is not None
+        }
+    )
+    return f" PeerNets use {' or '.join(used)}." if used else ""
+
+
+def _count(number: int, unit: str) -> str:
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"

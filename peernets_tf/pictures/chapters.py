@@ -93,9 +93,7 @@ def chapters(records: Sequence[Record]) -> list[Chapter]:
                 attacks,
                 lambda record, case: (
                     not _is_table_2(record, case)
-                    and not (
-                        record.dataset in _NUMBERS and _is_universal(case)
-                    )
+                    and not (record.dataset in _NUMBERS and _is_universal(case))
                 ),
             ),
         ),
@@ -104,9 +102,7 @@ def chapters(records: Sequence[Record]) -> list[Chapter]:
             title="Accuracy without an attack",
             text="The column of unperturbed images of Tables 3 to 5. Peers: "
             f"images of a graph x graphs. {_INTERVALS}",
-            tables=(
-                (tables.training_table(trainings),) if trainings else ()
-            ),
+            tables=((tables.training_table(trainings),) if trainings else ()),
         ),
         Chapter(
             anchor="speed",

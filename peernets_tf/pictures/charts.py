@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from peernets_tf.pictures.figure_5 import figure_5
 from peernets_tf.pictures.figure_7 import figure_7
+from peernets_tf.pictures.loss_against_steps import loss_against_steps
 from peernets_tf.pictures.smallest_norms import smallest_norms
 from peernets_tf.pictures.speed import speed_pictures
 from peernets_tf.pictures.style import Picture
@@ -34,6 +35,7 @@ def charts(records: Sequence[Record]) -> list[Picture]:
         *figure_5(attacks),
         *smallest_norms(attacks),
         *figure_7(attacks),
+        *loss_against_steps(attacks),
         *training_curves(_of_kind(TrainingRecord, records)),
         *speed_pictures(_of_kind(BenchmarkRecord, records)),
     ]

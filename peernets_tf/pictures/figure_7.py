@@ -51,9 +51,7 @@ def figure_7(records: Sequence[AttackRecord]) -> list[Picture]:
         size = (WIDTH, _PANEL_HEIGHT * len(panels))
         figure = Figure(figsize=size)
         rows = figure.subplots(len(panels), squeeze=False)[:, 0]
-        for axes, name, lines in zip(
-            rows, names, panels.values(), strict=True
-        ):
+        for axes, name, lines in zip(rows, names, panels.values(), strict=True):
             axes.set_ylim(0, 100)
             axes.set_ylabel("fooling rate (%)")
             axes.set_xlim(0, max(line.points[-1].x for line in lines))
@@ -108,7 +106,9 @@ def _universal_lines(
         lowest=False,
     )
     lines = [
-        Line(label=name + suffixes[weights], model=model, kind=kind, points=line)
+        Line(
+            label=name + suffixes[weights], model=model, kind=kind, points=line
+        )
         for (model, weights, name, kind), line in points.items()
     ]
     if not any(record.is_universal for record in of_dataset):
@@ -157,5 +157,3 @@ def _published(record: AttackRecord) -> dict[float, tuple[float, float]]:
     name = (record.dataset, record.model)
     any_size = paper.UNIVERSAL.get((*name, None, None), {})
     return paper.UNIVERSAL.get((*name, *size), any_size)
-
-

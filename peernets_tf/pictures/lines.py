@@ -10,8 +10,9 @@ from matplotlib.lines import Line2D
 from peernets_tf.pictures.style import LINE_STYLES, Theme
 from peernets_tf.records import statistics
 
-# The width of all charts, in inches. A phone shows them at half this size.
-WIDTH = 6.6
+# The width of all charts, in inches: on a phone, which shows them at less
+# than that, their texts stay readable.
+WIDTH = 5.8
 _LABEL_SIZE = 10
 
 
@@ -152,7 +153,9 @@ def spread(positions: Sequence[float], gap: float) -> list[float]:
     return [position + i * gap for i, position in enumerate(flat)]
 
 
-def model_key(axes: Axes, names: Sequence[tuple[str, str]], theme: Theme) -> None:
+def model_key(
+    axes: Axes, names: Sequence[tuple[str, str]], theme: Theme
+) -> None:
     """Draws which colour stands for which model, above the axes.
 
     Args:

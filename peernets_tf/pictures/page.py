@@ -1,42 +1,27 @@
-"""The report: one HTML file without a network, and its pictures as files."""
+"""The report as one HTML page that needs no network."""
 
 import base64
 import dataclasses
-import os
 import pathlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jinja2
 
-from peernets_tf import files
-from peernets_tf.pictures import model_pictures, style
+import peernets_tf
+from peernets_tf.pictures import style
 from peernets_tf.pictures.chapters import chapters
-from peernets_tf.pictures.charts import charts
-from peernets_tf.pictures.style import DARK, Picture
+from peernets_tf.pictures.sources import Source
+from peernets_tf.pictures.style import DARK, LIGHT, Picture
 from peernets_tf.pictures.verdict import verdicts
-from peernets_tf.records import Record, escaping, storage
+from peernets_tf.records import visible
+from peernets_tf.records.tables import Table
 
 _FIGURE = re.compile(r"figure_(\d+)")
-_NUMBER = re.compile(r"[-+]?\d.*|-")
+_NUMBER = re.compile(r"[-+]?\d[^a-zA-Z]*|-|")
 # A larger SVG, as of many images, is embedded as a PNG.
 _MAX_SVG_BYTES = 200_000
 _CSS_DPI = 96
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Source:
-    """A record and where it is.
-
-    Attributes:
-        path: str, the record's file.
-        record: the `Record`.
-        model: str, the model.keras beside it; empty if there is none.
-    """
-
-    path: str
-    record: Record
-    model: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,39 +41,6 @@ class Embedded:
     dark: str
     width: int
     height: int
-
-
-def write_report(
-    paths: Sequence[str],
-    output_dir: str,
-    *,
-    data_dir: str | None = None,
-    seed: int = 0,
-    say: Callable[[str], None] = print,
-) -> str:
-    """Writes index.html and the folder of pictures; returns the page's path.
-
-    Args:
-        paths: sequence of str, the records' files.
-        output_dir: str, the folder; it is made if it is missing.
-        data_dir: str or None, the folder of TensorFlow Datasets.
-        seed: int, the seed of what pictures of models draw.
-        say: function that shows a line about the progress.
-
-    Raises:
-        UserError: if a file is not a record.
-    """
-    sources = [_source(path) for path in paths]
-    records = [source.record for source in sources]
-    folder = os.path.join(output_dir, "pictures")
-    found, missing = model_pictures.model_pictures(
-        sources, data_dir=data_dir, seed=seed, say=say
-    )
-    pictures = [*charts(records), *found]
-    embedded = [_embed(picture, folder) for picture in pictures]
-    path = os.path.join(output_dir, "index.html")
-    files.write_text(page(sources, embedded, missing), path)
-    return path
 
 
 def page(
@@ -111,20 +63,30 @@ def page(
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["visible"] = escaping.visible
-    environment.tests["number"] = _NUMBER.fullmatch
-    is_truth = [e.picture.name.startswith("truth_") for e in embedded]
+    environment.filters["visible"] = visible
+    environment.filters["numeric_columns"] = _numeric_columns
+    truth = [e for e in embedded if e.picture.name.startswith("truth_")]
+    figures = [e for e in embedded if e not in truth]
     return environment.get_template("report.html.jinja").render(
+        version=peernets_tf.__version__,
+        light=LIGHT,
+        dark=DARK,
         verdicts=verdicts(records),
-        truth=[e for e, first in zip(embedded, is_truth, strict=True) if first],
+        truth=truth,
         chapters=chapters(records),
-        figures=sorted(
-            (e for e, first in zip(embedded, is_truth, strict=True) if not first),
-            key=_order,
-        ),
+        figures=sorted(figures, key=_order),
         missing=missing,
         sources=sources,
     )
+
+
+def _numeric_columns(table: Table) -> list[bool]:
+    """Returns for each column whether all its cells are numbers or missing."""
+    return [
+        all(_NUMBER.fullmatch(cell) for cell in column)
+        and any(cell.strip("-") for cell in column)
+        for column in zip(*table.rows, strict=True)
+    ]
 
 
 def _order(embedded: Embedded) -> int:
@@ -133,17 +95,13 @@ def _order(embedded: Embedded) -> int:
     return int(found[1]) if found else 1000
 
 
-def _source(path: str) -> Source:
-    model = os.path.join(os.path.dirname(path), "model.keras")
-    return Source(
-        path=path,
-        record=storage.read(path),
-        model=model if os.path.exists(model) else "",
-    )
+def embed(picture: Picture, folder: str) -> Embedded:
+    """Saves a picture and returns it as data URIs.
 
-
-def _embed(picture: Picture, folder: str) -> Embedded:
-    """Saves a picture and returns it as data URIs."""
+    Args:
+        picture: the `Picture`.
+        folder: str, the folder of its PNG and SVG.
+    """
     light_png, light_svg = (
         pathlib.Path(path).read_bytes() for path in style.save(picture, folder)
     )

@@ -44,7 +44,9 @@ def _picture(
         )
         for axes, case in zip(grid[:, 0], cases, strict=True):
             _draw_case(axes, case, theme)
-        _scale(grid[-1, 0], [r for case in cases for r in _ratios(case).values()])
+        _scale(
+            grid[-1, 0], [r for case in cases for r in _ratios(case).values()]
+        )
         return figure
 
     return Picture(

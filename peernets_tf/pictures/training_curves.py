@@ -32,11 +32,10 @@ def training_curves(records: Sequence[TrainingRecord]) -> list[Picture]:
     def draw(theme: Theme) -> Figure:
         figure = Figure(figsize=(WIDTH, _PANEL_HEIGHT * len(panels)))
         rows = figure.subplots(len(panels), squeeze=False)[:, 0]
-        for axes, name, lines in zip(
-            rows, names, panels.values(), strict=True
-        ):
+        for axes, name, lines in zip(rows, names, panels.values(), strict=True):
             heights = [point.y for line in lines for point in line.points]
-            bottom = max(0, min(heights) - 0.3 * (100 - min(heights)))
+            # Room below the lowest point.
+            bottom = max(0, 1.3 * min(heights) - 30)
             axes.set_ylim(bottom, 100)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.set_xlabel(drawn(f"epoch on {name}"))
@@ -49,9 +48,9 @@ def training_curves(records: Sequence[TrainingRecord]) -> list[Picture]:
             name="training_curves",
             title="Training",
             caption=(
-                "Validation accuracy after each epoch. A network that started "
-                "from a trained one begins after that one's epochs. Training "
-                f"images: {_sizes(records)}. The validation images are the "
+                "Validation accuracy after each epoch. Behind a name "
+                "are its epochs, those of the network that it started from "
+                f"first. Training images: {_sizes(records)}. The validation images are the "
                 "first of the test set, 1,000 unless the command names another "
                 "number."
             ),
@@ -70,21 +69,20 @@ def training_curves(records: Sequence[TrainingRecord]) -> list[Picture]:
 def _lines(records: Sequence[TrainingRecord]) -> list[Line]:
     lines = []
     for record in records:
-        start = record.initial_model
-        before = (start.epochs or 0) if start else 0
+        before = record.initial_model.epochs if record.initial_model else 0
         points = tuple(
             Point.bare(epoch, 100 * row["val_accuracy"])
-            for epoch, row in enumerate(record.history, start=before + 1)
+            for epoch, row in enumerate(record.history, start=(before or 0) + 1)
             if "val_accuracy" in row
         )
         name = attack_kinds.label(tables.network_name(record.model))
-        if start:
-            first = attack_kinds.label(tables.network_name(start.model))
-            name += f", from {first}"
         if points:
             lines.append(
                 Line(
-                    label=name, model=record.model, kind="exact", points=points
+                    label=f"{name}, {record.epochs}",
+                    model=record.model,
+                    kind="exact",
+                    points=points,
                 )
             )
     return lines

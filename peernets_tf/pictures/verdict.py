@@ -1,6 +1,7 @@
 """What records say about a PeerNet, in one sentence, the strongest first."""
 
 import dataclasses
+import re
 from collections.abc import Iterable, Sequence
 
 from peernets_tf.pictures import attack_kinds
@@ -16,6 +17,14 @@ from peernets_tf.records import (
 # The radii at which robustness in L-infinity is usually stated.
 _USUAL_EPSILON = {"mnist": 0.3, "mnist5k": 0.3}
 _OTHER_EPSILON = 8 / 255
+_RESTARTS = re.compile(r"\brestarts=(\d+)")
+_KINDS = {
+    "exact": "the exact gradient",
+    "identity": "BPDA with the identity",
+    "soft": "BPDA with a soft attention",
+    "black box": "an attack without gradients",
+    "noise": "random noise",
+}
 _TOLERANCE = 1e-6
 _TESTS = {"mnist": 10_000, "cifar10": 10_000, "cifar100": 10_000}
 
@@ -33,8 +42,8 @@ class Verdict:
         images: str, the test images.
         attack: str, the strongest attack and its strength.
         before: str, the accuracy before the attack, in percent.
-        exact: str, what the exact gradient leaves in the same ball; empty if
-            it was not tried or is the strongest attack.
+        exact: str, what the same attack leaves with the exact gradient, in
+            percent; empty unless that is more by both intervals.
         not_tried: tuple of str, what no record has.
     """
 
@@ -111,12 +120,16 @@ def _verdict(attacked: Sequence[_Attacked]) -> Verdict:
         other
         for of, other in pool
         if attack_kinds.attack_kind(of) == "exact"
+        and of.attack == record.attack
         and (other.norm, other.epsilon) == (case.norm, case.epsilon)
     ]
     exact_text = ""
-    if exact and attack_kinds.attack_kind(record) != "exact":
-        weakest = min(exact, key=_accuracy)
-        exact_text = _percent(_accuracy(weakest))
+    if exact:
+        same = min(exact, key=_accuracy)
+        bound, _ = statistics.wilson_interval(
+            same.adversarial_correct, same.total
+        )
+        exact_text = _percent(_accuracy(same)) if bound > high else ""
     network = tables.network_name(record.model)
     return Verdict(
         network=attack_kinds.label(
@@ -161,10 +174,10 @@ def _accuracy(case: AttackCase) -> float:
 
 
 def _attack_text(record: AttackRecord, case: AttackCase) -> str:
-    kind = attack_kinds.attack_kind(record)
     name = attack_kinds.attack_name(record, case)
     if record.follows_gradient:
-        name = f"{name} with {attack_kinds.KIND_NAMES[kind]}"
+        kind = attack_kinds.attack_kind(record)
+        name = f"{name}, {attack_kinds.KIND_NAMES[kind]}"
     return f"{name}, {attack_kinds.strength(case)}"
 
 
@@ -178,25 +191,24 @@ def _not_tried(
         for other, same in attacked
         if (same.norm, same.epsilon) == (case.norm, case.epsilon)
     }
-    graphs = [o.threat_model.defended for o, _ in attacked if o.threat_model]
+    threat_models = [o.threat_model for o, _ in attacked if o.threat_model]
+    restarts = {
+        restart
+        for _, other in attacked
+        for restart in _RESTARTS.findall(other.attack)
+    }
     whole = _TESTS.get(record.dataset)
-    missing = [
-        f"{attack_kinds.KIND_NAMES[kind]}"
-        for kind in attack_kinds.KIND_NAMES
-        if kind not in kinds
-    ]
+    missing = [name for kind, name in _KINDS.items() if kind not in kinds]
     missing += [
-        f"{attack_kinds.KIND_NAMES[kind]} in this ball"
-        for kind in attack_kinds.KIND_NAMES
+        f"{name} in this ball"
+        for kind, name in _KINDS.items()
         if kind in kinds - kinds_at
     ]
-    if all("restarts=1," in other.attack for _, other in attacked
-           if "restarts=" in other.attack):
+    if restarts == {"1"}:
         missing.append("more than one restart")
-    if max(graph.num_graphs for graph in graphs) == 1:
+    if max(model.defended.num_graphs for model in threat_models) == 1:
         missing.append("predictions averaged over several graphs")
-    if all(o.threat_model and o.threat_model.policy == "known"
-           for o, _ in attacked):
+    if {model.policy for model in threat_models} == {"known"}:
         missing.append("graphs that the attacker does not know")
     if whole and case.total < whole:
         missing.append(f"the other {whole - case.total:,} test images")
