@@ -14,7 +14,7 @@ from peernets_tf.pictures.attack_kinds import file_name
 from peernets_tf.pictures.networks import Network, Pair
 from peernets_tf.pictures.peer_pictures import peer_pictures
 from peernets_tf.pictures.sources import Source
-from peernets_tf.pictures.strength import strength_pictures
+from peernets_tf.pictures.strengths import strength_pictures
 from peernets_tf.pictures.style import Picture
 from peernets_tf.pictures.universal import budget_of, universal_pictures
 from peernets_tf.records import AttackRecord, tables
@@ -64,7 +64,6 @@ def model_pictures(
                 pictures += (_of_dataset(p, pair.dataset) for p in draw())
             except UserError as error:
                 missing.append(f"{title} ({name}): {error}.")
-        keras.backend.clear_session()
     return pictures, missing
 
 

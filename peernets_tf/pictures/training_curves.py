@@ -48,11 +48,11 @@ def training_curves(records: Sequence[TrainingRecord]) -> list[Picture]:
             name="training_curves",
             title="Training",
             caption=(
-                "Validation accuracy after each epoch. Behind a name "
-                "are its epochs, those of the network that it started from "
-                f"first. Training images: {_sizes(records)}. The validation images are the "
-                "first of the test set, 1,000 unless the command names another "
-                "number."
+                "Validation accuracy after each epoch. Behind a name are its "
+                "epochs, those of the network that it started from first. "
+                f"Training images: {_sizes(records)}. The validation images "
+                "are the first of the test set, 1,000 unless the command names "
+                "another number."
             ),
             alt="Validation accuracy against epochs. "
             + " ".join(
@@ -89,21 +89,11 @@ def _lines(records: Sequence[TrainingRecord]) -> list[Line]:
 
 
 def _sizes(records: Sequence[TrainingRecord]) -> str:
-    sizes = {
-        attack_kinds.label(tables.dataset_name(record.dataset)): None
-        for record in records
-    }
+    """Returns the numbers of training images, by data set."""
+    sizes: dict[str, dict[str, None]] = {}
+    for record in records:
+        name = attack_kinds.label(tables.dataset_name(record.dataset))
+        sizes.setdefault(name, {})[f"{record.train_size:,}"] = None
     return ", ".join(
-        f"{name} "
-        + " or ".join(
-            sorted(
-                {
-                    f"{record.train_size:,}"
-                    for record in records
-                    if attack_kinds.label(tables.dataset_name(record.dataset))
-                    == name
-                }
-            )
-        )
-        for name in sizes
+        f"{name} {' or '.join(counts)}" for name, counts in sizes.items()
     )

@@ -119,9 +119,9 @@ def _caption(name: str, attacked: Sequence[_Attacked]) -> str:
     totals = [case.total for _, case in attacked]
     return (
         f"Accuracy that attacks leave on {name}, {attack_kinds.images(totals)}"
-        f". Attacks: {attacks}. Where several attacks of one kind have the same radius, "
-        "the lowest accuracy is shown. Markers are measurements, bars their "
-        f"95 % Wilson intervals.{attack_kinds.graphs(r for r, _ in attacked)}"
+        f". Attacks: {attacks}. Where several attacks of one kind have the "
+        "same radius, the lowest accuracy is shown. Markers are measurements, "
+        f"bars their 95 % Wilson intervals.{attack_kinds.graphs(r for r, _ in attacked)}"
     )
 
 
