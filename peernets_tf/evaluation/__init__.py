@@ -30,6 +30,7 @@ from peernets_tf.evaluation.threat_model import (
     GraphsConfig,
     choose_graphs,
 )
+from peernets_tf.evaluation.universal import perturbations_of
 
 if TYPE_CHECKING:
     from peernets_tf.evaluation.run import evaluate, identity, print_report
@@ -52,6 +53,7 @@ __all__ = [
     "evaluate",
     "identity",
     "parse_numbers",
+    "perturbations_of",
     "plan",
     "print_report",
     "trained_on",

@@ -1,5 +1,8 @@
 """Pictures of records and of models, and the report that shows them."""
 
+from typing import TYPE_CHECKING
+
+from peernets_tf import lazy
 from peernets_tf.pictures.style import (
     DARK,
     LIGHT,
@@ -11,13 +14,28 @@ from peernets_tf.pictures.style import (
     styled,
 )
 
+if TYPE_CHECKING:
+    from peernets_tf.pictures.strengths import strength_pictures
+    from peernets_tf.pictures.universal import budget_of, universal_pictures
+else:
+    # These need Keras, which pictures of records do without.
+    __getattr__, __dir__ = lazy.exports(
+        __name__,
+        budget_of="universal",
+        strength_pictures="strengths",
+        universal_pictures="universal",
+    )
+
 __all__ = [
     "DARK",
     "LIGHT",
     "LINE_STYLES",
     "Picture",
     "Theme",
+    "budget_of",
     "render",
     "save",
+    "strength_pictures",
     "styled",
+    "universal_pictures",
 ]
