@@ -13,7 +13,7 @@ HEADLINE_ROWS = (
     ("PGD, 8/255, exact gradient", "pgd", "exact", ("epsilon", 8 / 255)),
     ("PGD, 8/255, identity backward", "pgd", "identity", ("epsilon", 8 / 255)),
     (
-        "one perturbation for all images, ρ = 0.10, identity backward",
+        "one perturbation for all images, ρ = 0.10",
         "universal.gradient",
         "identity",
         ("rho", 0.10),
@@ -99,11 +99,10 @@ def runs(found):
     """How long runs took."""
     rows = []
     for record in found:
-        what = getattr(record, "model", record.kind)
-        if isinstance(record, records.AttackRecord):
-            what = f"{what}, {record.attack}"
-            if record.threat_model is not None and record.follows_gradient:
-                what += f", {record.backward}"
+        what = record.kind
+        if isinstance(record, records.TrainingRecord):
+            name = tables.network_name(record.model)
+            what = f"{name}, {record.epochs} epochs"
         rows.append((what, duration(record.provenance.seconds)))
     return [Table("", ("run", "time"), tuple(rows))]
 
