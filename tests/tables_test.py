@@ -165,6 +165,21 @@ def test_strengths_are_named():
     assert [row["paper"] for row in rows] == ["-", "-", "70.0% / 28.3%", "-"]
 
 
+def test_steps_are_named_where_they_differ():
+    cases = tuple(
+        make_case(rho=None, epsilon=epsilon, norm="linf", attack=f"PGD({text})")
+        for epsilon, text in (
+            (8 / 255, "steps=1, max_steps=7"),
+            (8 / 255, "max_steps=7, steps=20"),
+            (4 / 255, "steps=20"),
+        )
+    )
+    rows = attack_cells(make_attack(cases=cases))
+    assert [row["strength"] for row in rows] == [
+        *("L-inf 8/255, 1 step", "L-inf 8/255, 20 steps", "L-inf 4/255")
+    ]
+
+
 def test_a_perturbation_of_mnist_has_the_papers_figures_for_any_graphs():
     graphs = dataclasses.replace(GRAPHS, num_peers=7)
     threat_model = dataclasses.replace(

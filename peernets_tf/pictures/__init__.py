@@ -1,5 +1,7 @@
 """Pictures of records and of models, and the report that shows them."""
 
+from peernets_tf.pictures.charts import charts
+from peernets_tf.pictures.report_folder import write_report
 from peernets_tf.pictures.style import (
     DARK,
     LIGHT,
@@ -17,7 +19,9 @@ __all__ = [
     "LINE_STYLES",
     "Picture",
     "Theme",
+    "charts",
     "render",
     "save",
     "styled",
+    "write_report",
 ]

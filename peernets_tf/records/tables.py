@@ -6,6 +6,7 @@ its 95 % Wilson interval behind it: `64.6% ±3.0` means 64.6 % ± 3.0 points.
 """
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -204,7 +205,7 @@ def _attack_row(record: AttackRecord, case: AttackCase) -> tuple[str, ...]:
     return (
         record.attack,
         record.backward if has_backward else "-",
-        _strength(case),
+        _strength(case) + _steps(record, case),
         rate_text(case.adversarial_correct, case.total),
         rate_text(*_fooled(record, case)),
         _distance(case.mean_l2),
@@ -332,6 +333,18 @@ def _distance(value: float | None) -> str:
         return "-"
     digits = 2 if value < 10 else 1 if value < 100 else 0
     return f"{value:.{digits}f}"
+
+
+def _steps(record: AttackRecord, case: AttackCase) -> str:
+    """Returns the steps of a case if others of equal strength differ in them.
+
+    The attack that a case names has its number of steps as an argument.
+    """
+    equal = [c for c in record.cases if _strength(c) == _strength(case)]
+    found = re.search(r"\bsteps=(\d+)", case.attack)
+    if found is None or len(equal) == 1:
+        return ""
+    return ", 1 step" if found[1] == "1" else f", {found[1]} steps"
 
 
 def _published_attack(record: AttackRecord, case: AttackCase) -> str:
