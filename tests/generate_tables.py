@@ -1,4 +1,4 @@
-"""Writes what README.md and docs/ show of the records in results/.
+"""Writes what README.md and docs/ show of records, and of examples/.
 
 Run it from anywhere as `python tests/generate_tables.py`, or as `make tables`.
 It replaces what stands between two markers, which Markdown does not show:
@@ -6,6 +6,7 @@ It replaces what stands between two markers, which Markdown does not show:
     <!-- table: attacks attack_cifar10_*_search* -->     ...  <!-- end -->
     <!-- picture: truth_cifar10 attack_cifar10_* -->     ...  <!-- end -->
     <!-- commands: attack_cifar10_* -->                  ...  <!-- end -->
+    <!-- program: examples/own_model.py -->              ...  <!-- end -->
     <!-- value: training train_lenet5; accuracy -->98.89 %<!-- end -->
 
 A marker names a table of `page_tables` or a picture of `pictures.charts`, then
@@ -29,7 +30,7 @@ from peernets_tf.records import tables
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MARKER = re.compile(
-    r"<!-- (?P<kind>table|picture|commands|value): (?P<what>.*?) -->"
+    r"<!-- (?P<kind>table|picture|commands|program|value): (?P<what>.*?) -->"
     r"(?P<old>.*?)<!-- end -->",
     re.DOTALL,
 )
@@ -58,6 +59,7 @@ def generate(text, folder=ROOT):
         "table": table,
         "picture": functools.partial(picture_link, folder=folder),
         "commands": commands,
+        "program": program,
     }
 
     def replace(match):
@@ -139,6 +141,12 @@ def commands(what):
         lines.append(f"# {page_tables.duration(provenance.seconds)}")
         lines += _wrapped(provenance.command)
     return "\n".join(["```", *lines, "```"])
+
+
+def program(path):
+    """Returns the code of a file, whose path starts from the root."""
+    code = (ROOT / path).read_text(encoding="utf-8").rstrip()
+    return f"```python\n{code}\n```"
 
 
 def _wrapped(command):
