@@ -85,7 +85,9 @@ def test_truth_has_a_line_for_each_kind_and_network():
             ),
             attack(case(), attack="noise", follows_gradient=False),
             attack(case(), attack="square", follows_gradient=False),
-            attack(case(), model="resnet32", threat_model=None, backward="exact"),
+            attack(
+                case(), model="resnet32", threat_model=None, backward="exact"
+            ),
         ]
     )
     (axes,) = drawn_lines.figure(picture).axes
@@ -124,11 +126,18 @@ def test_figure_5_has_the_share_of_correct_images():
 
 def test_smallest_norms_stand_beside_table_2():
     (picture,) = smallest_norms.smallest_norms(
-        [attack(case(epsilon=None, mean_linf=17.8, fooled=80), backward="exact")]
+        [
+            attack(
+                case(epsilon=None, mean_linf=17.8, fooled=80), backward="exact"
+            )
+        ]
     )
     (axes,) = drawn_lines.figure(picture).axes
     norms = [line.get_xdata()[0] for line in axes.lines]
-    assert norms == [17.8, records.paper.SAMPLE_SPECIFIC["pr_resnet32", "pgd"][2]]
+    assert norms == [
+        17.8,
+        records.paper.SAMPLE_SPECIFIC["pr_resnet32", "pgd"][2],
+    ]
     assert drawn_lines.texts(axes) == ["50.0 %", "100.0 %"]
 
 

@@ -27,7 +27,9 @@ def test_the_strongest_attack_in_the_usual_ball():
     (verdict,) = verdicts(
         [
             attack(case(140), backward="exact"),
-            attack(case(4), case(60, epsilon=1 / 255), case(0, epsilon=16 / 255)),
+            attack(
+                case(4), case(60, epsilon=1 / 255), case(0, epsilon=16 / 255)
+            ),
             attack(case(0), model="resnet32", threat_model=None),
             make_attack(cases=(make_case(adversarial_correct=0),)),
         ]

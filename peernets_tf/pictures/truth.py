@@ -121,7 +121,8 @@ def _caption(name: str, attacked: Sequence[_Attacked]) -> str:
         f"Accuracy that attacks leave on {name}, {attack_kinds.images(totals)}"
         f". Attacks: {attacks}. Where several attacks of one kind have the "
         "same radius, the lowest accuracy is shown. Markers are measurements, "
-        f"bars their 95 % Wilson intervals.{attack_kinds.graphs(r for r, _ in attacked)}"
+        "bars their 95 % Wilson intervals."
+        f"{attack_kinds.graphs(record for record, _ in attacked)}"
     )
 
 
