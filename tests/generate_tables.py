@@ -72,11 +72,13 @@ def generate(text, folder=ROOT):
     return MARKER.sub(replace, text)
 
 
+@functools.cache
 def table(what):
     """Returns the text of the tables that `NAME PATTERN ...` names."""
     return tables.markdown(_tables(what))
 
 
+@functools.cache
 def value(what):
     """Returns the text of the cell that `NAME PATTERN ...; COLUMN; ROW` names.
 
@@ -119,6 +121,7 @@ def picture_path(what):
     return ROOT / "docs" / "pictures" / f"{what.split()[0]}.svg"
 
 
+@functools.cache
 def picture_link(what, folder):
     """Returns the text that shows a picture, with its caption."""
     shown = picture(what)
@@ -133,6 +136,7 @@ def picture_bytes(what):
     return pictures.render(picture(what), pictures.LIGHT, "svg")
 
 
+@functools.cache
 def commands(what):
     """Returns the commands of the records that patterns match, with times."""
     lines = []
