@@ -39,7 +39,7 @@ def _show_functions(package):
     """
     for name in package.exports or ():
         module = package.members.get(name)
-        if isinstance(module, griffe.Module):
+        if module is not None and module.is_module:
             function = module.members.get(name)
             if isinstance(function, griffe.Function):
                 alias = griffe.Alias(name, function, parent=package)
