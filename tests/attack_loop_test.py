@@ -1,6 +1,7 @@
 """Counting, resuming and refusing, on models whose answers are known."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -91,7 +92,12 @@ def test_counts(target, log):
         "zero_gradients": 0,
         "mean_l2": 63.75,
         "mean_linf": 63.75,
+        "mean_loss": case.mean_loss,
     }
+    first = np.minimum(target.test.images[:, 0, 0, 0] + 0.25, 1) - 0.5
+    signs = np.where(target.test.labels == 1, -10, 10)
+    expected = np.mean(np.log1p(np.exp(signs * first)))
+    assert case.mean_loss == pytest.approx(expected, abs=1e-5)
 
 
 def test_no_image_fooled_has_no_mean_norm(target, log):
@@ -135,6 +141,30 @@ def test_resumes_after_whole_batches(target, log, tmp_path):
     assert run(target, second, BatchLog(str(path))) == whole
     assert second.seeds == first.seeds[2:]
     assert path.read_text() == "".join(lines)
+
+
+def test_the_loss_of_huge_logits_is_finite(target, log):
+    huge = Classifier(lambda x: 1e37 * logits_fn(x))
+    changed = dataclasses.replace(target, defended=huge, attacker=huge)
+    case = run(changed, Brighten(), log, loss=None)
+    # Labels 1, 0 and 0 at 0.3 (whose class is 0), 0.6 and 0.7.
+    assert case.mean_loss == pytest.approx(1e37 * (2 + 1 + 2) / 10)
+
+
+def test_resumes_a_log_without_losses(target, log, tmp_path):
+    """An earlier version wrote none: the mean of some would be of others."""
+    whole = run(target, Brighten(), log)
+    path = tmp_path / "log.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for old in (rows[:-1], rows):
+        lines = [
+            json.dumps({k: v for k, v in row.items() if k != "loss"})
+            for row in old
+        ]
+        path.write_text("".join(f"{line}\n" for line in lines))
+        assert run(
+            target, Brighten(), BatchLog(str(path))
+        ) == dataclasses.replace(whole, mean_loss=None)
 
 
 def test_counts_masked_gradients(target, tmp_path):

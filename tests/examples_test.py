@@ -1,47 +1,44 @@
-"""The programs of examples/ run, and what they print is true."""
-
-import ast
-import runpy
+"""The test images that pictures show are classified correctly."""
 
 import numpy as np
 import pytest
-from commands import ROOT
+from small_models import make_linear, make_peernet
 
-EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
-
-
-@pytest.fixture
-def run(monkeypatch, tmp_path):
-    """A function that runs an example in a folder and returns its names."""
-    monkeypatch.chdir(tmp_path)
-    return lambda name: runpy.run_path(str(ROOT / "examples" / name))
+from peernets_tf import datasets, peers
+from peernets_tf.errors import UserError
+from peernets_tf.pictures import examples
 
 
-def test_own_model(run):
-    names = run("own_model.py")
-    assert names["accuracy"] > 0.9
-    assert names["difference"] == 0
-    assert names["path"].is_file()
+def test_all_models_are_right(stripes):
+    models = [make_linear(), make_peernet(stripes)]
+    found = examples.correct_images(models, stripes.test, 5)
+    assert len(found) == 5
+    for model in models:
+        logits = np.asarray(peers.monte_carlo(model)(found.images))
+        np.testing.assert_array_equal(logits.argmax(axis=1), found.labels)
 
 
-def test_attack_own_model(run, capsys):
-    names = run("attack_own_model.py")
-    clean, attacked = names["correct"].values()
-    assert clean > 0.9 * len(names["test"])
-    assert attacked < 0.75 * clean
-    change = names["adversarial"] - names["test"].images
-    assert np.abs(change).max() <= names["attack"].epsilon + 1e-6
-    assert capsys.readouterr().out.count("95 % interval") == 2
+def test_the_first_images_come_first(stripes):
+    everything = examples.correct_images([make_linear()], stripes.test, 1000)
+    some = examples.correct_images([make_linear()], stripes.test, 3)
+    assert len(everything) <= len(stripes.test)
+    np.testing.assert_array_equal(some.images, everything.images[:3])
 
 
-def test_neighbors(run):
-    names = run("neighbors.py")
-    assert names["agreement"] > 0.999
+def test_no_image_at_all(stripes):
+    wrong = datasets.Split(
+        images=stripes.test.images, labels=(stripes.test.labels + 1) % 3
+    )
+    with pytest.raises(UserError, match="agree on none of 30"):
+        examples.correct_images([make_linear()], wrong, 3)
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
-def test_an_example_is_short_and_has_a_title(path):
-    text = path.read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= 60
-    title = ast.get_docstring(ast.parse(text)).splitlines()[0]
-    assert len(title) < 60 and title.endswith(".")
+def test_classes_take_turns(rng):
+    split = datasets.Split(
+        images=rng.uniform(0, 1, (6, 2, 2, 1)).astype("float32"),
+        labels=np.array([4, 4, 4, 1, 1, 0], "int32"),
+    )
+    found = examples.of_different_classes(split, 5)
+    np.testing.assert_array_equal(found.labels, [4, 1, 0, 4, 1])
+    np.testing.assert_array_equal(found.images, split.images[[0, 3, 5, 1, 4]])
+    assert len(examples.of_different_classes(split, 9)) == 6

@@ -29,6 +29,20 @@ def test_losses(name, expected, targeted):
     )
 
 
+def test_cross_entropies_are_finite_for_all_finite_logits():
+    found = losses.cross_entropies(LOGITS, LABELS)
+    np.testing.assert_allclose(found, -np.log([5 / 8, 3 / 8]), rtol=1e-6)
+    huge = np.array([[3e38, -3e38], [3e38, -3e38], [-3e38, -3e38]], "float32")
+    found = losses.cross_entropies(huge, np.array([0, 1, 1]))
+    np.testing.assert_allclose(found, [0, 6e38, np.log(2)], rtol=1e-6)
+
+
+def test_classes_are_minus_one_where_logits_are_not_finite():
+    logits = np.array([[1, 2], [3, 2], [np.nan, 1], [1, -np.inf]], "float32")
+    for found in (losses.classes_of(logits), losses.predicted_classes(logits)):
+        assert np.asarray(found).tolist() == [1, 0, -1, -1]
+
+
 def test_unknown_losses_are_refused():
     with pytest.raises(UserError, match="cross_entropy.*Received: hinge"):
         losses.loss(LOGITS, LABELS, "hinge")

@@ -42,6 +42,30 @@ def test_epsilons_norm_and_options(stripes):
     ]
 
 
+def test_each_number_of_steps_is_tried_at_each_radius(stripes):
+    found = planned(stripes, "pgd", epsilons=(0.1, 0.2), steps=(2, 5))
+    pairs = [(0.1, 2), (0.1, 5), (0.2, 2), (0.2, 5)]
+    assert found == [
+        (
+            Strength(norm="linf", epsilon=epsilon, steps=steps),
+            attacks.PGD(epsilon=epsilon, steps=steps),
+        )
+        for epsilon, steps in pairs
+    ]
+    names = [strength.name for strength, _ in found]
+    assert names[0] == "linf_0.1_2_steps"
+    assert len(set(names)) == 4
+
+
+def test_one_number_of_steps_is_an_option(stripes):
+    """So what it is called does not change with the way it is given."""
+    assert planned(stripes, "pgd", steps=(5,)) == planned(
+        stripes, "pgd", options={"steps": 5}
+    )
+    with pytest.raises(UserError, match="steps must be given once"):
+        AttackConfig(name="pgd", steps=(5,), options={"steps": 5})
+
+
 def test_rhos_are_multiples_of_the_mean_norm_of_training_images(stripes):
     flat = stripes.train.images.reshape(len(stripes.train), -1)
     mean = np.linalg.norm(flat, axis=1).mean()
@@ -90,6 +114,7 @@ def test_a_file_is_as_strong_as_it_is_long(stripes, tmp_path):
         (Strength(norm="l2", epsilon=2.9, rho=0.1), "rho_0.1"),
         (Strength(norm="linf", epsilon=8 / 255), "linf_0.0313725"),
         (Strength(norm="linf"), "linf_smallest"),
+        (Strength(norm="linf", epsilon=0.5, steps=9), "linf_0.5_9_steps"),
     ],
 )
 def test_names_of_strengths(strength, name):
@@ -116,6 +141,7 @@ def test_the_configuration_of_an_attack_stands_for_it(attack, stripes):
     [
         ({"name": "sgd"}, "one of gradient_descent"),
         ({"name": "fgsm", "options": {"steps": 3}}, "steps"),
+        ({"name": "fgsm", "steps": (3,)}, "steps"),
         ({"name": "deepfool", "norm": "l2"}, "norm"),
         ({"name": "deepfool", "epsilons": (1.0,)}, "epsilon"),
         ({"name": "noise", "search": True}, "search"),
@@ -153,6 +179,7 @@ def test_refuses_what_the_attack_does_not_read(config, message):
     [
         ({"epsilons": (-0.1,)}, "epsilon"),
         ({"epsilons": (0.1, 0.1)}, "linf_0.1, linf_0.1"),
+        ({"steps": (2, 2)}, "2_steps, .*2_steps"),
         ({"options": {"restarts": 2, "keep_best": False}}, "keep_best"),
         ({"options": {"loss": "hinge"}}, "loss"),
     ],
@@ -179,6 +206,19 @@ def test_numbers():
     for text in ("-1", "-1/2", "1/-2"):
         with pytest.raises(UserError, match="negative"):
             evaluation.parse_numbers(["0.1", text])
+
+
+def test_counts():
+    assert evaluation.parse_counts(["1", " 20", "2147483647"]) == (
+        1,
+        20,
+        2**31 - 1,
+    )
+    refused = "0", "-1", "1.5", "1e2", "", "a", "2147483648", "9" * 10_000
+    for text in (*refused, "\u0668", "\u00b2"):
+        with pytest.raises(UserError, match="expected whole numbers") as error:
+            evaluation.parse_counts(["1", text])
+        assert len(str(error.value)) < 120
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,7 @@ def test_a_training_refuses_impossible_counts(changes, message):
         ({"adversarial_correct": 201}, "adversarial_correct must lie between"),
         ({"zero_gradients": 201}, "zero_gradients must lie between"),
         ({"fooled": 161}, "fooled must lie between 0 and correct=160"),
+        ({"mean_loss": -0.1}, "mean_loss must be finite and at least 0"),
     ],
 )
 def test_an_attack_refuses_impossible_counts(changes, message):

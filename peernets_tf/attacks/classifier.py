@@ -75,7 +75,15 @@ class Classifier:
         Args:
             images: float array of shape `(B, H, W, C)`.
         """
-        return self.call(_predict, np.asarray(images, np.float32))[0]
+        return losses.classes_of(self.logits(images))
+
+    def logits(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        """Returns the logits `(B, classes)`, which may not be finite.
+
+        Args:
+            images: float array of shape `(B, H, W, C)`.
+        """
+        return self.call(_logits, np.asarray(images, np.float32))[0]
 
     def loss_gradient(
         self,
@@ -253,8 +261,8 @@ class Classifier:
         return self._made[key]
 
 
-def _predict(logits_fn: LogitsFunction, images: Tensor) -> tuple[Tensor]:
-    return (losses.predicted_classes(logits_fn(images)),)
+def _logits(logits_fn: LogitsFunction, images: Tensor) -> tuple[Tensor]:
+    return (logits_fn(images),)
 
 
 def _loss_gradient(

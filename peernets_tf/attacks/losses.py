@@ -1,6 +1,10 @@
 """The losses that gradient attacks increase, and who is fooled."""
 
 import functools
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from peernets_tf.errors import UserError
 from peernets_tf.lazy import ops
@@ -42,6 +46,30 @@ def predicted_classes(logits: Tensor) -> Tensor:
     """
     classes = ops.cast(ops.argmax(logits, axis=1), "int32")
     return ops.where(ops.all(ops.isfinite(logits), axis=1), classes, -1)
+
+
+def classes_of(logits: NDArray[Any]) -> NDArray[np.int32]:
+    """Returns `predicted_classes` of an array, computed in NumPy."""
+    classes = np.argmax(logits, axis=1).astype(np.int32)
+    return np.where(np.isfinite(logits).all(axis=1), classes, np.int32(-1))
+
+
+def cross_entropies(
+    logits: NDArray[Any], labels: NDArray[Any]
+) -> NDArray[np.float64]:
+    """Returns the cross-entropy of each image, float64 of shape `(B,)`.
+
+    It is finite for all finite float32 logits, however large.
+
+    Args:
+        logits: float array of shape `(B, classes)`.
+        labels: int array of shape `(B,)`, the true classes.
+    """
+    wide = np.asarray(logits, np.float64)
+    largest = wide.max(axis=1)
+    own = wide[np.arange(len(wide)), labels]
+    others = np.exp(wide - largest[:, None]).sum(axis=1)
+    return (largest - own) + np.log(others)
 
 
 def are_finite(*values: Tensor) -> Tensor:

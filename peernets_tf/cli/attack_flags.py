@@ -1,12 +1,14 @@
 """The flags that name an attack, its strengths and its other arguments."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from absl import flags
 
 from peernets_tf import attacks, evaluation
 from peernets_tf.errors import UserError
+
+Number = TypeVar("Number", int, float)
 
 # The command that calls `define` owns the flags, and its --help shows them.
 flags.disclaim_key_flags()
@@ -46,8 +48,9 @@ def define() -> Callable[[], evaluation.AttackConfig]:
         return evaluation.AttackConfig(
             name=name,
             norm=strength["norm"].value,
-            epsilons=_numbers(strength["epsilon"]),
-            rhos=_numbers(strength["rho"]),
+            epsilons=_list(strength["epsilon"], evaluation.parse_numbers),
+            rhos=_list(strength["rho"], evaluation.parse_numbers),
+            steps=_list(strength["steps"], evaluation.parse_counts),
             search=strength["search"].value,
             train_size=fit["train_size"].value,
             perturbation=fit["perturbation"].value,
@@ -61,14 +64,17 @@ def define() -> Callable[[], evaluation.AttackConfig]:
     return read
 
 
-def _numbers(flag: flags.FlagHolder[Any]) -> tuple[float, ...]:
+def _list(
+    flag: flags.FlagHolder[Any],
+    parse: Callable[[Sequence[str]], tuple[Number, ...]],
+) -> tuple[Number, ...]:
     """Returns the numbers of a flag; none, if it is not given."""
     if flag.value is None:
         return ()
     try:
         if not flag.value:
             raise UserError("expected numbers. Received: nothing")
-        return evaluation.parse_numbers(flag.value)
+        return parse(flag.value)
     except UserError as error:
         raise UserError(f"--{flag.name}: {error}") from error
 
@@ -103,6 +109,12 @@ def _define_strength() -> dict[str, flags.FlagHolder[Any]]:
             "images, comma-separated, such as 0.04,0.08 (default: --epsilon "
             "is used).",
         ),
+        "steps": flags.DEFINE_list(
+            "steps",
+            None,
+            "Numbers of gradient steps, comma-separated. Each is tried at each "
+            "epsilon or rho (default: 40).",
+        ),
         "search": flags.DEFINE_bool(
             "search",
             False,
@@ -124,9 +136,6 @@ def _define_options() -> dict[str, flags.FlagHolder[Any]]:
             None,
             attacks.LOSSES,
             "Loss that the attack increases (default: cross_entropy).",
-        ),
-        "steps": flags.DEFINE_integer(
-            "steps", None, "Gradient steps (default: 40).", 1
         ),
         "step_size": flags.DEFINE_float(
             "step_size",

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from peernets_tf import lazy
+from peernets_tf.datasets.class_names import class_name
 from peernets_tf.datasets.loading import (
     DATASET_NAMES,
     Dataset,
@@ -25,5 +26,6 @@ __all__ = [
     "Split",
     "augment",
     "channel_statistics",
+    "class_name",
     "load",
 ]

@@ -21,6 +21,7 @@ from peernets_tf.evaluation.defaults import default_folder, trained_on
 from peernets_tf.evaluation.plan import (
     AttackConfig,
     Strength,
+    parse_counts,
     parse_numbers,
     plan,
 )
@@ -30,12 +31,38 @@ from peernets_tf.evaluation.threat_model import (
     GraphsConfig,
     choose_graphs,
 )
+from peernets_tf.evaluation.universal import perturbations_of
 
 if TYPE_CHECKING:
+    from peernets_tf.evaluation.explanation import (
+        Explanation,
+        LayerExplanation,
+        PeerGraph,
+        draw_graph,
+        explain,
+    )
+    from peernets_tf.evaluation.franken_images import LogFrankenImages
+    from peernets_tf.evaluation.image_story import (
+        ImageStory,
+        ImageView,
+        tell_story,
+    )
     from peernets_tf.evaluation.run import evaluate, identity, print_report
 else:
     __getattr__, __dir__ = lazy.exports(
-        __name__, evaluate="run", identity="run", print_report="run"
+        __name__,
+        Explanation="explanation",
+        ImageStory="image_story",
+        ImageView="image_story",
+        LayerExplanation="explanation",
+        LogFrankenImages="franken_images",
+        PeerGraph="explanation",
+        draw_graph="explanation",
+        evaluate="run",
+        explain="explanation",
+        identity="run",
+        print_report="run",
+        tell_story="image_story",
     )
 
 __all__ = [
@@ -43,16 +70,27 @@ __all__ = [
     "AttackConfig",
     "ChosenGraphs",
     "EvaluationConfig",
+    "Explanation",
     "GraphsConfig",
+    "ImageStory",
+    "ImageView",
+    "LayerExplanation",
+    "LogFrankenImages",
+    "PeerGraph",
     "Strength",
     "backward_passes",
     "check_fits",
     "choose_graphs",
     "default_folder",
+    "draw_graph",
     "evaluate",
+    "explain",
     "identity",
+    "parse_counts",
     "parse_numbers",
+    "perturbations_of",
     "plan",
     "print_report",
+    "tell_story",
     "trained_on",
 ]

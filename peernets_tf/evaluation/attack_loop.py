@@ -89,6 +89,8 @@ class AttackedBatch:
             `records.AttackCase`.
         l2: float, the sum of the L2 norms of the perturbations that fool.
         linf: float, the same for the L-infinity norm.
+        loss: float or None, the sum of the cross-entropies of all images with
+            their true labels; None in logs of earlier versions.
     """
 
     total: int
@@ -98,6 +100,7 @@ class AttackedBatch:
     fooled: int
     l2: float
     linf: float
+    loss: float | None = None
 
 
 def clean_predictions(
@@ -190,6 +193,7 @@ def attack_images(
         zero_gradients=sum(zeros) if zeros else None,
         mean_l2=_mean_pixels(sum(row.l2 for row in rows), fooled),
         mean_linf=_mean_pixels(sum(row.linf for row in rows), fooled),
+        mean_loss=_mean_loss(rows),
     )
 
 
@@ -232,7 +236,8 @@ def _attack_batch(
     change = (adversarial - batch.images).reshape(len(batch), -1)
     checks.check_images(adversarial)
     checks.check_ball(change, strength.epsilon, strength.norm)
-    predictions = target.defended.predict(adversarial)
+    logits = target.defended.logits(adversarial)
+    predictions = losses.classes_of(logits)
     checks.check_predictions(predictions)
     before = np.array(clean.predictions)
     was_correct = before == batch.labels
@@ -247,12 +252,24 @@ def _attack_batch(
         fooled=int(fooled.sum()),
         l2=float(np.linalg.norm(change[fooled], axis=1).sum()),
         linf=float(np.abs(change[fooled]).max(axis=1).sum()),
+        loss=float(losses.cross_entropies(logits, batch.labels).sum()),
     )
 
 
 def _mean_pixels(total: float, count: int) -> float | None:
     """Returns a mean norm on the 0-255 pixel scale, None if `count` is 0."""
     return round(255 * total / count, 3) if count else None
+
+
+def _mean_loss(rows: Sequence[AttackedBatch]) -> float | None:
+    """Returns the mean loss of all images, None if that of some is unknown.
+
+    A run that an earlier version began resumes without it.
+    """
+    known = [row.loss for row in rows if row.loss is not None]
+    if len(known) < len(rows):
+        return None
+    return round(sum(known) / sum(row.total for row in rows), 6)
 
 
 class _Bar:

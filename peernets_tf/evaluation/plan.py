@@ -27,15 +27,24 @@ class Strength:
         epsilon: float or None, the radius for images in [0, 1]; None if the
             attack has none or its smallest radius is searched.
         rho: float or None, epsilon over the mean L2 norm of training images.
+        steps: int or None, the number of gradient steps if an evaluation tries
+            several; None if all its attacks take as many.
     """
 
     norm: str
     epsilon: float | None = None
     rho: float | None = None
+    steps: int | None = None
 
     @property
     def name(self) -> str:
         """What files and rows of this strength are called."""
+        if self.steps is not None:
+            return f"{self._ball}_{self.steps}_steps"
+        return self._ball
+
+    @property
+    def _ball(self) -> str:
         if self.rho is not None:
             return f"rho_{self.rho:g}"
         if self.epsilon is None:
@@ -55,6 +64,9 @@ class AttackConfig:
             empty for 8/255 in L-infinity and 0.5 in L2.
         rhos: tuple of floats, L2 radii as multiples of the mean L2 norm of the
             training images, instead of `epsilons`.
+        steps: tuple of ints, numbers of gradient steps, each of which is tried
+            at each radius; empty for the attack's default, or for the one in
+            `options`.
         search: bool, whether to search each image's smallest epsilon that
             fools, up to the one in `epsilons`; empty for all of [0, 1].
         train_size: int or None, the training images that a universal
@@ -71,6 +83,7 @@ class AttackConfig:
     norm: str | None = None
     epsilons: tuple[float, ...] = ()
     rhos: tuple[float, ...] = ()
+    steps: tuple[int, ...] = ()
     search: bool = False
     train_size: int | None = None
     perturbation: str | None = None
@@ -94,6 +107,12 @@ class AttackConfig:
         if self.train_size is not None and self.train_size < 1:
             raise UserError(
                 f"`train_size` must be at least 1. Received: {self.train_size}"
+            )
+        if self.steps and "steps" in self.options:
+            raise UserError(
+                "steps must be given once, as `steps` or in `options`. "
+                f"Received: steps={self.steps}, "
+                f"options['steps']={self.options['steps']}"
             )
         if self.search and len(self.epsilons) > 1:
             raise UserError(
@@ -159,6 +178,7 @@ class AttackConfig:
             "norm": (self.norm, "norm" in known),
             "epsilon": (self.epsilons, has_epsilon),
             "rho": (self.rhos, has_epsilon and not self.search),
+            "steps": (self.steps, "steps" in known),
             "search": (self.search, self.attack_type.is_searchable),
             "train_size": (self.train_size, self.is_fitted),
             "perturbation": (self.perturbation, self.is_file),
@@ -187,14 +207,20 @@ def plan(
         shape = dataset.test.images.shape[1:]
         fixed = universal.read(config.perturbation, shape, norm)
         return [(Strength(norm=norm, epsilon=fixed.epsilon), fixed)]
+    # A single number of steps is part of no name: it tells nothing apart.
+    is_named = len(config.steps) > 1
     planned = [
-        (strength, _attack(config, strength, dataset))
+        (
+            dataclasses.replace(strength, steps=steps if is_named else None),
+            _attack(config, strength, steps, dataset),
+        )
         for strength in _strengths(config, norm, dataset)
+        for steps in config.steps or (None,)
     ]
     names = [strength.name for strength, _ in planned]
     if len(set(names)) < len(names):
         raise UserError(
-            "strengths must differ in their first six digits. Received: "
+            "strengths must differ, radii in their first six digits. Received: "
             f"{', '.join(names)}"
         )
     return planned
@@ -207,6 +233,24 @@ def parse_numbers(texts: Sequence[str]) -> tuple[float, ...]:
         UserError: if a text is not a finite number, or a number is negative.
     """
     return tuple(_parse_number(text) for text in texts)
+
+
+def parse_counts(texts: Sequence[str]) -> tuple[int, ...]:
+    """Returns counts that are written in decimal digits.
+
+    Raises:
+        UserError: if a text is not a whole number from 1 to 2,147,483,647.
+    """
+    for text in texts:
+        digits = text.strip()
+        is_count = digits.isascii() and digits.isdecimal() and len(digits) < 11
+        if not is_count or not 0 < int(digits) < 2**31:
+            shown = text if len(text) <= _MAX_DIGITS else f"{text[:20]}..."
+            raise UserError(
+                "expected whole numbers from 1 to 2147483647. Received: "
+                f"'{shown}'"
+            )
+    return tuple(map(int, texts))
 
 
 def _parse_number(text: str) -> float:
@@ -249,9 +293,14 @@ def _strengths(
 
 
 def _attack(
-    config: AttackConfig, strength: Strength, dataset: datasets.Dataset
+    config: AttackConfig,
+    strength: Strength,
+    steps: int | None,
+    dataset: datasets.Dataset,
 ) -> attacks.Attack:
     options = dict(config.options)
+    if steps is not None:
+        options["steps"] = steps
     if "norm" in config.attack_type.options():
         options["norm"] = strength.norm
     if config.search:

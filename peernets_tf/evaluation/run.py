@@ -201,7 +201,12 @@ def identity(
         "temperature": config.temperature,
         # With all defaults of this version, and the hash of a file.
         "attacks": [
-            {**dataclasses.asdict(strength), "attack": repr(attack)}
+            {
+                "norm": strength.norm,
+                "epsilon": strength.epsilon,
+                "rho": strength.rho,
+                "attack": repr(attack),
+            }
             for strength, attack in plan(config.attack, dataset)
         ],
         "train_size": train_size,

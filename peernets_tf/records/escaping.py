@@ -19,6 +19,11 @@ def code(text: str) -> str:
     return "".join("'" if c == "`" else _visible(c) for c in text)
 
 
+def visible(text: str) -> str:
+    """Returns text as one line without invisible characters, as `escape`."""
+    return "".join(map(_visible, text))
+
+
 def _visible(character: str) -> str:
     """Returns a character, or the escape sequence of an invisible one."""
     # Control and format characters, surrogates, line and paragraph separators.

@@ -171,6 +171,9 @@ class AttackCase:
         mean_l2: float or None, the mean L2 norm of the perturbations of fooled
             images on the 0-255 pixel scale; None if none was fooled.
         mean_linf: float or None, the same for the L-infinity norm.
+        mean_loss: float or None, the mean over all images of the cross-entropy
+            (natural logarithm) of the adversarial image's logits with the true
+            label; None in records of earlier versions.
     """
 
     attack: str
@@ -185,6 +188,7 @@ class AttackCase:
     zero_gradients: int | None
     mean_l2: float | None
     mean_linf: float | None
+    mean_loss: float | None = None
 
     def __post_init__(self) -> None:
         _check_counts(
@@ -202,6 +206,7 @@ class AttackCase:
             rho=self.rho,
             mean_l2=self.mean_l2,
             mean_linf=self.mean_linf,
+            mean_loss=self.mean_loss,
         )
 
 

@@ -1,0 +1,100 @@
+"""Figure 3 of the paper: Franken-images, clean and under attack."""
+
+from matplotlib.figure import Figure
+
+from peernets_tf import datasets
+from peernets_tf.evaluation import ImageStory
+from peernets_tf.pictures.images import (
+    BACKWARD_NAMES,
+    epsilon_text,
+    model_title,
+    show_image,
+)
+from peernets_tf.pictures.style import Picture, Theme
+
+
+def franken_picture(story: ImageStory, dataset: str) -> Picture:
+    """Returns the images of a story above their Franken-images.
+
+    The two columns of an image are the clean one and the one under the last
+    attack of the story.
+
+    Args:
+        story: the `ImageStory` of at most six images.
+        dataset: str, the name of the data set, which names the classes.
+    """
+    attacked = story.views[-1]
+    clean = story.views[0]
+    assert clean.explanation is not None
+    assert story.graph is not None
+    model, count = model_title(story.model), len(clean.images)
+    changed = int((attacked.predictions != clean.predictions).sum())
+    layers = len(clean.explanation.layers)
+    return Picture(
+        name=f"franken_{dataset}_{story.model}",
+        title="Images rebuilt from their peers",
+        caption=(
+            f"{model} on {count} test images of {dataset} that it classifies "
+            "correctly, each clean (left) and attacked (right): PGD-"
+            f"{story.attack.steps} in L-infinity with epsilon "
+            f"{epsilon_text(story.attack.epsilon)}, "
+            f"{BACKWARD_NAMES[attacked.backward]} (BPDA), which changes "
+            f"{changed} of {count} predictions. The rows "
+            f"{'below are' if layers > 1 else 'below is'} each image as a sum "
+            f"of the pixels of {len(story.graph.images)} training images, "
+            "weighted by the attention scores of one layer. Where a layer "
+            "sees no pixel, its image is empty. Compare Figure 3 of the paper."
+        ),
+        alt=(
+            f"Pairs of a clean and an attacked image in {count} columns; "
+            "below them coarser images of similar shapes and colours, made of "
+            "pixels of other images."
+        ),
+        draw=lambda theme: _draw(story, dataset, theme),
+    )
+
+
+def _draw(story: ImageStory, dataset: str, theme: Theme) -> Figure:
+    views = (story.views[0], story.views[-1])
+    count, layers = len(views[0].images), views[0].explanation.layers
+    figure = Figure(figsize=(0.5 + 1.9 * count, 1.3 + 1.02 * (1 + len(layers))))
+    figure.get_layout_engine().set(
+        w_pad=0.02, h_pad=0.02, wspace=0.0, hspace=0.02
+    )
+    # A narrow empty column between two images.
+    widths = ([1, 1, 0.12] * count)[:-1]
+    grid = figure.add_gridspec(
+        1 + len(layers), len(widths), width_ratios=widths
+    )
+    for i in range(count):
+        for j, view in enumerate(views):
+            column = 3 * i + j
+            axes = figure.add_subplot(grid[0, column])
+            show_image(axes, view.images[i], theme)
+            label = view.predictions[i]
+            is_changed = label != views[0].predictions[i]
+            axes.set_title(
+                f"{('clean', 'attacked')[j]}\n"
+                f"{datasets.class_name(dataset, label)} "
+                f"{view.probabilities[i, label]:.0%}",
+                fontsize=9,
+                fontweight="semibold" if is_changed else "normal",
+                color=theme.color(story.model) if is_changed else theme.text,
+                loc="center",
+                linespacing=1.05,
+                pad=3,
+            )
+            if column == 0:
+                _name_row(axes, "image")
+            for row, layer in enumerate(view.explanation.layers, start=1):
+                axes = figure.add_subplot(grid[row, column])
+                show_image(axes, layer.franken[i], theme, layer.covered)
+                if column == 0:
+                    _name_row(axes, f"rebuilt at\n{layer.name}")
+    return figure
+
+
+def _name_row(axes, text):
+    axes.set_ylabel(
+        text, rotation=0, ha="right", va="center", fontsize=9, labelpad=6
+    )
