@@ -9,7 +9,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 .NOTPARALLEL:
 
 help:
-	@echo "make demo       train LeNet-5 and its PeerNet on 4,000 digits, attack both"
+	@echo "make demo       train and attack two small networks, show a report"
 	@echo "make test       check style, imports and types, run the tests"
 	@echo "make trials     kill commands, give them wrong flags, damaged files"
 	@echo "make benchmark  time the neighbour search, training steps and attacks"
@@ -25,8 +25,8 @@ demo: $(VENV)/installed-cpu
 	else \
 	    $(MAKE) --no-print-directory $(DEMO_RECORDS); \
 	fi
-	@$(PYTHON) -m peernets_tf.report runs/demo/*/record.json \
-	    runs/demo/*/*/record.json
+	@$(PYTHON) -m peernets_tf.report --output_dir=runs/demo/report \
+	    runs/demo/*/record.json runs/demo/*/*/record.json
 
 DEMO_RECORDS = $(addsuffix /record.json, $(addprefix runs/demo/, \
     lenet5 pr_lenet5 lenet5_pgd pr_lenet5_pgd/identity))

@@ -14,9 +14,9 @@ from peernets_tf import PeerRegularization, datasets, draw_peers, set_peers
 data = datasets.load("mnist5k")
 
 inputs = keras.Input((28, 28, 1))
-x = keras.layers.Conv2D(16, 5, strides=2, activation="relu")(inputs)
-x = PeerRegularization(num_neighbors=10)(x)  # (B, 12, 12, 16), as its input
-x = keras.layers.Conv2D(32, 3, strides=2, activation="relu")(x)
+x = keras.layers.Conv2D(16, 5, strides=3, activation="relu")(inputs)
+x = PeerRegularization(num_neighbors=10)(x)  # (B, 8, 8, 16), as its input
+x = keras.layers.Conv2D(32, 3, activation="relu")(x)
 x = keras.layers.Flatten()(x)
 model = keras.Model(inputs, keras.layers.Dense(10)(x))
 
@@ -27,7 +27,7 @@ model.compile(
     metrics=["accuracy"],
 )
 model.fit(
-    data.train.images, data.train.labels, batch_size=32, epochs=3, verbose=2
+    data.train.images, data.train.labels, batch_size=32, epochs=4, verbose=2
 )
 
 # In inference the peers are fixed: here 50 training images. Store them again
