@@ -5,22 +5,48 @@ VENV = .venv
 PYTHON = $(VENV)/bin/python
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help demo test trials benchmark clean BUILD
+.PHONY: help demo test trials benchmark tables docs clean BUILD
 .NOTPARALLEL:
 
 help:
-	@echo "make demo       train LeNet-5 and its PeerNet on 4,000 digits, compare"
+	@echo "make demo       train and attack two small networks, show a report"
 	@echo "make test       check style, imports and types, run the tests"
 	@echo "make trials     kill commands, give them wrong flags, damaged files"
 	@echo "make benchmark  time the neighbour search, training steps and attacks"
+	@echo "make tables     write README.md and docs/ from the records in results/"
+	@echo "make docs       build the pages and the API reference in build/site"
 	@echo "make BUILD      write the file BUILD from the imports"
 	@echo "make clean      remove .venv and what was built, not runs/"
 
+# Trains and attacks two networks, unless runs/demo holds their records already.
 demo: $(VENV)/installed-cpu
-	$(PYTHON) -m peernets_tf.train --flagfile=flags/demo_lenet5.flags
-	$(PYTHON) -m peernets_tf.train --flagfile=flags/demo_pr_lenet5.flags
-	$(PYTHON) -m peernets_tf.report runs/demo_lenet5/record.json \
-	    runs/demo_pr_lenet5/record.json
+	@if ls $(DEMO_RECORDS) > /dev/null 2>&1; then \
+	    echo "The runs in runs/demo are complete; rm -r runs/demo repeats them"; \
+	else \
+	    $(MAKE) --no-print-directory $(DEMO_RECORDS); \
+	fi
+	@$(PYTHON) -m peernets_tf.report --output_dir=runs/demo/report \
+	    runs/demo/*/record.json runs/demo/*/*/record.json
+
+DEMO_RECORDS = $(addsuffix /record.json, $(addprefix runs/demo/, \
+    lenet5 pr_lenet5 lenet5_pgd pr_lenet5_pgd/identity))
+
+runs/demo/lenet5/record.json:
+	$(PYTHON) -m peernets_tf.train --flagfile=demo_lenet5
+
+runs/demo/pr_lenet5/record.json:
+	$(PYTHON) -m peernets_tf.train --flagfile=demo_pr_lenet5
+
+runs/demo/lenet5_pgd/record.json: | runs/demo/lenet5/record.json
+	$(PYTHON) -m peernets_tf.evaluate --flagfile=demo_attack \
+	    --checkpoint=runs/demo/lenet5/model.keras \
+	    --output_dir=runs/demo/lenet5_pgd
+
+# Follows the exact gradient, and after it the identity backward pass.
+runs/demo/pr_lenet5_pgd/identity/record.json: | runs/demo/pr_lenet5/record.json
+	$(PYTHON) -m peernets_tf.evaluate --flagfile=demo_attack \
+	    --checkpoint=runs/demo/pr_lenet5/model.keras \
+	    --output_dir=runs/demo/pr_lenet5_pgd
 
 test: $(VENV)/installed-cpu,jax,cleverhans,test
 	$(PYTHON) -m ruff check
@@ -38,6 +64,13 @@ benchmark: $(VENV)/installed-cpu,benchmark
 	$(PYTHON) -m benchmarks.training_step
 	$(PYTHON) -m benchmarks.attacks
 	$(PYTHON) -m benchmarks.adversarial_training
+
+tables: $(VENV)/installed-cpu
+	$(PYTHON) tests/generate_tables.py
+
+docs: $(VENV)/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict --quiet
+	@echo "Wrote build/site/index.html: open it in a browser"
 
 BUILD: | $(PYTHON)
 	$(PYTHON) tests/generate_build.py

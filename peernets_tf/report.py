@@ -1,13 +1,31 @@
-"""Prints records as tables: `python -m peernets_tf.report RECORD ...`."""
+"""Shows records as tables, or as a page: `python -m peernets_tf.report`.
+
+    python -m peernets_tf.report runs/*/record.json
+    python -m peernets_tf.report --output_dir=report results/*.json
+
+The first prints tables. The second writes report/index.html, one page with the
+tables and pictures that opens without a network, and report/pictures with each
+picture as PNG and SVG.
+"""
 
 import dataclasses
+import functools
+import os
 
 from absl import flags
 
-from peernets_tf import records
-from peernets_tf.cli import app
+from peernets_tf import lazy, records
+from peernets_tf.cli import app, shared_flags
 from peernets_tf.errors import UserError
 
+_OUTPUT_DIR = flags.DEFINE_string(
+    "output_dir",
+    None,
+    "Folder for index.html and pictures; files of an earlier report in it are "
+    "replaced (default: none, the tables are printed).",
+)
+_DATA_DIR = shared_flags.define_data_dir()
+_SEED = shared_flags.define_seed()
 _CURVES = flags.DEFINE_bool(
     "curves",
     False,
@@ -18,15 +36,21 @@ _CURVES = flags.DEFINE_bool(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReportConfig:
-    """Which records to print.
+    """Which records to show, and where.
 
     Attributes:
         paths: tuple of str, the records' files.
         curves: bool, whether to also print validation accuracies.
+        output_dir: str or None, the folder of the page; None to print tables.
+        data_dir: str or None, the folder of TensorFlow Datasets.
+        seed: int, the seed of what pictures of models draw.
     """
 
     paths: tuple[str, ...]
     curves: bool
+    output_dir: str | None
+    data_dir: str | None
+    seed: int
 
 
 def _parse(arguments: list[str]) -> ReportConfig:
@@ -35,12 +59,45 @@ def _parse(arguments: list[str]) -> ReportConfig:
             "expected the paths of records. Received: none. Give them as in "
             "python -m peernets_tf.report runs/*/record.json"
         )
-    return ReportConfig(paths=tuple(arguments), curves=_CURVES.value)
+    folder = _OUTPUT_DIR.value
+    if folder is not None and (not folder or os.path.isfile(folder)):
+        raise UserError(f"--output_dir must be a folder. Received: {folder!r}")
+    return ReportConfig(
+        paths=tuple(arguments),
+        curves=_CURVES.value,
+        output_dir=folder,
+        data_dir=_DATA_DIR.value,
+        seed=_SEED.value,
+    )
 
 
 def _run(config: ReportConfig, provenance: records.Provenance | None) -> None:
     del provenance  # A report writes no record.
-    print(records.report(config.paths, config.curves))
+    if config.output_dir is None:
+        print(records.report(config.paths, config.curves))
+        return
+    path = _write_page(config, config.output_dir)
+    print(f"Wrote {path}: open it in a browser")
+
+
+def _write_page(config: ReportConfig, output_dir: str) -> str:
+    """Writes the page and its pictures; returns the page's path."""
+    pictures = lazy.module("peernets_tf.pictures")
+    try:
+        write_report = pictures.write_report
+    except ModuleNotFoundError as error:
+        raise UserError(
+            "--output_dir needs matplotlib and Jinja: pip install "
+            f"'peernets-tf[cpu]'. Received: {error}"
+        ) from error
+    written: str = write_report(
+        config.paths,
+        output_dir,
+        data_dir=config.data_dir,
+        seed=config.seed,
+        say=functools.partial(print, flush=True),
+    )
+    return written
 
 
 COMMAND = app.Command(

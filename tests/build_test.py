@@ -32,6 +32,7 @@ def test_targets_have_the_rule_and_the_imports_of_their_files(tmp_path):
                 if __name__ == "__main__":
                     files.run(layers, Layer)
                 """,
+            "examples/own.py": "from peernets_tf import files\n",
             "tests/helper.py": "import peernets_tf.files\n",
             "tests/trials/kills.py": "from trials import warm\n",
             "tests/trials/warm.py": "import helper\n",
@@ -45,6 +46,7 @@ def test_targets_have_the_rule_and_the_imports_of_their_files(tmp_path):
             "py_binary",
             [":peernets_tf/files", ":peernets_tf/layers"],
         ),
+        "examples/own": ("py_binary", [":peernets_tf/files"]),
         "tests/helper": ("py_library", [":peernets_tf/files"]),
         "tests/trials/kills": ("py_library", [":tests/trials/warm"]),
         "tests/trials/warm": ("py_library", [":tests/helper"]),

@@ -85,3 +85,37 @@ def test_reading_a_file_that_is_no_perturbation(tmp_path):
     refuses(r"shape, \(2, 2, 1\)\. Received: float64 of shape \(3, 2, 1\)")
     np.save(path, np.full((2, 2, 1), "a"))
     refuses("real numbers")
+
+
+def test_the_perturbations_of_a_record(tmp_path, rng):
+    vs = {rho: rng.normal(0, 1, (2, 2, 1)) for rho in (1.0, 0.04, 1e-05)}
+    for rho, v in vs.items():
+        np.save(tmp_path / f"perturbation_rho_{rho:g}.npy", v)
+    np.save(tmp_path / "perturbation_l2_0.5.npy", np.zeros(3))
+    (tmp_path / "perturbation_rho_0.04.npz").write_bytes(b"not an array")
+    (tmp_path / "perturbation_rho_1.2.3.npy").write_bytes(b"not an array")
+    found = universal.perturbations_of(str(tmp_path / "record.json"))
+    assert list(found) == [1e-05, 0.04, 1.0]
+    for rho, v in vs.items():
+        np.testing.assert_array_equal(found[rho], v.astype("float32"))
+
+
+def test_the_perturbations_of_a_published_record(tmp_path):
+    folder = tmp_path / "attack_it"
+    folder.mkdir()
+    np.save(folder / "perturbation_rho_0.1.npy", np.ones((2, 2, 1), "f4"))
+    found = universal.perturbations_of(str(tmp_path / "attack_it.json"))
+    assert list(found) == [0.1]
+    assert universal.perturbations_of(str(tmp_path / "other.json")) == {}
+    assert universal.perturbations_of(str(tmp_path / "none/record.json")) == {}
+
+
+def test_damaged_perturbations_of_a_record(tmp_path):
+    record = str(tmp_path / "record.json")
+    np.save(tmp_path / "perturbation_rho_0.1.npy", np.ones((2, 2, 1)))
+    np.save(tmp_path / "perturbation_rho_0.2.npy", np.ones((3, 2, 1)))
+    with pytest.raises(UserError, match=r"rho_0\.2\.npy.*shape, \(2, 2, 1\)"):
+        universal.perturbations_of(record)
+    np.save(tmp_path / "perturbation_rho_0.2.npy", np.full((2, 2, 1), np.nan))
+    with pytest.raises(UserError, match="finite numbers"):
+        universal.perturbations_of(record)

@@ -7,7 +7,7 @@ import ast
 import pathlib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PACKAGES = ("peernets_tf", "madry_challenge", "benchmarks", "tests")
+PACKAGES = ("peernets_tf", "madry_challenge", "benchmarks", "examples", "tests")
 HEADER = '''"""One target per Python file. Its deps show who imports whom.
 
 This file is documentation: `make test` runs the tests, and pip builds the
@@ -61,7 +61,8 @@ def rule(path):
     if path.name.endswith("_test.py"):
         return "py_test"
     is_main = 'if __name__ == "__main__":' in path.read_text(encoding="utf-8")
-    return "py_binary" if is_main else "py_library"
+    is_program = is_main or path.parent.name == "examples"
+    return "py_binary" if is_program else "py_library"
 
 
 def label(root, path):

@@ -52,6 +52,8 @@ def test_mnist5k():
         assert split.images.max() == 1
         counts = np.bincount(split.labels)
         assert (counts == len(split) // 10).all()
+        # The first N images are balanced, too.
+        assert sorted(split.labels[:10]) == [*range(10)]
 
 
 @pytest.mark.parametrize(

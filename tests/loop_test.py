@@ -2,11 +2,14 @@
 
 import csv
 import dataclasses
+import math
 
 import keras
 import numpy as np
 import pytest
 from sample_records import make_provenance
+from tensorboard.backend.event_processing import event_accumulator
+from tensorboard.util import tensor_util
 
 from peernets_tf import models, peers, training
 from peernets_tf.errors import TrainingError, UserError
@@ -213,6 +216,43 @@ def test_a_file_in_the_place_of_tensorboards_folder_is_named(stripes, tmp_path):
     (tmp_path / "tensorboard").write_text("a file")
     with pytest.raises(UserError, match="tensorboard must be a folder"):
         fit(make_model(), stripes, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "rates"),
+    [
+        ({"schedule": "constant"}, [1e-3, 1e-3]),
+        ({"schedule": "step", "decay_epochs": (1,)}, [1e-4, 1e-4]),
+        # The cosine begins after the first of twelve steps.
+        ({"schedule": "cosine"}, [5e-4 * (1 + math.cos(math.pi * 5 / 11)), 0]),
+    ],
+)
+def test_tensorboard_shows_scalars_and_the_learning_rate(
+    stripes, tmp_path, changes, rates
+):
+    recipe = dataclasses.replace(RECIPE, epochs=2, **changes)
+    history = fit(make_model("lenet5"), stripes, tmp_path, recipe)
+    for part, prefix in (("train", ""), ("validation", "val_")):
+        shown = scalars(tmp_path / "tensorboard" / part)
+        for name in ("loss", "accuracy"):
+            expected = [row[prefix + name] for row in history]
+            assert shown[f"epoch_{name}"] == pytest.approx(expected)
+    # At the end of an epoch, the rate of the next step.
+    shown = scalars(tmp_path / "tensorboard" / "train")
+    assert shown["epoch_learning_rate"] == pytest.approx(rates, abs=1e-9)
+
+
+def scalars(folder):
+    """Returns what TensorBoard shows of a run: a value for each epoch."""
+    events = event_accumulator.EventAccumulator(str(folder))
+    events.Reload()
+    return {
+        tag: [
+            float(tensor_util.make_ndarray(event.tensor_proto))
+            for event in events.Tensors(tag)
+        ]
+        for tag in events.Tags()["tensors"]
+    }
 
 
 def test_there_is_a_progress_bar_in_a_terminal_only(monkeypatch):

@@ -1,355 +1,149 @@
-"""Every figure of README.md and docs/ comes from a record or from the paper.
+"""README.md and docs/ show what the records in results/ hold, and all of it."""
 
-And the rows of all records in results/ stand there.
-"""
-
-import collections
-import dataclasses
-import pathlib
 import re
 
+import generate_tables
 import pytest
+from generate_tables import MARKER, ROOT, generate, pages
 
-from peernets_tf import records
-from peernets_tf.records import paper, tables
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-TEXTS = [path.read_text(encoding="utf-8") for path in PAGES]
-RECORDS = [
-    records.read(str(path))
-    for path in sorted((ROOT / "results").glob("*.json"))
-]
-NAMES = {
-    "lenet5": "LeNet-5",
-    "pr_lenet5": "PR-LeNet-5",
-    "resnet32": "ResNet-32",
-    "pr_resnet32": "PR-ResNet-32",
+PAGES = pages()
+TEXTS = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in PAGES
 }
-TITLE = re.compile(r"\*\*(.+)\*\*")
+FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 # A confidence level, as in "a 95 % interval", is not a result.
-PERCENT = re.compile(r"\d+(?:\.\d+)?(?=\s?%(?! interval))")
+PERCENT = re.compile(r"\d[\d.,]*\s?%(?!\s(?:interval|margin|Wilson))")
+NUMBER = re.compile(r"\d(?=[\d.,]*\s?%)")
 
 
-def of_kind(kind):
-    return [record for record in RECORDS if isinstance(record, kind)]
-
-
-def benchmark(name):
-    (found,) = [r for r in of_kind(records.BenchmarkRecord) if r.name == name]
-    return found.cases
-
-
-def cells(line):
-    return tuple(cell.strip() for cell in line.split("|")[1:-1])
-
-
-def tables_of_records():
-    """Returns all tables that the pages must hold."""
-    trainings = of_kind(records.TrainingRecord)
-    found = [tables.training_table(trainings), *tables.curves(trainings)]
-    found += tables.attack_tables(of_kind(records.AttackRecord))
-    found += map(tables.comparison_table, of_kind(records.ComparisonRecord))
+def problems(text, name="README.md"):
+    """Returns what differs between a page and the records, a line each."""
+    found = []
+    made = generate(text, (ROOT / name).parent)
+    for old, new in zip(
+        MARKER.finditer(text), MARKER.finditer(made), strict=True
+    ):
+        if old["old"] != new["old"]:
+            found.append(f"differs from the records: {old['what']}")
+    # A percentage that no record makes may be false, so none may stand there.
+    prose = FENCED.sub("", MARKER.sub("", text))
+    found += [f"has no record: {p}" for p in PERCENT.findall(prose)]
     return found
 
 
-def rows_of_records():
-    """Returns all rows that the pages must hold, as tuples of cells.
-
-    A table's title stands in front of each of its rows, so that a row in the
-    wrong table is a false one.
-    """
-    rows = [
-        ((table.title,) if table.title else ()) + row
-        for table in tables_of_records()
-        for row in table.rows
-    ]
-    return [*rows, *speed_rows()]
-
-
-def speed_rows():
-    for case in benchmark("nearest_neighbors"):
-        size = (case["num_queries"], case["num_keys"], case["num_channels"])
-        seconds = case["median_seconds"]["nearest_neighbors"]
-        ratios = case["ratio_to_whole_product"]
-        yield (
-            " x ".join(map(str, size)),
-            f"{1000 * seconds:.0f} ms",
-            *(
-                f"{ratios[name]:.2f}"
-                for name in ("nearest_neighbors", "faiss", "top_k")
-            ),
-            f"{case['memory_mib']['search']:.0f} MiB",
-        )
-    for case in benchmark("attention"):
-        seconds = case["median_seconds"]
-        yield (
-            case["pass"],
-            f"{1000 * seconds['plain']:.1f} ms",
-            f"{1000 * seconds['compiled']:.1f} ms",
-            f"{case['ratio_to_compiled']['plain']:.2f}",
-        )
-    for case in benchmark("training_step"):
-        name = case["peernet"]
-        yield (
-            f"{name}, batch of {case['batch_size']}",
-            f"{case['median_seconds'][name]:.3f} s",
-            f"{case['ratio_to_baseline'][name]:.2f}",
-        )
-    for case in benchmark("adversarial_training"):
-        for name, seconds in case["median_seconds"].items():
-            yield (
-                name,
-                f"{case['steps_a_round'] * case['batch_size'] / seconds:.1f}",
-                f"{case['ratio_to_ours'][name]:.2f}",
-            )
-    for case in benchmark("attacks"):
-        for name, seconds in case["median_seconds"].items():
-            yield (
-                case["attack"],
-                name,
-                f"{case['images'] / seconds:.1f}",
-                f"{case['ratio_to_ours'][name]:.2f}",
-                f"{case['fooling_rate'][name]:.1%}",
-            )
-
-
-def percentages():
-    """Returns the percentages that prose may name, as sets by model.
-
-    Those of the benchmarks have the model `None`.
-    """
-    found = collections.defaultdict(set)
-
-    def add(model, *texts):
-        found[model].update(p for text in texts for p in PERCENT.findall(text))
-
-    for record in of_kind(records.TrainingRecord):
-        add(record.model, tables.training_table([record]).markdown())
-        add(record.model, tables.markdown(tables.curves([record])))
-    for record in of_kind(records.AttackRecord):
-        add(record.model, tables.markdown(tables.attack_tables([record])))
-    for record in of_kind(records.ComparisonRecord):
-        for row in record.rows:
-            part = dataclasses.replace(record, rows=(row,))
-            add(row.network, tables.comparison_table(part).markdown())
-    for row in speed_rows():
-        add(None, *row)
-    for figures in (paper.ACCURACY, paper.UNIVERSAL):
-        for (_, model, *_), value in figures.items():
-            rates = [value] if isinstance(value, float) else value.values()
-            add(model, *percent_texts(rates))
-    for (model, _), (rate, _, _) in paper.SAMPLE_SPECIFIC.items():
-        add(model, *percent_texts([rate]))
-    for key, rates in paper.ADVERSARIAL_TRAINING.items():
-        add(key.removesuffix("_a").removesuffix("_b"), *percent_texts(rates))
-    return found
-
-
-def percent_texts(rates):
-    for rate in rates:
-        pair = rate if isinstance(rate, tuple) else (rate,)
-        for value in pair:
-            yield from (f"{value:.1%}", f"{value:.2%}")
-
-
-# A dict, because its order is kept and looking up a row is fast.
-ROWS = dict.fromkeys(rows_of_records())
-PERCENTAGES = percentages()
-
-
-def problems(texts):
-    """Returns what is wrong with the figures of some pages, a line each."""
-    blocks = [block for text in texts for block in blocks_of(text)]
-    found = [
-        problem for block in blocks for problem in false_percentages(block)
-    ]
-    seen = set()
-    for block in blocks:
-        rows = table_rows(block)
-        seen.update(rows)
-        if is_of_records(rows):
-            found += [f"false row {row}" for row in rows if row not in ROWS]
-    return found + [f"missing row {row}" for row in ROWS if row not in seen]
-
-
-def blocks_of(text):
-    """Returns the paragraphs of a page, and its tables with their titles."""
-    text = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
-    blocks = re.split(r"\n\s*\n", text)
-    titled = zip(["", *blocks], blocks, strict=False)
+def generated(kind):
+    """Returns the name of a page and a match for each marker of one kind."""
     return [
-        f"{title}\n{block}" if is_title_of(title, block) else block
-        for title, block in titled
+        (name, match)
+        for name, text in TEXTS.items()
+        for match in MARKER.finditer(text)
+        if match["kind"] == kind
     ]
 
 
-def is_title_of(title, block):
-    return bool(TITLE.fullmatch(title)) and block.startswith("|")
+@pytest.mark.parametrize("name", TEXTS)
+def test_pages_show_what_the_records_hold(name):
+    assert problems(TEXTS[name], name) == [], "run `make tables`"
 
 
-def table_rows(block):
-    """Returns a table's rows, each with the table's title in front."""
-    first, *_ = block.split("\n", 1)
-    title = TITLE.fullmatch(first)
-    lines = [line for line in block.splitlines() if line[:1] == "|"]
-    return [((title[1],) if title else ()) + cells(line) for line in lines[2:]]
+def test_every_record_is_shown():
+    shown = set().union(*map(generate_tables.shown, TEXTS.values()))
+    assert shown == set((ROOT / "results").glob("*.json"))
 
 
-def is_of_records(rows):
-    """Returns whether a table shows records: then all its rows must."""
-    return not ROWS.keys().isdisjoint(rows)
-
-
-def false_percentages(block):
-    """Yields the percentages of a paragraph that have no source.
-
-    The sources are those of the models that it names, or all if it names none.
-    """
-    if is_of_records(table_rows(block)):
-        return
-    named = [
-        model
-        for model, name in NAMES.items()
-        if re.search(rf"(?<!PR-){re.escape(name)}\b", block)
-    ]
-    models = [None, *named] if named else list(PERCENTAGES)
-    allowed = set().union(*(PERCENTAGES[model] for model in models))
-    for percentage in PERCENT.findall(block):
-        if percentage not in allowed:
-            yield f"{percentage} % has no source: {block[:60]!r}"
-
-
-def test_figures_come_from_records_and_the_paper():
-    assert problems(TEXTS) == []
-
-
-def test_tables_stand_as_the_report_prints_them():
-    for table in tables_of_records():
-        assert any(table.markdown() in text for text in TEXTS), table.title
+@pytest.mark.parametrize("match", generated("picture"))
+def test_pictures_show_what_the_records_hold(match):
+    _, match = match
+    path = generate_tables.picture_path(match["what"])
+    assert path.read_bytes() == generate_tables.picture_bytes(match["what"])
 
 
 def test_records_come_from_committed_code():
-    for record in RECORDS:
+    for path in (ROOT / "results").glob("*.json"):
+        record = generate_tables.records.read(str(path))
         assert not record.provenance.commit.endswith("+")
 
 
-def plant(old, new):
-    """Returns the problems after a change of the only page that has a text."""
-    changed = [text.replace(old, new) for text in TEXTS]
-    assert changed != TEXTS
-    return problems(changed)
+def with_part(name, match, part):
+    """Returns a page with another text between two markers."""
+    text = TEXTS[name]
+    return text[: match.start("old")] + part + text[match.end("old") :]
 
 
-def line_of(row):
-    """Returns the first line of the pages that holds a row's cells."""
-    lines = [line for text in TEXTS for line in text.splitlines()]
-    return next(
-        line
-        for line in lines
-        if line[:1] == "|" and cells(line) in (row, row[1:])
+def test_a_false_cell_a_missing_row_and_another_row_are_seen():
+    markers = generated("table")
+    assert len(markers) > 10
+    for name, match in markers:
+        *_, row = [
+            line for line in match["old"].splitlines() if line[:1] == "|"
+        ]
+        digit = re.search(r"\d(?=\D*$)", row) or re.search(r"\w", row)
+        false = row[: digit.start()] + "?" + row[digit.end() :]
+        for planted in (false, f"{row}\n{false}", ""):
+            part = match["old"].replace(row, planted)
+            assert problems(with_part(name, match, part), name), row
+
+
+def test_every_false_percentage_in_prose_is_seen():
+    count = 0
+    for name, text in TEXTS.items():
+        prose = FENCED.sub(lambda fenced: "`" * len(fenced[0]), text)
+        for match in NUMBER.finditer(prose):
+            if not PERCENT.match(prose, match.start()):
+                continue
+            digit = str((int(match[0]) + 1) % 10)
+            false = text[: match.start()] + digit + text[match.end() :]
+            assert problems(false, name), match
+            count += 1
+    assert count > 100
+
+
+def test_a_percentage_outside_of_markers_is_seen():
+    assert problems("Attacks leave 64.6 %, with a 95 % interval of 3.") == [
+        "has no record: 64.6 %"
+    ]
+    assert problems("| 64.6% |\n|---|") == ["has no record: 64.6%"]
+    assert problems("```\n64.6 %\n```") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<!-- table: attacks no_file -->x<!-- end -->", "no record"),
+        ("<!-- table: none trials -->x<!-- end -->", "expected one of"),
+        ("a <!-- value: trials trials; all -->x<!-- end -->", "one cell"),
+        ("a <!-- value: trials trials; tried -->x<!-- end -->", "one cell"),
+        ("a\n<!-- value: trials trials; tried; all -->x<!-- end -->", "break"),
+        ("- <!-- value: trials trials; tried; all -->x<!-- end -->", "break"),
+    ],
+)
+def test_wrong_markers_are_refused(text, message):
+    with pytest.raises(ValueError, match=message):
+        generate(text)
+
+
+def test_a_value_is_a_cell_without_its_margin():
+    paper = "attacks attack_cifar10_resnet32_fgsm_search; paper"
+    assert generate_tables.value(f"{paper}.1") == "99.0 %"
+    assert generate_tables.value(f"{paper}.3") == "3.93"
+    (record,) = generate_tables.paths("train_mnist_lenet5")
+    accuracy = generate_tables.records.read(str(record)).accuracy
+    assert generate_tables.value("training train_mnist_lenet5; accuracy") == (
+        f"{accuracy:.2%}".replace("%", " %")
     )
 
 
-def kinds_of_rows():
-    """Returns one row of each table that the records make."""
-    return {len(row): row for row in ROWS}.values()
+def test_a_command_stands_whole_in_short_lines():
+    text = generate_tables.commands("attack_*")
+    assert max(map(len, text.splitlines())) <= 80
+    joined = re.sub(r" \\\n +", " ", text)
+    for path in generate_tables.paths("attack_*"):
+        record = generate_tables.records.read(str(path))
+        assert record.provenance.command in joined
 
 
-@pytest.mark.parametrize("row", kinds_of_rows(), ids=lambda row: row[0])
-def test_a_false_row_is_seen(row):
-    line = line_of(row)
-    digit = re.search(r"\d(?=\D*$)", line)
-    false = line[: digit.start()] + str((int(digit[0]) + 1) % 10)
-    false += line[digit.end() :]
-    found = plant(line, f"{line}\n{false}")
-    assert any(p.startswith("false row") for p in found)
-    assert f"missing row {row}" in plant(line, false)
-    assert f"missing row {row}" in plant(line + "\n", "")
-
-
-def test_a_false_percentage_in_prose_is_seen():
-    (accuracy,) = [
-        record.cases[0].adversarial_correct / record.cases[0].total
-        for record in of_kind(records.AttackRecord)
-        if record.cases[0].attack.startswith("PGD(epsilon=0.03137254901960784")
-        and (record.model, record.backward) == ("pr_resnet32", "exact")
-    ]
-    true = f"{accuracy:.1%}"
-    sentence = "PGD leaves PR-ResNet-32 {} accuracy."
-    assert problems([*TEXTS, sentence.format(true)]) == []
-    assert problems([*TEXTS, sentence.format(true.replace("%", " %"))]) == []
-    for false in (f"{accuracy + 0.001:.1%}", "64 %", "65 %", "46.6 %"):
-        (problem,) = problems([*TEXTS, sentence.format(false)])
-        assert "has no source" in problem
-
-
-def test_a_percentage_of_another_model_is_seen():
-    assert PERCENTAGES["lenet5"] - PERCENTAGES["resnet32"]
-    (problem,) = problems([*TEXTS, "The ResNet-32 has 98.89 % accuracy."])
-    assert "98.89 % has no source" in problem
-
-
-def test_most_false_percentages_of_the_pages_would_be_seen():
-    """Some false ones are true of another attack on the same model."""
-    seen = []
-    for block in (block for text in TEXTS for block in blocks_of(text)):
-        if is_of_records(table_rows(block)):
-            continue
-        for match in PERCENT.finditer(block):
-            false = f"{float(match[0]) + 0.1:.1f}"
-            planted = block[: match.start()] + false + block[match.end() :]
-            seen.append(any(false_percentages(planted)))
-    assert sum(seen) > 0.8 * len(seen), f"{sum(seen)} of {len(seen)}"
-
-
-def test_links_lead_to_files_and_headings():
-    for path, text in zip(PAGES, TEXTS, strict=True):
-        headings = {
-            "#" + line.lstrip("# ").lower().replace(" ", "-").replace(",", "")
-            for line in text.splitlines()
-            if line.startswith("#")
-        }
-        for target in text.split("](")[1:]:
-            target = target.split(")")[0]
-            if target.startswith("#"):
-                assert target in headings
-            elif "://" not in target:
-                assert (path.parent / target.split("#")[0]).exists(), target
-
-
-def headline():
-    """Returns the cells of the README's first table, from the records."""
-    found = {
-        (record.model, record.attack, record.backward): record.cases[0]
-        for record in of_kind(records.AttackRecord)
-        if (record.cases[0].epsilon, record.cases[0].total) == (8 / 255, 1000)
-    }
-
-    def accuracies(attack, backward="exact", count="adversarial_correct"):
-        cases = (
-            found.get((model, attack, backward))
-            for model in ("resnet32", "pr_resnet32")
-        )
-        return [
-            f"{getattr(case, count) / case.total:.1%}" if case else "-"
-            for case in cases
-        ]
-
-    return [
-        ("none", *accuracies("pgd", count="correct")),
-        ("random noise", *accuracies("noise")),
-        ("PGD, 40 steps, exact gradient", *accuracies("pgd")),
-        ("PGD, 40 steps, identity backward", *accuracies("pgd", "identity")),
-    ]
-
-
-def test_the_first_table_of_the_readme_is_exact():
-    """Each cell is its own record's figure, not any that is true elsewhere."""
-    blocks = blocks_of(TEXTS[0].replace("**0.0%**", "0.0%"))
-    (rows,) = [
-        table_rows(block)
-        for block in blocks
-        if block.startswith("| attack, L-infinity, 8/255")
-    ]
-    assert rows == headline()
+def test_tables_are_narrow():
+    for name, text in TEXTS.items():
+        for line in text.splitlines():
+            assert len(line) <= 110 or line[:1] != "|", (name, line)

@@ -4,7 +4,7 @@ import json
 import pathlib
 
 import pytest
-from commands import check_errors, error_line, run_command
+from commands import check_errors, error_line, run_command, run_process
 from sample_records import make_attack, one_of_each_kind
 
 from peernets_tf import records
@@ -126,3 +126,11 @@ def test_command_refuses_what_it_cannot_read(tmp_path):
             (["--curve=3", path], "curve"),
         ],
     )
+
+
+def test_a_terminal_without_a_plus_minus_sign_gets_its_escape(paths):
+    done = run_process(
+        paths[0], module="peernets_tf.report", PYTHONIOENCODING="ascii"
+    )
+    assert done.status == 0, done.stderr
+    assert r"98.50% \xb1" in done.stdout

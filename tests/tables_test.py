@@ -32,8 +32,8 @@ def test_trainings():
     peernet = make_training(correct=183, initial_model=None)
     network = make_training(model="lenet5", correct=190, graphs=None)
     assert tables.training_table([peernet, network]).rows == (
-        ("pr_lenet5", "mnist", "1", "50 x 10", "200", "91.50%", "98.20%"),
-        ("lenet5", "mnist", "8 + 1", "-", "200", "95.00%", "98.60%"),
+        ("pr_lenet5", "mnist", "1", "50 x 10", "200", "91.50% ±4.69", "98.20%"),
+        ("lenet5", "mnist", "8 + 1", "-", "200", "95.00% ±3.96", "98.60%"),
     )
     other = make_training(dataset="mnist5k")
     assert tables.training_row(other)[-1] == "-"
@@ -97,13 +97,13 @@ def test_universal_rates_count_all_images():
     (row,) = attack_cells(make_attack())
     assert row["title"] == (
         "PR-ResNet-32 on CIFAR-10, 50 x 10 peers, known: 200 images, "
-        "80.0% correct before the attack"
+        "80.0% ±6.1 correct before the attack"
     )
     assert row["backward"] == "identity"
     assert row["strength"] == "rho 0.08"
-    assert row["accuracy"] == "50.0%"
+    assert row["accuracy"] == "50.0% ±6.9"
     # 90 of 200 predictions changed.
-    assert row["fooled"] == "45.0%"
+    assert row["fooled"] == "45.0% ±6.9"
     assert row["paper"] == "83.3% / 13.0%"
 
 
@@ -122,7 +122,7 @@ def test_other_rates_count_images_that_were_correct():
     assert row["backward"] == "-"
     assert row["strength"] == "smallest"
     # 64 of the 160 that were correct.
-    assert row["fooled"] == "40.0%"
+    assert row["fooled"] == "40.0% ±7.7"
     assert (row["L2"], row["L-inf"]) == ("30.1", "0.62")
     assert row["paper"] == "100.0% / 30.1 / 0.62"
 
@@ -131,9 +131,9 @@ def test_other_rates_count_images_that_were_correct():
     ("follows_gradient", "rho", "rate", "backward"),
     [
         # Noise at a rho is the control of universal perturbations.
-        (False, 0.08, "45.0%", "-"),
-        (False, None, "40.0%", "-"),
-        (True, 0.08, "40.0%", "identity"),
+        (False, 0.08, "45.0% ±6.9", "-"),
+        (False, None, "40.0% ±7.7", "-"),
+        (True, 0.08, "40.0% ±7.7", "identity"),
     ],
 )
 def test_noise_at_a_rho_counts_as_universal_perturbations_do(
@@ -200,13 +200,18 @@ def test_what_has_the_same_title_shares_a_table():
     record = make_attack(cases=(make_case(), make_case(correct=120)))
     first, second = tables.attack_tables([record, record])
     assert len(first.rows) == len(second.rows) == 2
-    assert "80.0% correct" in first.title
-    assert "60.0% correct" in second.title
+    assert "80.0% ±6.1 correct" in first.title
+    assert "60.0% ±6.9 correct" in second.title
 
 
 def test_no_table_is_wider_than_a_screen():
-    case = make_case(rho=None, epsilon=None, norm="linf", mean_l2=1234.5)
-    record = make_attack(attack="gradient_descent", cases=(case,))
+    smallest = make_case(rho=None, epsilon=None, norm="linf", mean_l2=1234.5)
+    fixed = make_case(
+        rho=None, epsilon=8 / 255, norm="linf", changed=160, fooled=160
+    )
+    record = make_attack(
+        attack="gradient_descent", is_universal=False, cases=(smallest, fixed)
+    )
     for table in (
         *tables.attack_tables([record, make_attack()]),
         tables.comparison_table(make_comparison()),
@@ -218,7 +223,33 @@ def test_no_table_is_wider_than_a_screen():
 
 def test_a_fooling_rate_of_no_images_is_zero():
     case = make_case(correct=0, fooled=0, rho=None)
-    assert tables.fooling_rate(make_attack(is_universal=False), case) == 0
+    record = make_attack(is_universal=False, cases=(case,))
+    assert tables.fooling_rate(record, case) == 0
+    (row,) = attack_cells(record)
+    assert row["fooled"] == "-"
+
+
+def test_a_margin_is_the_larger_side_of_the_wilson_interval():
+    # 0 of 200 allow z^2 / (200 + z^2) = 3.84 / 203.84 = 1.9 %.
+    assert tables.rate_text(0, 200) == "0.0% ±1.9"
+    assert tables.rate_text(200, 200, digits=2) == "100.00% ±1.88"
+    assert tables.rate_text(646, 1000) == "64.6% ±3.0"
+
+
+@pytest.mark.parametrize(
+    ("distance", "text"),
+    [
+        (None, "-"),
+        (0.625, "0.62"),
+        (9.5, "9.50"),
+        (30.06, "30.1"),
+        (238.72, "239"),
+        (1198.1, "1198"),
+    ],
+)
+def test_distances_have_three_digits(distance, text):
+    (row,) = attack_cells(make_attack(cases=(make_case(mean_l2=distance),)))
+    assert row["L2"] == text
 
 
 def comparison_cells(record):
@@ -233,7 +264,8 @@ def test_comparisons():
     assert exact["row"] == "PR-ResNet-32"
     assert exact["steps"] == "1170 + 781"
     assert exact["backward"] == "exact"
-    assert (exact["clean"], exact["attacked"]) == ("80.0%", "50.0%")
+    assert exact["clean"] == "80.0% ±6.1"
+    assert exact["attacked"] == "50.0% ±6.9"
     assert exact["paper"] == "77.4% / 64.8%"
     assert identity["backward"] == "identity"
     assert identity["paper"] == "-"

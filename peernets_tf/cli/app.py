@@ -6,6 +6,7 @@ bug and shows its traceback.
 """
 
 import dataclasses
+import io
 import math
 import re
 import shlex
@@ -49,6 +50,9 @@ class Command:
 
 def main(command: Command) -> None:
     """Runs a command with the flags of the command line."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Tables hold a plus-minus sign, which some terminals do not know.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         interrupts.raise_again()
         app.run(

@@ -163,9 +163,13 @@ def _load_mnist5k() -> Dataset:
             f"Received: {_cause(error)}"
         ) from error
     pixels, labels = mnist_data()
-    images = pixels.reshape(-1, 28, 28).astype(np.uint8)
-    # The digits are sorted by class, so every fifth one is a balanced test set.
-    is_test = np.arange(len(images)) % 5 == 4
+    # The 500 digits of each class stand together. One of each class in turn
+    # makes the first N images of a split balanced, too.
+    turns = np.arange(len(labels)).reshape(10, -1).T
+    images = pixels[turns.ravel()].reshape(-1, 28, 28).astype(np.uint8)
+    labels = labels[turns.ravel()]
+    # Every fifth digit of each class is a test image.
+    is_test = np.arange(len(labels)) // 10 % 5 == 4
     return Dataset(
         name="mnist5k",
         num_classes=10,

@@ -31,6 +31,7 @@ from peernets_tf.evaluation.threat_model import (
     GraphsConfig,
     choose_graphs,
 )
+from peernets_tf.evaluation.universal import perturbations_of
 
 if TYPE_CHECKING:
     from peernets_tf.evaluation.explanation import (
@@ -92,6 +93,7 @@ __all__ = [
     "image_shape",
     "parse_counts",
     "parse_numbers",
+    "perturbations_of",
     "plan",
     "print_report",
     "story_text",

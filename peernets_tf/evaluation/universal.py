@@ -1,8 +1,9 @@
-"""Universal perturbations in files: fitting one with resume, reading one."""
+"""Universal perturbations in files: fitting one with resume, reading some."""
 
 import dataclasses
 import hashlib
 import os
+import re
 
 import msgspec
 import numpy as np
@@ -20,6 +21,8 @@ _PROGRESS_FIELDS: dict[str, type] = {
     "fooled": int,
     "finished": bool,
 }
+# The file of `fit` for an evaluation's `Strength`, if that is a rho.
+_RHO_FILE = re.compile(r"perturbation_rho_(\d+(?:\.\d+)?(?:e[+-]\d+)?)\.npy")
 
 
 def fit(
@@ -113,6 +116,44 @@ def read(
         source=f"{path}, SHA-256 {digest}",
         norm=norm,
     )
+
+
+def perturbations_of(record_path: str) -> dict[float, NDArray[np.float32]]:
+    """Reads the universal perturbations that an evaluation left.
+
+    They are the files perturbation_rho_RHO.npy in the record's folder or, for
+    a published record FOLDER/NAME.json, in FOLDER/NAME.
+
+    Args:
+        record_path: str, the JSON file of the evaluation's record.
+
+    Returns:
+        The perturbations, float32 arrays of shape `(H, W, C)` for images in
+        [0, 1], by rho in ascending order; empty if there are none.
+
+    Raises:
+        UserError: if a file is damaged, or two differ in their shapes.
+    """
+    folder = os.path.dirname(record_path) or "."
+    for place in (os.path.splitext(record_path)[0], folder):
+        found = _perturbations_in(place) if os.path.isdir(place) else {}
+        if found:
+            return found
+    return {}
+
+
+def _perturbations_in(folder: str) -> dict[float, NDArray[np.float32]]:
+    paths = {
+        float(match[1]): os.path.join(folder, match[0])
+        for match in map(_RHO_FILE.fullmatch, os.listdir(folder))
+        if match
+    }
+    found: dict[float, NDArray[np.float32]] = {}
+    shape = None
+    for rho, path in sorted(paths.items()):
+        shape = shape or files.read_array(path).shape
+        found[rho] = read(path, shape, "l2").perturbation
+    return found
 
 
 def _load(

@@ -1,9 +1,9 @@
 """Pictures of records and of models, and the report that shows them."""
 
-from peernets_tf.pictures.franken import franken_picture
-from peernets_tf.pictures.neighbors import neighbors_picture
-from peernets_tf.pictures.peer_pictures import peer_pictures
-from peernets_tf.pictures.story_picture import story_picture
+from typing import TYPE_CHECKING
+
+from peernets_tf import lazy
+from peernets_tf.pictures.charts import charts
 from peernets_tf.pictures.style import (
     DARK,
     LIGHT,
@@ -15,17 +15,44 @@ from peernets_tf.pictures.style import (
     styled,
 )
 
+if TYPE_CHECKING:
+    from peernets_tf.pictures.franken import franken_picture
+    from peernets_tf.pictures.neighbors import neighbors_picture
+    from peernets_tf.pictures.peers import peer_pictures
+    from peernets_tf.pictures.report_folder import write_report
+    from peernets_tf.pictures.story import story_picture
+    from peernets_tf.pictures.strengths import strength_pictures
+    from peernets_tf.pictures.universal import budget_of, universal_pictures
+else:
+    # These need Keras, which pictures of records do without.
+    __getattr__, __dir__ = lazy.exports(
+        __name__,
+        budget_of="universal",
+        franken_picture="franken",
+        neighbors_picture="neighbors",
+        peer_pictures="peers",
+        story_picture="story",
+        strength_pictures="strengths",
+        universal_pictures="universal",
+        write_report="report_folder",
+    )
+
 __all__ = [
     "DARK",
     "LIGHT",
     "LINE_STYLES",
     "Picture",
     "Theme",
+    "budget_of",
+    "charts",
     "franken_picture",
     "neighbors_picture",
     "peer_pictures",
     "render",
     "save",
     "story_picture",
+    "strength_pictures",
     "styled",
+    "universal_pictures",
+    "write_report",
 ]

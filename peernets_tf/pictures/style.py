@@ -22,7 +22,7 @@ from peernets_tf import files
 
 _FONTS = ("Source Sans Pro", "DejaVu Sans")
 _FONT_PACKAGE = "font_source_sans_pro"
-_DPI = 160
+DPI = 160
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,7 +179,7 @@ def _parameters(theme: Theme) -> dict[Any, Any]:
         "axes.spines.top": False,
         "axes.titlelocation": "left",
         "axes.titlesize": 12,
-        "axes.titleweight": "semibold",
+        "axes.titleweight": "bold",
         "figure.constrained_layout.use": True,
         "figure.facecolor": theme.background,
         "font.family": list(_FONTS),
@@ -189,7 +189,7 @@ def _parameters(theme: Theme) -> dict[Any, Any]:
         "legend.frameon": False,
         "lines.linewidth": 2,
         "lines.markersize": 6,
-        "savefig.dpi": _DPI,
+        "savefig.dpi": DPI,
         "savefig.facecolor": theme.background,
         "svg.hashsalt": "peernets_tf",
         "text.color": theme.text,

@@ -1,6 +1,6 @@
 """Records of runs: JSON files from which every table and picture is made."""
 
-from peernets_tf.records import paper, tables
+from peernets_tf.records import paper, statistics, tables
 from peernets_tf.records.escaping import code, escape, visible
 from peernets_tf.records.folder_lock import lock_folder
 from peernets_tf.records.provenance import capture, with_seconds
@@ -55,6 +55,7 @@ __all__ = [
     "read",
     "report",
     "run_id",
+    "statistics",
     "tables",
     "visible",
     "with_seconds",

@@ -11,12 +11,12 @@ def escape(text: str) -> str:
     Control characters become escape sequences such as `\x1b`. `|`, `<` and `>`
     are written so that they end no cell and start no tag.
     """
-    return "".join(_MARKUP.get(c, visible(c)) for c in text)
+    return "".join(_MARKUP.get(c, _visible(c)) for c in text)
 
 
 def code(text: str) -> str:
     """Returns text for a Markdown code span: one line without backticks."""
-    return "".join("'" if c == "`" else visible(c) for c in text)
+    return "".join("'" if c == "`" else _visible(c) for c in text)
 
 
 def visible(text: str) -> str:

@@ -1,7 +1,8 @@
 """Markdown tables of records, with the paper's figures beside ours.
 
 What all rows of a table share stands in its title, so that a table is not
-wider than a screen.
+wider than a screen. A rate that was counted on test images has the margin of
+its 95 % Wilson interval behind it: `64.6% ±3.0` means 64.6 % ± 3.0 points.
 """
 
 import dataclasses
@@ -9,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from peernets_tf.records import paper
+from peernets_tf.records import paper, statistics
 from peernets_tf.records.escaping import escape
 from peernets_tf.records.schema import (
     AttackCase,
@@ -92,6 +93,23 @@ def dataset_name(dataset: str) -> str:
     return _DATASETS.get(dataset, dataset)
 
 
+def rate_text(count: int, total: int, digits: int = 1) -> str:
+    """Returns a rate and its 95 % margin, as in `64.6% ±3.0`.
+
+    The margin covers the choice of test images only, not other seeds of
+    training or other graphs of peers.
+
+    Args:
+        count: int, the images counted.
+        total: int, all images; the text is `-` if there are none.
+        digits: int, the decimals of both.
+    """
+    if not total:
+        return "-"
+    margin = 100 * statistics.margin(count, total)
+    return f"{count / total:.{digits}%} ±{margin:.{digits}f}"
+
+
 def markdown_table(
     columns: Sequence[str], rows: Sequence[Sequence[str]]
 ) -> str:
@@ -120,7 +138,7 @@ def training_row(record: TrainingRecord) -> tuple[str, ...]:
         record.epochs,
         f"{graphs.num_peers} x {graphs.num_graphs}" if graphs else "-",
         str(record.test_size),
-        f"{record.accuracy:.2%}",
+        rate_text(record.correct, record.test_size, digits=2),
         "-" if published is None else f"{published:.2%}",
     )
 
@@ -178,7 +196,7 @@ def _attack_title(record: AttackRecord, case: AttackCase) -> str:
     return (
         f"{network_name(record.model)} on {dataset_name(record.dataset)}"
         f"{_peers(record.threat_model)}: {case.total:,} images, "
-        f"{case.correct / case.total:.1%} correct before the attack"
+        f"{rate_text(case.correct, case.total)} correct before the attack"
     )
 
 
@@ -188,10 +206,10 @@ def _attack_row(record: AttackRecord, case: AttackCase) -> tuple[str, ...]:
         record.attack,
         record.backward if has_backward else "-",
         _strength(case) + _steps(record, case),
-        f"{case.adversarial_correct / case.total:.1%}",
-        f"{fooling_rate(record, case):.1%}",
-        _number(case.mean_l2, 1),
-        _number(case.mean_linf, 2),
+        rate_text(case.adversarial_correct, case.total),
+        rate_text(*_fooled(record, case)),
+        _distance(case.mean_l2),
+        _distance(case.mean_linf),
         _published_attack(record, case),
     )
 
@@ -204,10 +222,16 @@ def fooling_rate(record: AttackRecord, case: AttackCase) -> float:
     paper). For other attacks it is the share of correctly classified images
     that the attack fooled; 0 if none was classified correctly.
     """
+    fooled, total = _fooled(record, case)
+    return fooled / max(total, 1)
+
+
+def _fooled(record: AttackRecord, case: AttackCase) -> tuple[int, int]:
+    """Returns the numerator and the denominator of the fooling rate."""
     is_control = not record.follows_gradient and case.rho is not None
     if record.is_universal or is_control:
-        return case.changed / case.total
-    return case.fooled / max(case.correct, 1)
+        return case.changed, case.total
+    return case.fooled, case.correct
 
 
 def comparison_table(record: ComparisonRecord) -> Table:
@@ -242,8 +266,8 @@ def _comparison_row(
         row.trained_on,
         " + ".join("file" if n is None else str(n) for n in row.steps),
         attacked.backward if row.threat_model else "-",
-        f"{case.correct / case.total:.1%}",
-        f"{case.adversarial_correct / case.total:.1%}",
+        rate_text(case.correct, case.total),
+        rate_text(case.adversarial_correct, case.total),
         _published_comparison(record, row, attacked),
     )
 
@@ -303,6 +327,14 @@ def _strength(case: AttackCase) -> str:
     return f"L2 {case.epsilon:.3g}"
 
 
+def _distance(value: float | None) -> str:
+    """Returns three significant digits, but at most two decimals."""
+    if value is None:
+        return "-"
+    digits = 2 if value < 10 else 1 if value < 100 else 0
+    return f"{value:.{digits}f}"
+
+
 def _steps(record: AttackRecord, case: AttackCase) -> str:
     """Returns the steps of a case if others of equal strength differ in them.
 
@@ -313,10 +345,6 @@ def _steps(record: AttackRecord, case: AttackCase) -> str:
     if found is None or len(equal) == 1:
         return ""
     return ", 1 step" if found[1] == "1" else f", {found[1]} steps"
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def _published_attack(record: AttackRecord, case: AttackCase) -> str:
@@ -336,7 +364,7 @@ def _published_attack(record: AttackRecord, case: AttackCase) -> str:
         cells = paper.SAMPLE_SPECIFIC.get((record.model, record.attack))
         if cells:
             rate, l2, linf = cells
-            return f"{rate:.1%} / {_number(l2, 1)} / {_number(linf, 2)}"
+            return f"{rate:.1%} / {_distance(l2)} / {_distance(linf)}"
     return "-"
 
 

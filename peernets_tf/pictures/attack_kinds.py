@@ -1,0 +1,136 @@
+"""What pictures and sentences call the attacks of records."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from peernets_tf.records import AttackCase, AttackRecord, code, tables
+
+# By `attack_kind`, which are the keys of `style.LINE_STYLES`.
+KIND_NAMES = {
+    "exact": "exact gradient",
+    "identity": "BPDA (identity)",
+    "soft": "BPDA (soft)",
+    "black box": "black box",
+    "noise": "random noise",
+}
+ATTACK_NAMES = {
+    "deepfool": "DeepFool",
+    "fgsm": "FGSM",
+    "gradient_descent": "gradient descent",
+    "noise": "random noise",
+    "pgd": "PGD",
+    "square": "Square Attack",
+    "universal.deepfool": "universal DeepFool",
+    "universal.file": "perturbation from a file",
+    "universal.gradient": "universal gradient",
+}
+_POLICIES = {
+    "known": "known to the attacker",
+    "drawn": "the attacker draws its own",
+    "fresh": "drawn after the attack",
+}
+_STEPS = re.compile(r"\bsteps=(\d+)")
+
+
+def attack_kind(record: AttackRecord) -> str:
+    """Returns how an attack gets its direction, a key of `KIND_NAMES`.
+
+    That is the backward pass for an attack that follows a gradient, `"noise"`
+    for random noise, and otherwise `"black box"`.
+    """
+    if record.follows_gradient:
+        return record.backward
+    return "noise" if record.attack == "noise" else "black box"
+
+
+def attack_name(record: AttackRecord, case: AttackCase) -> str:
+    """Returns an attack and its steps, if it has any: `PGD, 40 steps`."""
+    name = ATTACK_NAMES.get(record.attack, label(record.attack))
+    steps = num_steps(case)
+    return name if steps is None else f"{name}, {steps:,} steps"
+
+
+def num_steps(case: AttackCase) -> int | None:
+    """Returns the steps that stand in an attack's settings, or None."""
+    found = _STEPS.search(case.attack)
+    return int(found[1]) if found else None
+
+
+def strength(case: AttackCase) -> str:
+    """Returns the ball of a case as a phrase; empty if none was given."""
+    if case.rho is not None:
+        return f"at rho = {case.rho:g}"
+    if case.epsilon is None:
+        return ""
+    if case.norm == "linf":
+        return f"in an L-infinity ball of {255 * case.epsilon:.3g}/255"
+    return f"in an L2 ball of {case.epsilon:.3g}"
+
+
+def line_labels(records: Sequence[AttackRecord]) -> dict[str, str]:
+    """Returns what the names of lines end in, by the hashes of weights.
+
+    That is nothing, or the checkpoint if networks of one name differ in their
+    weights.
+    """
+    weights: dict[str, set[str]] = {}
+    for record in records:
+        weights.setdefault(record.model, set()).add(record.weights_sha256)
+    return {
+        record.weights_sha256: ""
+        if len(weights[record.model]) == 1
+        else f", {label(record.checkpoint)}"
+        for record in records
+    }
+
+
+def networks(records: Sequence[AttackRecord]) -> dict[str, str]:
+    """Returns the paper's names of the networks by the names of the models."""
+    return {
+        record.model: label(tables.network_name(record.model))
+        for record in records
+    }
+
+
+def label(text: str, length: int = 40) -> str:
+    """Returns text of a record as a label: one short line.
+
+    Args:
+        text: str.
+        length: int, the most characters.
+    """
+    line = code(text)
+    return line if len(line) <= length else f"{line[: length - 3]}..."
+
+
+def images(totals: Sequence[int]) -> str:
+    """Returns numbers of images as text: `200 to 1,000 test images`."""
+    low, high = min(totals), max(totals)
+    count = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    return f"{count} test images"
+
+
+def file_name(text: str) -> str:
+    """Returns text of a record as a part of a file's name."""
+    return re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_") or "other"
+
+
+def graphs(records: Iterable[AttackRecord]) -> str:
+    """Returns a sentence on what attackers knew of the graphs, after a space.
+
+    It is empty if no record is of a PeerNet.
+    """
+    used = sorted(
+        {
+            f"{_count(model.defended.num_graphs, 'graph')} of "
+            f"{_count(model.defended.num_peers, 'peer')} ("
+            f"{label(_POLICIES.get(model.policy, model.policy))})"
+            for model in (record.threat_model for record in records)
+            if model is not None
+        }
+    )
+    return f" PeerNets use {' or '.join(used)}." if used else ""
+
+
+def _count(number: int, unit: str) -> str:
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"

@@ -1,0 +1,45 @@
+"""All pictures that are made from records alone."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from peernets_tf.pictures.figure_5 import figure_5
+from peernets_tf.pictures.figure_7 import figure_7
+from peernets_tf.pictures.loss_against_steps import loss_against_steps
+from peernets_tf.pictures.smallest_norms import smallest_norms
+from peernets_tf.pictures.speed import speed_pictures
+from peernets_tf.pictures.style import Picture
+from peernets_tf.pictures.training_curves import training_curves
+from peernets_tf.pictures.truth import truth_pictures
+from peernets_tf.records import (
+    AttackRecord,
+    BenchmarkRecord,
+    Record,
+    TrainingRecord,
+)
+
+_Kind = TypeVar("_Kind", bound=Record)
+
+
+def charts(records: Sequence[Record]) -> list[Picture]:
+    """Returns the pictures that records allow, the truth about PeerNets first.
+
+    A picture without data is left out.
+
+    Args:
+        records: sequence of records of any kind.
+    """
+    attacks = _of_kind(AttackRecord, records)
+    return [
+        *truth_pictures(attacks),
+        *figure_5(attacks),
+        *smallest_norms(attacks),
+        *figure_7(attacks),
+        *loss_against_steps(attacks),
+        *training_curves(_of_kind(TrainingRecord, records)),
+        *speed_pictures(_of_kind(BenchmarkRecord, records)),
+    ]
+
+
+def _of_kind(kind: type[_Kind], records: Sequence[Record]) -> list[_Kind]:
+    return [record for record in records if isinstance(record, kind)]

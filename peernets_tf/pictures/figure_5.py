@@ -1,0 +1,127 @@
+"""Figure 5 of the paper: sample-specific attacks, by their strength."""
+
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+
+from peernets_tf.pictures import attack_kinds
+from peernets_tf.pictures.lines import (
+    WIDTH,
+    Line,
+    Point,
+    draw_lines,
+    drawn,
+    merge,
+    model_key,
+)
+from peernets_tf.pictures.style import Picture, Theme
+from peernets_tf.records import AttackCase, AttackRecord, tables
+
+_PANEL_HEIGHT = 2.9
+# The height of a line's name, in percent of fooling rate.
+_GAP = 9.0
+_AXES = {
+    "linf": "L-infinity radius of the attack (0-255 pixel scale)",
+    "l2": "L2 radius of the attack (0-255 pixel scale)",
+}
+
+_Attacked = tuple[AttackRecord, AttackCase]
+
+
+def figure_5(records: Sequence[AttackRecord]) -> list[Picture]:
+    """Returns fooling rates against epsilon, one picture for each data set.
+
+    A panel is an attack and a norm. Searches for the smallest epsilon have
+    none; see `smallest_norms`.
+    """
+    found = []
+    for dataset in dict.fromkeys(record.dataset for record in records):
+        attacked = [
+            (record, case)
+            for record in records
+            if record.dataset == dataset
+            and not record.is_universal
+            and attack_kinds.attack_kind(record) != "noise"
+            for case in record.cases
+            if case.epsilon and case.correct
+        ]
+        if attacked:
+            found.append(_picture(dataset, attacked))
+    return found
+
+
+def _picture(dataset: str, attacked: Sequence[_Attacked]) -> Picture:
+    groups: dict[tuple[str, str], list[_Attacked]] = {}
+    for record, case in attacked:
+        key = (record.attack, case.norm)
+        groups.setdefault(key, []).append((record, case))
+    panels = {
+        (attack_kinds.attack_name(*group[-1]), norm): _lines(group)
+        for (_, norm), group in groups.items()
+    }
+    networks = attack_kinds.networks([record for record, _ in attacked])
+    name = attack_kinds.label(tables.dataset_name(dataset))
+
+    def draw(theme: Theme) -> Figure:
+        figure = Figure(figsize=(WIDTH, _PANEL_HEIGHT * len(panels) + 0.3))
+        rows = figure.subplots(len(panels), squeeze=False)[:, 0]
+        for axes, ((attack, norm), lines) in zip(
+            rows, panels.items(), strict=True
+        ):
+            axes.set_ylim(0, 100)
+            axes.set_xlim(0, max(line.points[-1].x for line in lines))
+            axes.set_xlabel(drawn(f"{attack}: {_AXES[norm]}"))
+            axes.set_ylabel("fooling rate (%)")
+            draw_lines(axes, lines, theme, gap=_GAP)
+        model_key(rows[0], list(networks.items()), theme)
+        return figure
+
+    totals = [case.total for _, case in attacked]
+    return Picture(
+        name=f"figure_5_{attack_kinds.file_name(dataset)}",
+        title=f"Figure 5: sample-specific attacks on {name}",
+        caption=(
+            "Share of the correctly classified images that each attack fools, "
+            f"by its epsilon. {name}, {attack_kinds.images(totals)}, those "
+            "classified wrongly included. Bars are 95 % Wilson intervals."
+            f"{attack_kinds.graphs(record for record, _ in attacked)}"
+        ),
+        alt="Fooling rate against epsilon. "
+        + " ".join(
+            f"{attack} on {networks[line.model]}, {line.label}: "
+            f"{line.points[-1].y:.1f} % at {line.points[-1].x:.3g}."
+            for (attack, _), lines in panels.items()
+            for line in lines
+        ),
+        draw=draw,
+    )
+
+
+def _lines(attacked: Sequence[_Attacked]) -> list[Line]:
+    """Returns a line for each network and kind; epsilon 0 fools nothing."""
+    suffixes = attack_kinds.line_labels([record for record, _ in attacked])
+    points = merge(
+        [
+            (
+                (
+                    record.model,
+                    record.weights_sha256,
+                    attack_kinds.attack_kind(record),
+                ),
+                Point.counted(
+                    255 * (case.epsilon or 0), case.fooled, case.correct
+                ),
+            )
+            for record, case in attacked
+        ],
+        lowest=False,
+    )
+    return [
+        Line(
+            label=attack_kinds.KIND_NAMES[kind] + suffixes[weights],
+            model=model,
+            kind=kind,
+            points=(Point.bare(0, 0), *line),
+        )
+        for (model, weights, kind), line in points.items()
+    ]

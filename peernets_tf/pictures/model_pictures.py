@@ -1,0 +1,140 @@
+"""The pictures that need the networks and the data sets of records."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from peernets_tf import datasets, evaluation
+from peernets_tf.errors import UserError
+from peernets_tf.pictures import networks
+from peernets_tf.pictures.attack_kinds import file_name
+from peernets_tf.pictures.networks import Network, Pair
+from peernets_tf.pictures.peers import peer_pictures
+from peernets_tf.pictures.sources import Source
+from peernets_tf.pictures.strengths import strength_pictures
+from peernets_tf.pictures.style import Picture
+from peernets_tf.pictures.universal import budget_of, universal_pictures
+from peernets_tf.records import AttackRecord, tables
+
+_Fit = tuple[Network, AttackRecord, dict[float, NDArray[np.float32]]]
+
+
+def model_pictures(
+    sources: Sequence[Source],
+    *,
+    data_dir: str | None = None,
+    seed: int = 0,
+    say: Callable[[str], None] = print,
+) -> tuple[list[Picture], list[str]]:
+    """Returns Figures 1, 3, 4, 6, 8 and 9, and what is missing for others.
+
+    Args:
+        sources: sequence of `Source`s.
+        data_dir: str or None, the folder of TensorFlow Datasets.
+        seed: int, the seed of what is drawn.
+        say: function that shows a line before each slow picture.
+
+    Returns:
+        The `Picture`s, and one line for each network, data set or picture that
+        could not be used, with the reason.
+    """
+    pictures: list[Picture] = []
+    missing: list[str] = []
+    for pair in networks.pairs(sources):
+        loaded: dict[Network, keras.Model] = {}
+        for network in pair.networks:
+            try:
+                loaded[network] = networks.load(network)
+            except UserError as error:
+                missing.append(f"{network.name}: {error}.")
+        if not loaded:
+            continue
+        name = tables.dataset_name(pair.dataset)
+        try:
+            dataset = datasets.load(pair.dataset, data_dir)
+        except UserError as error:
+            missing.append(f"Pictures of networks on {name}: {error}.")
+            continue
+        for title, draw in _jobs(pair, loaded, dataset, sources, seed):
+            say(f"Drawing {title} ({name}) ...")
+            try:
+                pictures += (_of_dataset(p, pair.dataset) for p in draw())
+            except UserError as error:
+                missing.append(f"{title} ({name}): {error}.")
+    return pictures, missing
+
+
+def _jobs(
+    pair: Pair,
+    loaded: Mapping[Network, keras.Model],
+    dataset: datasets.Dataset,
+    sources: Sequence[Source],
+    seed: int,
+) -> list[tuple[str, Callable[[], list[Picture]]]]:
+    """Returns what can be drawn: the names of figures, and functions."""
+    jobs: list[tuple[str, Callable[[], list[Picture]]]] = []
+    peernet = loaded.get(pair.peernet) if pair.peernet else None
+    if peernet is not None:
+        jobs.append(
+            (
+                "Figures 1 and 3",
+                lambda: peer_pictures(peernet, dataset, seed=seed),
+            )
+        )
+    fits = _fits(list(loaded), sources)
+    if fits:
+        jobs.append(
+            (
+                "Figures 4 and 8",
+                lambda: universal_pictures(
+                    [loaded[network] for network, _, _ in fits],
+                    [found for _, _, found in fits],
+                    dataset,
+                    backwards=[record.backward for _, record, _ in fits],
+                    budget=budget_of(fits[0][1]),
+                ),
+            )
+        )
+    jobs.append(
+        (
+            "Figures 6 and 9",
+            lambda: strength_pictures(
+                list(loaded.values()), dataset, seed=seed
+            ),
+        )
+    )
+    return jobs
+
+
+def _fits(shown: Sequence[Network], sources: Sequence[Source]) -> list[_Fit]:
+    """Returns the universal perturbations of networks, their records with them.
+
+    All are of the attack of which there are most, one for each network and
+    backward pass.
+    """
+    by_attack: dict[str, dict[tuple[Network, str], _Fit]] = {}
+    for network in shown:
+        for source in sources:
+            record = source.record
+            if (
+                isinstance(record, AttackRecord)
+                and record.is_universal
+                and record.weights_sha256 == network.weights_sha256
+            ):
+                found = evaluation.perturbations_of(source.path)
+                if found:
+                    fits = by_attack.setdefault(record.attack, {})
+                    key = (network, record.backward)
+                    fits.setdefault(key, (network, record, found))
+    return list(max(by_attack.values(), key=len).values()) if by_attack else []
+
+
+def _of_dataset(picture: Picture, dataset: str) -> Picture:
+    """Returns a picture whose name tells its data set from others."""
+    suffix = file_name(dataset)
+    if suffix in picture.name:
+        return picture
+    return dataclasses.replace(picture, name=f"{picture.name}_{suffix}")

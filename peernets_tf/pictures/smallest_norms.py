@@ -1,0 +1,163 @@
+"""Table 2 of the paper as a picture: the norms that fool, beside ours."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+from peernets_tf.pictures import attack_kinds
+from peernets_tf.pictures.lines import WIDTH, drawn
+from peernets_tf.pictures.style import LINE_STYLES, Picture, Theme
+from peernets_tf.records import AttackCase, AttackRecord, paper, tables
+
+_ROW_HEIGHT = 0.3
+
+_Attacked = tuple[AttackRecord, AttackCase]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Row:
+    """One marker: a network, a kind of attack, and the norm that fools."""
+
+    label: str
+    model: str
+    kind: str
+    norm: float
+    rate: float
+    is_published: bool = False
+
+
+def smallest_norms(records: Sequence[AttackRecord]) -> list[Picture]:
+    """Returns the mean norms of searches, one picture for each data set."""
+    found = []
+    for dataset in dict.fromkeys(record.dataset for record in records):
+        attacked = [
+            (record, case)
+            for record in records
+            if record.dataset == dataset and not record.is_universal
+            for case in record.cases
+            if case.epsilon is None and case.mean_linf
+        ]
+        if attacked:
+            found.append(_picture(dataset, attacked))
+    return found
+
+
+def _picture(dataset: str, attacked: Sequence[_Attacked]) -> Picture:
+    attacks = dict.fromkeys(record.attack for record, _ in attacked)
+    panels = {
+        attack_kinds.attack_name(
+            *next(pair for pair in attacked if pair[0].attack == attack)
+        ): _rows(dataset, [p for p in attacked if p[0].attack == attack])
+        for attack in attacks
+    }
+    name = attack_kinds.label(tables.dataset_name(dataset))
+    totals = [case.total for _, case in attacked]
+
+    def draw(theme: Theme) -> Figure:
+        sizes = [len(rows) for rows in panels.values()]
+        height = _ROW_HEIGHT * sum(sizes) + 0.55 * len(sizes) + 0.5
+        figure = Figure(figsize=(WIDTH, height))
+        grid = figure.subplots(
+            len(panels),
+            sharex=True,
+            squeeze=False,
+            gridspec_kw={"height_ratios": sizes},
+        )
+        for axes, (attack, rows) in zip(
+            grid[:, 0], panels.items(), strict=True
+        ):
+            _draw_rows(axes, rows, theme)
+            axes.set_title(drawn(attack), fontsize=11)
+        grid[-1, 0].set_xlabel(
+            "mean L-infinity norm that fools (0-255 pixel scale, log)"
+        )
+        return figure
+
+    return Picture(
+        name=f"figure_5_smallest_{attack_kinds.file_name(dataset)}",
+        title=f"Figure 5 and Table 2: the norms that fool on {name}",
+        caption=(
+            "Mean L-infinity norm of the perturbations when each image's "
+            "smallest epsilon is searched, over the images that were fooled; "
+            "the number beside a marker is the fooling rate. "
+            f"{name}, {attack_kinds.images(totals)}. Hollow markers are Table "
+            "2 of the paper."
+            f"{attack_kinds.graphs(record for record, _ in attacked)}"
+        ),
+        alt="Mean L-infinity norm that fools. "
+        + " ".join(
+            f"{attack}, {row.label}: {row.norm:.3g}."
+            for attack, rows in panels.items()
+            for row in rows
+        ),
+        draw=draw,
+    )
+
+
+def _rows(dataset: str, attacked: Sequence[_Attacked]) -> list[_Row]:
+    """Returns the rows of one attack, the paper's after those of a network."""
+    records = [record for record, _ in attacked]
+    networks = attack_kinds.networks(records)
+    suffixes = attack_kinds.line_labels(records)
+    rows = []
+    for model, network in networks.items():
+        for record, case in attacked:
+            if record.model != model:
+                continue
+            kind = attack_kinds.attack_kind(record)
+            label = f"{network}, {attack_kinds.KIND_NAMES[kind]}"
+            rows.append(
+                _Row(
+                    label=label + suffixes[record.weights_sha256],
+                    model=model,
+                    kind=kind,
+                    norm=case.mean_linf or 0,
+                    rate=case.fooled / max(case.correct, 1),
+                )
+            )
+        cells = paper.SAMPLE_SPECIFIC.get((model, records[0].attack))
+        if dataset == "cifar10" and cells:
+            rows.append(
+                _Row(
+                    label=f"{network}, paper",
+                    model=model,
+                    kind="exact",
+                    norm=cells[2],
+                    rate=cells[0],
+                    is_published=True,
+                )
+            )
+    return rows
+
+
+def _draw_rows(axes: Axes, rows: Sequence[_Row], theme: Theme) -> None:
+    for y, row in enumerate(rows):
+        color = theme.color(row.model)
+        axes.plot(
+            row.norm,
+            y,
+            color=color,
+            marker=LINE_STYLES[row.kind].marker,
+            markerfacecolor=theme.background if row.is_published else color,
+            markersize=7,
+            clip_on=False,
+        )
+        axes.annotate(
+            f"{row.rate:.1%}".replace("%", " %"),
+            (row.norm, y),
+            xytext=(8, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+        )
+    axes.set_yticks(range(len(rows)), [drawn(row.label) for row in rows])
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    # Room for the number beside the last marker.
+    axes.margins(x=0.1)

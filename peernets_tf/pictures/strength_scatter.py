@@ -1,0 +1,113 @@
+"""The strength that fools one network against that for others, as points."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, ScalarFormatter
+from numpy.typing import NDArray
+
+from peernets_tf.pictures.smallest import Found, View
+from peernets_tf.pictures.style import LINE_STYLES, Picture, Theme
+from peernets_tf.records.tables import dataset_name
+
+_LARGEST = 255.0
+
+
+def scatter_picture(
+    dataset: str,
+    views: Sequence[View],
+    found: Sequence[Found],
+    attack: str,
+) -> Picture:
+    """Returns a point for each image and each network but the first.
+
+    Args:
+        dataset: str, the data set's name.
+        views: sequence of `View`s. The first is that of the horizontal axis.
+        found: sequence of `Found`, one for each view, of the same images.
+        attack: str, what the caption calls the attack.
+    """
+    first, others = views[0], views[1:]
+    x = _strengths(found[0])
+
+    def draw(theme: Theme) -> Figure:
+        figure = Figure(figsize=(6.4, 5.6))
+        axes = figure.subplots()
+        low = min(float(_strengths(each).min()) for each in found) / 1.5
+        limits = (low, 1.5 * _LARGEST)
+        axes.plot(limits, limits, color=theme.line, linewidth=1.5, zorder=1)
+        axes.annotate(
+            "equally strong",
+            (3 * low, 3 * low),
+            xytext=(8, -4),
+            textcoords="offset points",
+            verticalalignment="top",
+            fontsize=9,
+        )
+        for view, each in zip(others, found[1:], strict=True):
+            # Filled where the gradient is exact, for black and white, too.
+            color = theme.color(view.model)
+            is_exact = view.backward == "exact"
+            axes.scatter(
+                x,
+                _strengths(each),
+                marker=LINE_STYLES[view.backward].marker,
+                s=34,
+                facecolors=color if is_exact else "none",
+                edgecolors=color,
+                linewidths=1.5,
+                label=view.label,
+                zorder=2,
+            )
+        axes.set(
+            xscale="log",
+            yscale="log",
+            xlim=limits,
+            ylim=limits,
+            aspect="equal",
+            xlabel=f"{first.label}: smallest L∞ norm that fools (of 255)",
+            ylabel="smallest L∞ norm that fools (of 255)",
+        )
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(ScalarFormatter())
+            axis.set_minor_formatter(NullFormatter())
+        axes.set_title(_names(others))
+        axes.legend(loc="lower right")
+        return figure
+
+    summary = _summary(views, found)
+    return Picture(
+        name="strength_of_each_image",
+        title="The strength that fools, image by image",
+        caption=(
+            f"{len(x)} test images of {dataset_name(dataset)} that all "
+            "networks classify correctly, the first of them: the L-infinity "
+            "norm of the smallest perturbation that fools each network, on the "
+            f"0-255 pixel scale, found by {attack}. Above the line the network "
+            f"of the vertical axis needs more. {summary} A network that "
+            "nothing fooled stands at 255."
+        ),
+        alt=f"Points for {len(x)} images on logarithmic axes. {summary}",
+        draw=draw,
+    )
+
+
+def _strengths(found: Found) -> NDArray[np.float64]:
+    """Returns the L-infinity norms, 255 where nothing fooled."""
+    return np.where(found.fooled, found.linf, _LARGEST)
+
+
+def _names(views: Sequence[View]) -> str:
+    names = dict.fromkeys(view.label.split(", ")[0] for view in views)
+    return " and ".join(names)
+
+
+def _summary(views: Sequence[View], found: Sequence[Found]) -> str:
+    """Says each median and how many images nothing fooled."""
+    parts = []
+    for view, each in zip(views, found, strict=True):
+        text = f"{view.label}: median {np.median(_strengths(each)):.3g}"
+        left = int(np.sum(~each.fooled))
+        parts.append(f"{text}, {left} not fooled" if left else text)
+    return f"{'; '.join(parts)}."

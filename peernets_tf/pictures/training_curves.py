@@ -1,0 +1,99 @@
+"""Validation accuracy after each epoch of trainings."""
+
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from peernets_tf.pictures import attack_kinds
+from peernets_tf.pictures.lines import WIDTH, Line, Point, draw_lines, drawn
+from peernets_tf.pictures.style import Picture, Theme
+from peernets_tf.records import TrainingRecord, tables
+
+_PANEL_HEIGHT = 2.9
+# The height of a line's name, as a share of the y axis.
+_GAP = 0.1
+
+
+def training_curves(records: Sequence[TrainingRecord]) -> list[Picture]:
+    """Returns one picture, a panel for each data set, or none without data.
+
+    The epochs of an initial model count first, as in `tables.curves`.
+    """
+    panels = {
+        dataset: lines
+        for dataset in dict.fromkeys(record.dataset for record in records)
+        if (lines := _lines([r for r in records if r.dataset == dataset]))
+    }
+    if not panels:
+        return []
+    names = [attack_kinds.label(tables.dataset_name(name)) for name in panels]
+
+    def draw(theme: Theme) -> Figure:
+        figure = Figure(figsize=(WIDTH, _PANEL_HEIGHT * len(panels)))
+        rows = figure.subplots(len(panels), squeeze=False)[:, 0]
+        for axes, name, lines in zip(rows, names, panels.values(), strict=True):
+            heights = [point.y for line in lines for point in line.points]
+            # Room below the lowest point.
+            bottom = max(0, 1.3 * min(heights) - 30)
+            axes.set_ylim(bottom, 100)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.set_xlabel(drawn(f"epoch on {name}"))
+            axes.set_ylabel("validation accuracy (%)")
+            draw_lines(axes, lines, theme, gap=_GAP * (100 - bottom))
+        return figure
+
+    return [
+        Picture(
+            name="training_curves",
+            title="Training",
+            caption=(
+                "Validation accuracy after each epoch. Behind a name are its "
+                "epochs, those of the network that it started from first. "
+                f"Training images: {_sizes(records)}. The validation images "
+                "are the first of the test set, 1,000 unless the command names "
+                "another number."
+            ),
+            alt="Validation accuracy against epochs. "
+            + " ".join(
+                f"{line.label} on {name}: {line.points[-1].y:.1f} % after "
+                f"epoch {line.points[-1].x:g}."
+                for name, lines in zip(names, panels.values(), strict=True)
+                for line in lines
+            ),
+            draw=draw,
+        )
+    ]
+
+
+def _lines(records: Sequence[TrainingRecord]) -> list[Line]:
+    lines = []
+    for record in records:
+        before = record.initial_model.epochs if record.initial_model else 0
+        points = tuple(
+            Point.bare(epoch, 100 * row["val_accuracy"])
+            for epoch, row in enumerate(record.history, start=(before or 0) + 1)
+            if "val_accuracy" in row
+        )
+        name = attack_kinds.label(tables.network_name(record.model))
+        if points:
+            lines.append(
+                Line(
+                    label=f"{name}, {record.epochs}",
+                    model=record.model,
+                    kind="exact",
+                    points=points,
+                )
+            )
+    return lines
+
+
+def _sizes(records: Sequence[TrainingRecord]) -> str:
+    """Returns the numbers of training images, by data set."""
+    sizes: dict[str, dict[str, None]] = {}
+    for record in records:
+        name = attack_kinds.label(tables.dataset_name(record.dataset))
+        sizes.setdefault(name, {})[f"{record.train_size:,}"] = None
+    return ", ".join(
+        f"{name} {' or '.join(counts)}" for name, counts in sizes.items()
+    )

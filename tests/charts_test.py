@@ -1,0 +1,239 @@
+"""Charts show the records' numbers, and none is made without data."""
+
+import dataclasses
+import pathlib
+
+import drawn_lines
+import pytest
+from sample_records import (
+    make_attack,
+    make_benchmark,
+    make_case,
+    make_provenance,
+    make_training,
+    one_of_each_kind,
+)
+
+from peernets_tf import pictures, records
+from peernets_tf.pictures import (
+    figure_5,
+    figure_7,
+    loss_against_steps,
+    smallest_norms,
+    speed,
+    training_curves,
+    truth,
+)
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+# Text that would break a formula, a file name, an SVG or a terminal.
+HOSTILE = "$\\frac$ <b>&\x1b[31m../\n" + 100 * "x"
+
+
+def case(**changes):
+    fields = {"attack": "PGD(epsilon=0.03, steps=40)", "norm": "linf"}
+    fields.update(epsilon=8 / 255, rho=None)
+    return make_case(**{**fields, **changes})
+
+
+def attack(*cases, **changes):
+    fields = {"attack": "pgd", "is_universal": False, "cases": cases}
+    return make_attack(**{**fields, **changes})
+
+
+def test_no_picture_without_data():
+    assert pictures.charts([]) == []
+    # A search has no epsilon, an untrained network no history.
+    assert truth.truth_pictures([attack(case(epsilon=None))]) == []
+    assert figure_5.figure_5([attack(case(epsilon=None))]) == []
+    assert smallest_norms.smallest_norms([attack(case())]) == []
+    assert loss_against_steps.loss_against_steps([attack(case())]) == []
+    assert training_curves.training_curves([make_training(history=())]) == []
+    assert figure_7.figure_7([attack(case())]) == []
+    timed_once = {"median_seconds": {"ours": 1.0}}
+    assert speed.speed_pictures([make_benchmark(cases=(timed_once,))]) == []
+    unusable = {"median_seconds": {"ours": 0.0, "art": 1.0}}
+    assert speed.speed_pictures([make_benchmark(cases=(unusable,))]) == []
+
+
+def test_names_are_different_and_say_what_is_shown():
+    made = pictures.charts(one_of_each_kind())
+    assert len({picture.name for picture in made}) == len(made) == 3
+    for picture in made:
+        drawn_lines.figure(picture)
+        assert picture.title and picture.caption and picture.alt
+
+
+def test_published_records_make_all_charts():
+    paths = sorted((ROOT / "results").glob("*.json"))
+    made = pictures.charts([records.read(str(path)) for path in paths])
+    names = {picture.name for picture in made}
+    assert {"truth_cifar10", "figure_7", "training_curves"} <= names
+    assert {"figure_5_cifar10", "figure_5_smallest_cifar10"} <= names
+    assert "speed_nearest_neighbors" in names
+
+
+def test_truth_has_a_line_for_each_kind_and_network():
+    (picture,) = truth.truth_pictures(
+        [
+            attack(case(adversarial_correct=140), backward="exact"),
+            attack(
+                case(adversarial_correct=20),
+                case(epsilon=2 / 255, adversarial_correct=80),
+                # A weaker attack of the same kind and radius.
+                case(adversarial_correct=30),
+            ),
+            attack(case(), attack="noise", follows_gradient=False),
+            attack(case(), attack="square", follows_gradient=False),
+            attack(
+                case(), model="resnet32", threat_model=None, backward="exact"
+            ),
+        ]
+    )
+    (axes,) = drawn_lines.figure(picture).axes
+    exact, identity, *others = drawn_lines.lines(axes)
+    assert exact == [(0, 80), (pytest.approx(8), 70)]
+    assert identity == [
+        (0, 80),
+        (pytest.approx(2), 40),
+        (pytest.approx(8), 10),
+    ]
+    assert len(others) == 3
+    labels = ["exact gradient", "BPDA (identity)", "random noise", "black box"]
+    assert set(drawn_lines.texts(axes)) == set(labels)
+    assert "PR-ResNet-32, BPDA (identity): 10.0 % at 8." in picture.alt
+    assert "200 test images" in picture.caption
+    assert "1 graph" not in picture.caption
+    assert "10 graphs of 50 peers (known to the attacker)" in picture.caption
+
+
+def test_networks_of_one_name_are_told_apart():
+    (picture,) = truth.truth_pictures(
+        [attack(case()), attack(case(), weights_sha256="1", checkpoint="b")]
+    )
+    (axes,) = drawn_lines.figure(picture).axes
+    assert set(drawn_lines.texts(axes)) == {
+        "BPDA (identity), cifar10_pr_resnet32",
+        "BPDA (identity), b",
+    }
+
+
+def test_figure_5_has_the_share_of_correct_images():
+    (picture,) = figure_5.figure_5([attack(case(correct=160, fooled=64))])
+    (axes,) = drawn_lines.figure(picture).axes
+    assert drawn_lines.lines(axes) == [[(0, 0), (pytest.approx(8), 40)]]
+
+
+def test_smallest_norms_stand_beside_table_2():
+    (picture,) = smallest_norms.smallest_norms(
+        [
+            attack(
+                case(epsilon=None, mean_linf=17.8, fooled=80), backward="exact"
+            )
+        ]
+    )
+    (axes,) = drawn_lines.figure(picture).axes
+    norms = [line.get_xdata()[0] for line in axes.lines]
+    assert norms == [
+        17.8,
+        records.paper.SAMPLE_SPECIFIC["pr_resnet32", "pgd"][2],
+    ]
+    assert drawn_lines.texts(axes) == ["50.0 %", "100.0 %"]
+
+
+def test_figure_7_has_the_share_of_all_images_and_the_papers():
+    (picture,) = figure_7.figure_7(
+        [
+            make_attack(),
+            make_attack(
+                dataset="mnist",
+                model="lenet5",
+                threat_model=None,
+                cases=(make_case(rho=0.2, changed=90),),
+            ),
+        ]
+    )
+    cifar10, mnist = drawn_lines.figure(picture).axes
+    ours, papers = drawn_lines.lines(cifar10)
+    assert ours == [(0.08, 45)]
+    expected = records.paper.UNIVERSAL["cifar10", "pr_resnet32", 50, 10]
+    assert papers == [
+        (rho, pytest.approx(100 * rate)) for rho, (_, rate) in expected.items()
+    ]
+    assert drawn_lines.lines(mnist)[0] == [(0.2, 45)]
+
+
+def test_loss_needs_several_steps():
+    def steps(number, loss):
+        return case(attack=f"PGD(steps={number})", mean_loss=loss)
+
+    (picture,) = loss_against_steps.loss_against_steps(
+        [
+            attack(steps(10, 1.5), steps(1, 0.5), steps(100, 1.75)),
+            attack(steps(10, 9.0), backward="exact"),
+        ]
+    )
+    (axes,) = drawn_lines.figure(picture).axes
+    assert drawn_lines.lines(axes) == [[(1, 0.5), (10, 1.5), (100, 1.75)]]
+    assert drawn_lines.texts(axes) == ["BPDA (identity), 8/255"]
+
+
+def test_epochs_of_an_initial_model_come_first():
+    (picture,) = training_curves.training_curves([make_training()])
+    (axes,) = drawn_lines.figure(picture).axes
+    assert drawn_lines.lines(axes) == [[(9, 75)]]
+    assert drawn_lines.texts(axes) == ["PR-LeNet-5, 8 + 1"]
+
+
+def test_bars_start_at_the_baseline():
+    cases = (
+        {
+            "median_seconds": {"ours": 2.0, "art": 8.0, "fast": 0.5},
+            # As recorded, which may differ from the ratio of the medians.
+            "ratio_to_ours": {"ours": 1.0, "art": 4.5, "fast": 0.25},
+        },
+    )
+    (picture,) = speed.speed_pictures([make_benchmark(cases=cases)])
+    (axes,) = drawn_lines.figure(picture).axes
+    bars = [(bar.get_x(), bar.get_width()) for bar in axes.patches]
+    # Matplotlib turns a bar of negative width round.
+    assert sorted(bars) == [(1, -0.75), (1, 0.0), (1, 3.5)]
+    assert drawn_lines.texts(axes) == [
+        "0.25 \N{MULTIPLICATION SIGN}, 500 ms",
+        "baseline, 2 s",
+        "4.5 \N{MULTIPLICATION SIGN}, 8 s",
+    ]
+
+
+def test_hostile_text_is_drawn_as_text():
+    hostile = {
+        "model": HOSTILE,
+        "dataset": HOSTILE,
+        "provenance": make_provenance(device=HOSTILE),
+    }
+    loss = case(attack="PGD(steps=1)", mean_loss=1.0)
+    again = dataclasses.replace(loss, attack="PGD(steps=2)")
+    made = pictures.charts(
+        [
+            make_training(**hostile),
+            make_attack(**hostile),
+            attack(loss, again, attack=HOSTILE, **hostile),
+            attack(case(epsilon=None), attack=HOSTILE, **hostile),
+            make_benchmark(
+                name=HOSTILE,
+                cases=(
+                    {
+                        HOSTILE: HOSTILE,
+                        "median_seconds": {HOSTILE: 1.0, "art": 2.0},
+                    },
+                ),
+            ),
+        ]
+    )
+    assert len(made) == 7
+    for picture in made:
+        assert pathlib.PurePath(picture.name).name == picture.name
+        svg = pictures.render(picture, pictures.LIGHT, "svg")
+        assert b"\x1b" not in svg
+        for text in (picture.title, picture.caption, picture.alt):
+            assert "\x1b" not in text and "\n" not in text

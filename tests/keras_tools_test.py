@@ -1,0 +1,29 @@
+"""Keras's own views of a model show the layer: summary and plot_model."""
+
+import shutil
+
+import keras
+import matplotlib.image
+import pytest
+from small_models import make_peernet
+
+
+def test_summary(stripes):
+    lines = []
+    make_peernet(stripes).summary(print_fn=lines.append, line_length=80)
+    text = "".join(lines)
+    (row,) = [x for x in text.splitlines() if "peer_regularization" in x]
+    cells = [cell.strip() for cell in row.strip("│").split("│")]
+    # Two kernels of four channels, and a bias.
+    assert cells == ["peer_regularization", "(None, 3, 3, 4)", "9"]
+    assert "(PeerRegularization)" in text
+
+
+def test_plot_model(stripes, tmp_path):
+    pytest.importorskip("pydot", reason="no pydot: pip install pydot")
+    if shutil.which("dot") is None:
+        pytest.skip("no dot: install graphviz")
+    path = str(tmp_path / "model.png")
+    keras.utils.plot_model(make_peernet(stripes), path, show_shapes=True)
+    height, width, _ = matplotlib.image.imread(path).shape
+    assert height > width > 100

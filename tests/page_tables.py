@@ -1,0 +1,223 @@
+"""The tables of README.md and docs/, made from records, by their names.
+
+Each function takes records and returns tables of `peernets_tf.records.tables`.
+"""
+
+from peernets_tf import records
+from peernets_tf.records import tables
+from peernets_tf.records.tables import Table
+
+# What the README shows: an attack, its backward pass and its strength.
+HEADLINE_ROWS = (
+    ("random noise, 8/255", "noise", "exact", ("epsilon", 8 / 255)),
+    ("PGD, 8/255, exact gradient", "pgd", "exact", ("epsilon", 8 / 255)),
+    ("PGD, 8/255, identity backward", "pgd", "identity", ("epsilon", 8 / 255)),
+    (
+        "one perturbation for all images, ρ = 0.10",
+        "universal.gradient",
+        "identity",
+        ("rho", 0.10),
+    ),
+)
+HEADLINE_MODELS = ("resnet32", "pr_resnet32")
+
+
+def headline(found):
+    """Accuracies of a network and its PeerNet, a row for each attack."""
+    pgd = [
+        _case(found, model, *HEADLINE_ROWS[1][1:]) for model in HEADLINE_MODELS
+    ]
+    rows = [("none", *(_rate(case, "correct") for case in pgd))]
+    for name, *attack in HEADLINE_ROWS:
+        cases = (_case(found, model, *attack) for model in HEADLINE_MODELS)
+        rows.append((name, *map(_rate, cases)))
+    names = map(tables.network_name, HEADLINE_MODELS)
+    return [Table("", ("attack", *names), tuple(rows))]
+
+
+def _case(found, model, attack, backward, strength):
+    """Returns the one case of an attack on a model, or None.
+
+    A network without peers has only its exact gradient. A universal attack on
+    it has no other row.
+    """
+    field, value = strength
+    cases = [
+        case
+        for record in found
+        if (record.model, record.attack) == (model, attack)
+        and (
+            record.backward == backward
+            or (record.is_universal and record.threat_model is None)
+        )
+        for case in record.cases
+        if getattr(case, field) == value
+    ]
+    if len(cases) > 1:
+        raise ValueError(f"{len(cases)} cases of {attack}, {backward}, {model}")
+    return cases[0] if cases else None
+
+
+def _rate(case, count="adversarial_correct"):
+    if case is None:
+        return "-"
+    return tables.rate_text(getattr(case, count), case.total)
+
+
+def training(found):
+    """Test accuracies of trained models."""
+    return [tables.training_table(found)]
+
+
+def comparison(found):
+    """Table 6 of the paper."""
+    return [tables.comparison_table(record) for record in found]
+
+
+def trials(found):
+    """Trials of the commands, and those that failed."""
+    return [table for r in found for table in tables.trials_tables(r)]
+
+
+def trials_summary(found):
+    """Trials of the commands, a row for each kind of fault."""
+    (record,) = found
+    counts = {}
+    for group in record.groups:
+        # A group is named "kills of peernets_tf.train".
+        kind = group.name.split(" of ")[0].split(" for ")[0]
+        tried, passed = counts.get(kind, (0, 0))
+        counts[kind] = tried + group.tried, passed + group.passed
+    rows = tuple(
+        (kind, f"{tried:,}", f"{passed:,}", f"{tried - passed:,}")
+        for kind, (tried, passed) in counts.items()
+    )
+    return [Table("", tables.TRIALS_COLUMNS, rows)]
+
+
+def runs(found):
+    """How long runs took."""
+    rows = []
+    for record in found:
+        what = record.kind
+        if isinstance(record, records.TrainingRecord):
+            name = tables.network_name(record.model)
+            what = f"{name}, {record.epochs} epochs"
+        rows.append((what, duration(record.provenance.seconds)))
+    return [Table("", ("run", "time"), tuple(rows))]
+
+
+def duration(seconds):
+    """Returns a time as text, in the unit that suits it."""
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:.1f} hours"
+
+
+def speed(found):
+    """What benchmarks measured, in the columns that suit each of them."""
+    return [SPEED[record.name](record.cases) for record in found]
+
+
+def _nearest_neighbors(cases):
+    rows = []
+    for case in cases:
+        size = (case["num_queries"], case["num_keys"], case["num_channels"])
+        ratios = case["ratio_to_whole_product"]
+        rows.append(
+            (
+                " x ".join(map(str, size)),
+                f"{1000 * case['median_seconds']['nearest_neighbors']:.0f} ms",
+                f"{ratios['nearest_neighbors']:.2f}",
+                f"{ratios['faiss']:.2f}",
+                f"{ratios['top_k']:.2f}",
+                f"{case['memory_mib']['search']:.0f} MiB",
+            )
+        )
+    columns = (
+        "queries x keys x channels",
+        "time of ours",
+        "ours",
+        "faiss",
+        "tf.math.top_k",
+        "memory added",
+    )
+    return Table("", columns, tuple(rows))
+
+
+def _attention(cases):
+    rows = tuple(
+        (
+            case["pass"],
+            f"{1000 * case['median_seconds']['plain']:.1f} ms",
+            f"{1000 * case['median_seconds']['compiled']:.1f} ms",
+            f"{case['ratio_to_compiled']['plain']:.2f}",
+        )
+        for case in cases
+    )
+    return Table("", ("pass", "plain", "with XLA", "plain / with XLA"), rows)
+
+
+def _training_step(cases):
+    rows = tuple(
+        (
+            f"{case['peernet']}, batch of {case['batch_size']}",
+            f"{case['median_seconds'][case['peernet']]:.3f} s",
+            f"{case['ratio_to_baseline'][case['peernet']]:.2f}",
+        )
+        for case in cases
+    )
+    return Table("", ("network", "step", "relative to its baseline"), rows)
+
+
+def _attacks(cases):
+    rows = tuple(
+        (
+            case["attack"],
+            name,
+            f"{case['images'] / seconds:.1f}",
+            f"{case['ratio_to_ours'][name]:.2f}",
+            f"{case['fooling_rate'][name]:.1%}",
+        )
+        for case in cases
+        for name, seconds in case["median_seconds"].items()
+    )
+    columns = ("attack", "by", "images / s", "time / ours", "fooled")
+    return Table("", columns, rows)
+
+
+def _adversarial_training(cases):
+    rows = tuple(
+        (
+            name,
+            f"{case['steps_a_round'] * case['batch_size'] / seconds:.1f}",
+            f"{case['ratio_to_ours'][name]:.2f}",
+        )
+        for case in cases
+        for name, seconds in case["median_seconds"].items()
+    )
+    return Table("", ("by", "images / s", "time / ours"), rows)
+
+
+SPEED = {
+    "nearest_neighbors": _nearest_neighbors,
+    "attention": _attention,
+    "training_step": _training_step,
+    "attacks": _attacks,
+    "adversarial_training": _adversarial_training,
+}
+TABLES = {
+    "attacks": tables.attack_tables,
+    "comparison": comparison,
+    "curves": tables.curves,
+    "headline": headline,
+    "runs": runs,
+    "speed": speed,
+    "training": training,
+    "trials": trials,
+    "trials_summary": trials_summary,
+}
+# Those that show all that a record holds.
+WHOLE = ("attacks", "comparison", "speed", "training", "trials")
