@@ -1,5 +1,7 @@
 """The trained models inside the package are those of their records."""
 
+import functools
+
 import pytest
 
 from peernets_tf import datasets, models, peers, records, training
@@ -16,6 +18,17 @@ NAMES = [
 @pytest.fixture(scope="module")
 def loaded():
     return {name: models.load_pretrained(name) for name in NAMES}
+
+
+@pytest.fixture(scope="module")
+def first_images(data_dir):
+    """The first 1,000 test images of a data set, which is read once."""
+
+    @functools.cache
+    def load(name):
+        return datasets.load(name, data_dir).test.first(1000)
+
+    return load
 
 
 def read_record(name):
@@ -52,11 +65,11 @@ def test_the_card_is_made_of_the_records(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_accuracy_is_the_recorded_one(name, loaded, data_dir):
+def test_the_accuracy_is_the_recorded_one(name, loaded, first_images):
     """On the record's images; another CPU may round two to another class."""
     record = read_record(name)
     assert record.test_size == 1000
-    test = datasets.load(record.dataset, data_dir).test.first(1000)
+    test = first_images(record.dataset)
     correct = training.count_correct(loaded[name], test, verbose=0)
     assert abs(correct - record.correct) <= 2
 
