@@ -52,7 +52,7 @@ def strength_pictures(
     dataset: datasets.Dataset,
     *,
     seed: int = 0,
-    num_images: int = 50,
+    num_images: int = 25,
 ) -> list[Picture]:
     """Returns Figures 6 and 9 of the paper, and one over more images.
 
