@@ -38,12 +38,12 @@ def scatter_picture(
         low = min(float(_strengths(each).min()) for each in found) / 1.5
         # As far right as the first network needs, so that points fill the
         # axes.
-        right = 4 * float(x.max())
+        right = min(4 * float(x.max()), 1.5 * _LARGEST)
         axes.plot([low, right], [low, right], color=theme.line, zorder=1)
         axes.annotate(
             "equally strong",
             (right, right),
-            xytext=(-4, -18),
+            xytext=(-4, -26),
             textcoords="offset points",
             horizontalalignment="right",
             verticalalignment="top",

@@ -56,7 +56,8 @@ def strength_pictures(
 ) -> list[Picture]:
     """Returns Figures 6 and 9 of the paper, and one over more images.
 
-    The search takes about a minute on two cores for the networks of CIFAR-10.
+    Most of the time goes into compiling three attacks for each network and
+    backward pass.
 
     Args:
         models: the networks, which must not be empty. The last figure compares
