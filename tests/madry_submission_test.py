@@ -8,7 +8,7 @@ import pytest
 from commands import check_errors, error_line, run_command
 
 from madry_challenge import data, submission
-from peernets_tf import load_pretrained, models
+from peernets_tf import models
 from peernets_tf.errors import UserError
 
 MODULE = "madry_challenge.run_attack"
