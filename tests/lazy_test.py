@@ -31,6 +31,8 @@ REFUSED = [
     ("peernets_tf.train --decay_epochs=\u00b2", "decay_epochs"),
     ("peernets_tf.report", "paths of records"),
     ("peernets_tf.publish --run_dir=a", "--name"),
+    ("peernets_tf.explain --checkpoint=vgg --image=0", "mnist_pr_lenet5"),
+    ("peernets_tf.explain --checkpoint=mnist_lenet5", "--image"),
     (MADRY + "train --network=w32", "--network"),
     (MADRY + "evaluate --checkpoint=a --step_size=x", "step_size"),
     (MADRY + "compare --checkpoint=resnet32", "ROW=PATH"),

@@ -51,7 +51,7 @@ def parsed(*flags):
     """Returns the configuration that the command makes of flags."""
     with flags_of(TRAIN):
         rest = app.parse_flags([TRAIN, *flags])
-        return sys.modules[TRAIN].COMMAND.parse(rest[1:])
+        return sys.modules[TRAIN].COMMAND.parse(rest[1:]).training
 
 
 def test_trains_tests_and_saves(npz_path, tmp_path):

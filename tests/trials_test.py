@@ -5,6 +5,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from PIL import Image
 from trials import damages, remains, wrong_values
 from trials.trial import ACCEPTED, EITHER, Outcome, Trial, complaints
 
@@ -99,6 +100,10 @@ def make_model(path):
 
 
 SAMPLES = {
+    "photo.png": (
+        lambda path: Image.new("RGB", (20, 20)).save(path),
+        damages.of_image(),
+    ),
     "record.json": (
         lambda path: path.write_text('{"a": [1, {"b": 2}]}'),
         {**damages.everywhere(), **damages.of_json()},

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from peernets_tf import lazy
 from peernets_tf.datasets.class_names import class_name
+from peernets_tf.datasets.image_file import ImageFile, read_image
 from peernets_tf.datasets.loading import (
     DATASET_NAMES,
     Dataset,
@@ -23,9 +24,11 @@ __all__ = [
     "DATASET_NAMES",
     "Batches",
     "Dataset",
+    "ImageFile",
     "Split",
     "augment",
     "channel_statistics",
     "class_name",
     "load",
+    "read_image",
 ]

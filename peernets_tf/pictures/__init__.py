@@ -4,6 +4,10 @@ from typing import TYPE_CHECKING
 
 from peernets_tf import lazy
 from peernets_tf.pictures.charts import charts
+from peernets_tf.pictures.franken import franken_picture
+from peernets_tf.pictures.neighbors import neighbors_picture
+from peernets_tf.pictures.peer_pictures import peer_pictures
+from peernets_tf.pictures.story_picture import story_picture
 from peernets_tf.pictures.style import (
     DARK,
     LIGHT,
@@ -37,8 +41,12 @@ __all__ = [
     "Theme",
     "budget_of",
     "charts",
+    "franken_picture",
+    "neighbors_picture",
+    "peer_pictures",
     "render",
     "save",
+    "story_picture",
     "strength_pictures",
     "styled",
     "universal_pictures",

@@ -6,6 +6,7 @@ import re
 COMMANDS = (
     "peernets_tf.train",
     "peernets_tf.evaluate",
+    "peernets_tf.explain",
     "peernets_tf.report",
     "peernets_tf.publish",
     "madry_challenge.train",
