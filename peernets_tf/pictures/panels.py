@@ -70,7 +70,7 @@ def verdict(axes: Axes, name: str, is_right: bool, theme: Theme) -> None:
     note(axes, f"{'✓' if is_right else '✗'} {name}")
     if not is_right:
         axes.xaxis.label.set_fontweight("bold")
-        _frame(axes, theme.text, 2.5)
+        _frame(axes, theme.text, 2.0)
 
 
 def norms_text(l2: float, linf: float) -> str:

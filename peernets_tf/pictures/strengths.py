@@ -213,7 +213,7 @@ def _caption(
         f"{_NUM_EPSILONS} radii, each {_RATIO:g} times the one before, and "
         f"halving the interval.{steps}{peernet} Each perturbation is scaled "
         "to full contrast, grey where it is zero; below an image stands the "
-        "predicted class, ✓ if it is right."
+        "predicted class, ✗ if the network is fooled."
     )
 
 
