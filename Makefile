@@ -22,7 +22,7 @@ demo: $(VENV)/installed-cpu
 	$(PYTHON) -m peernets_tf.report runs/demo_lenet5/record.json \
 	    runs/demo_pr_lenet5/record.json
 
-test: $(VENV)/installed-cpu,jax,cleverhans,test
+test: $(VENV)/installed-cpu,jax,cleverhans,onnx,test
 	$(PYTHON) -m ruff check
 	$(VENV)/bin/lint-imports --no-logo
 	$(PYTHON) -m mypy
