@@ -198,8 +198,10 @@ def current_values(variables: list[keras.Variable]) -> bytes | None:
     if any(value is None for value in values):
         return None
     with outside_of_traces():
+        # NumPy cannot read the variables of `tf.distribute`, but tensors.
+        tensors = map(keras.ops.convert_to_tensor, values)
         return b"".join(
-            keras.ops.convert_to_numpy(value).tobytes() for value in values
+            keras.ops.convert_to_numpy(tensor).tobytes() for tensor in tensors
         )
 
 
