@@ -198,8 +198,9 @@ def current_values(variables: list[keras.Variable]) -> bytes | None:
     if any(value is None for value in values):
         return None
     with outside_of_traces():
-        # NumPy cannot read the variables of `tf.distribute`, but tensors.
-        tensors = map(keras.ops.convert_to_tensor, values)
+        # NumPy cannot read the variables of `tf.distribute`, but what an
+        # operation returns.
+        tensors = [keras.ops.reshape(value, (-1,)) for value in values]
         return b"".join(
             keras.ops.convert_to_numpy(tensor).tobytes() for tensor in tensors
         )
