@@ -48,7 +48,7 @@ runs/demo/pr_lenet5_pgd/identity/record.json: | runs/demo/pr_lenet5/record.json
 	    --checkpoint=runs/demo/pr_lenet5/model.keras \
 	    --output_dir=runs/demo/pr_lenet5_pgd
 
-test: $(VENV)/installed-cpu,jax,cleverhans,test
+test: $(VENV)/installed-cpu,jax,cleverhans,onnx,test
 	$(PYTHON) -m ruff check
 	$(VENV)/bin/lint-imports --no-logo
 	$(PYTHON) -m mypy

@@ -99,12 +99,21 @@ tf.config.set_logical_device_configuration(
     cpu, [tf.config.LogicalDeviceConfiguration()] * 2
 )
 from peernets_tf import set_peers
+from peernets_tf.errors import UserError
 from works_with_test import make_model
 images = np.random.default_rng(0).random((6, 8, 8, 3)).astype("float32")
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 with strategy.scope():
     model = make_model()
     model.compile("sgd", "mse")
+    try:
+        targets = np.ones((6, 3))
+        model.fit(images, targets, validation_data=(images, targets), verbose=0)
+    except UserError as error:
+        assert "RefreshPeers" in str(error)
+    else:
+        raise AssertionError("no peers to validate with")
+    assert model.optimizer.iterations.value.numpy() == 0
     history = model.fit(images, np.ones((6, 3)), batch_size=6, verbose=0)
     set_peers(model, images)
     logits = model.predict(images, verbose=0)
