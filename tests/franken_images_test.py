@@ -44,18 +44,19 @@ def test_training_logs_images_and_the_learning_rate(npz_path, tmp_path):
     result = run_command(
         "peernets_tf.train",
         *FLAGS,
+        "--epochs=3",
         "--tensorboard_images",
         f"--dataset={npz_path}",
         f"--output_dir={tmp_path}",
     )
     assert result.status == 0, result.stderr
     logs = tmp_path / "tensorboard"
-    # The image, and one for each of two layers; two epochs.
-    assert image_sizes(logs / "franken_images") == [(36, 12)] * 2
+    # The image, and one for each of two layers; three epochs.
+    assert image_sizes(logs / "franken_images") == [(36, 12)] * 3
     rates = events_in(logs / "train").Tensors("epoch_learning_rate")
-    assert [event.step for event in rates] == [0, 1]
+    assert [event.step for event in rates] == [0, 1, 2]
     values = [np.frombuffer(e.tensor_proto.tensor_content, "f4") for e in rates]
-    np.testing.assert_allclose(np.ravel(values), [1e-3, 1e-4], rtol=1e-5)
+    np.testing.assert_allclose(np.ravel(values), [1e-3, 1e-4, 1e-4], rtol=1e-5)
 
 
 def test_the_weights_do_not_depend_on_it(npz_path, tmp_path):
