@@ -6,7 +6,7 @@ changes what they rely on.
 """
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -77,16 +77,15 @@ def running_step() -> Step | None:
 
 
 def fit_validates(model: keras.Model) -> bool:
-    """Whether a running `fit` of a model validates.
+    """Whether the running `fit` of a model in this thread validates.
 
     Keras tells neither layers nor callbacks whether `fit` will validate, so
     this reads its argument from the stack, where Keras has turned
-    `validation_split` into `validation_data`. All threads are searched, because
-    `tf.distribute` strategies run steps in threads of their own.
+    `validation_split` into `validation_data`. `tf.distribute` strategies run
+    steps in threads of their own, whose stacks hold no `fit`.
     """
     return any(
-        fit.f_locals.get("validation_data") is not None
-        for fit in _fits(model, sys._current_frames().values())
+        fit.f_locals.get("validation_data") is not None for fit in _fits(model)
     )
 
 
@@ -95,24 +94,22 @@ def callbacks_of_fit(model: keras.Model) -> list[keras.callbacks.Callback]:
 
     Keras does not tell a callback which others there are.
     """
-    for fit in _fits(model, [sys._getframe(1)]):
+    for fit in _fits(model):
         # Keras has put the list of the user's into a `CallbackList`.
         return list(fit.f_locals["callbacks"].callbacks)
     return []
 
 
-def _fits(
-    model: keras.Model, stacks: Iterable[FrameType]
-) -> Iterator[FrameType]:
-    for stack in stacks:
-        for frame, owner in _model_frames(stack):
-            # Not the functions with which Keras wraps `fit`.
-            if (
-                owner is model
-                and frame.f_code.co_name == "fit"
-                and "validation_data" in frame.f_locals
-            ):
-                yield frame
+def _fits(model: keras.Model) -> Iterator[FrameType]:
+    """Yields the frames of this thread in which a `fit` of the model runs."""
+    for frame, owner in _model_frames(sys._getframe(1)):
+        # Not the functions with which Keras wraps `fit`.
+        if (
+            owner is model
+            and frame.f_code.co_name == "fit"
+            and "validation_data" in frame.f_locals
+        ):
+            yield frame
 
 
 def exports_to_onnx() -> bool:
