@@ -116,6 +116,6 @@ def trained_by(path: str) -> str | None:
 def _flags_in(name: str) -> dict[str, str]:
     """Returns the flags of a packaged flag file."""
     lines = (FOLDER / f"{name}.flags").read_text(encoding="utf-8").splitlines()
-    return dict(
-        line[2:].split("=", 1) for line in lines if line.startswith("--")
-    )
+    # A flag such as --search has no value.
+    parts = [line[2:].partition("=") for line in lines if line[:2] == "--"]
+    return {name: value for name, _, value in parts}
