@@ -87,13 +87,22 @@ def _xla_compiled_tensorflow(
 def outside_of_traces() -> contextlib.AbstractContextManager[Any]:
     """Returns a context in which a function that is traced can read values.
 
-    JAX shows concrete arrays everywhere.
+    JAX needs none: it shows concrete arrays, or tracers, see `is_tracer`.
     """
     if keras.backend.backend() != "tensorflow":
         return contextlib.nullcontext()
     import tensorflow as tf
 
     return tf.init_scope()
+
+
+def is_tracer(value: Tensor) -> bool:
+    """Whether a tensor is a stand-in of JAX's, which has no value yet."""
+    if keras.backend.backend() != "jax":
+        return False
+    import jax
+
+    return isinstance(value, jax.core.Tracer)
 
 
 def check_at_run_time(

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import keras
 from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 
-from peernets_tf.layers.compiled import outside_of_traces
+from peernets_tf.layers.compiled import is_tracer, outside_of_traces
 from peernets_tf.types import Shape
 
 
@@ -189,10 +189,11 @@ def compile_again(model: keras.Model) -> None:
 def current_values(variables: list[keras.Variable]) -> bytes | None:
     """Returns the values of variables, also while a function is traced.
 
-    On JAX there are none while Keras trains or evaluates: then returns None.
+    On JAX there are none while Keras trains or evaluates, or where variables
+    are arguments of a compiled function: then returns None.
     """
     values = [variable._value for variable in variables]
-    if any(value is None for value in values):
+    if any(value is None or is_tracer(value) for value in values):
         return None
     with outside_of_traces():
         # NumPy cannot read the variables of `tf.distribute`, but what an
