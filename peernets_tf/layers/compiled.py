@@ -1,11 +1,12 @@
 """Compiles functions: the only file of `layers` that knows the backend."""
 
-import contextlib
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
 from peernets_tf.types import Tensor
 
@@ -84,25 +85,24 @@ def _xla_compiled_tensorflow(
     return lambda *inputs: differentiable(*map(tf.convert_to_tensor, inputs))
 
 
-def outside_of_traces() -> contextlib.AbstractContextManager[Any]:
-    """Returns a context in which a function that is traced can read values.
+def value_of(variable: Tensor) -> NDArray[Any] | None:
+    """Returns the value of a backend's variable, flat, also inside of traces.
 
-    JAX needs none: it shows concrete arrays, or tracers, see `is_tracer`.
+    None where it has no value yet: where JAX passes it to a compiled function.
     """
+    if keras.backend.backend() == "jax":
+        import jax
+
+        is_traced = isinstance(variable, jax.core.Tracer)
+        return None if is_traced else np.ravel(variable)
     if keras.backend.backend() != "tensorflow":
-        return contextlib.nullcontext()
+        return np.ravel(keras.ops.convert_to_numpy(variable))
     import tensorflow as tf
 
-    return tf.init_scope()
-
-
-def is_tracer(value: Tensor) -> bool:
-    """Whether a tensor is a stand-in of JAX's, which has no value yet."""
-    if keras.backend.backend() != "jax":
-        return False
-    import jax
-
-    return isinstance(value, jax.core.Tracer)
+    with tf.init_scope():
+        # NumPy cannot read the variables of `tf.distribute`, but what an
+        # operation returns.
+        return tf.reshape(variable, (-1,)).numpy()
 
 
 def check_at_run_time(

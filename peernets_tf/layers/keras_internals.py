@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import keras
 from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 
-from peernets_tf.layers.compiled import is_tracer, outside_of_traces
+from peernets_tf.layers.compiled import value_of
 from peernets_tf.types import Shape
 
 
@@ -192,16 +192,15 @@ def current_values(variables: list[keras.Variable]) -> bytes | None:
     On JAX there are none while Keras trains or evaluates, or where variables
     are arguments of a compiled function: then returns None.
     """
-    values = [variable._value for variable in variables]
-    if any(value is None or is_tracer(value) for value in values):
-        return None
-    with outside_of_traces():
-        # NumPy cannot read the variables of `tf.distribute`, but what an
-        # operation returns.
-        tensors = [keras.ops.reshape(value, (-1,)) for value in values]
-        return b"".join(
-            keras.ops.convert_to_numpy(tensor).tobytes() for tensor in tensors
-        )
+    values = []
+    for variable in variables:
+        if variable._value is None:
+            return None
+        value = value_of(variable._value)
+        if value is None:
+            return None
+        values.append(value.tobytes())
+    return b"".join(values)
 
 
 def is_made_of(tensor: Any, layer: keras.layers.Layer) -> bool:
