@@ -5,7 +5,7 @@ VENV = .venv
 PYTHON = $(VENV)/bin/python
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help demo test trials benchmark clean BUILD
+.PHONY: help demo test trials benchmark tables docs clean BUILD
 .NOTPARALLEL:
 
 help:
@@ -13,6 +13,8 @@ help:
 	@echo "make test       check style, imports and types, run the tests"
 	@echo "make trials     kill commands, give them wrong flags, damaged files"
 	@echo "make benchmark  time the neighbour search, training steps and attacks"
+	@echo "make tables     write README.md and docs/ from the records in results/"
+	@echo "make docs       build the pages and the API reference in build/site"
 	@echo "make BUILD      write the file BUILD from the imports"
 	@echo "make clean      remove .venv and what was built, not runs/"
 
@@ -46,7 +48,7 @@ runs/demo/pr_lenet5_pgd/identity/record.json: | runs/demo/pr_lenet5/record.json
 	    --checkpoint=runs/demo/pr_lenet5/model.keras \
 	    --output_dir=runs/demo/pr_lenet5_pgd
 
-test: $(VENV)/installed-cpu,jax,cleverhans,test
+test: $(VENV)/installed-cpu,jax,cleverhans,onnx,test
 	$(PYTHON) -m ruff check
 	$(VENV)/bin/lint-imports --no-logo
 	$(PYTHON) -m mypy
@@ -62,6 +64,13 @@ benchmark: $(VENV)/installed-cpu,benchmark
 	$(PYTHON) -m benchmarks.training_step
 	$(PYTHON) -m benchmarks.attacks
 	$(PYTHON) -m benchmarks.adversarial_training
+
+tables: $(VENV)/installed-cpu
+	$(PYTHON) tests/generate_tables.py
+
+docs: $(VENV)/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict --quiet
+	@echo "Wrote build/site/index.html: open it in a browser"
 
 BUILD: | $(PYTHON)
 	$(PYTHON) tests/generate_build.py

@@ -36,6 +36,9 @@ class CompareConfig:
         output_dir: str, the folder of the record and of a folder for each row.
         dataset: str, see `peernets_tf.datasets.load`.
         data_dir: str or None, the TensorFlow Datasets directory.
+
+    Raises:
+        UserError: if there is no such data set, attack or model.
     """
 
     rows: tuple[table6.Row, ...]
@@ -49,6 +52,12 @@ class CompareConfig:
     output_dir: str
     dataset: str = "cifar10"
     data_dir: str | None = None
+
+    def __post_init__(self) -> None:
+        datasets.check_name(self.dataset)
+        evaluation.attack_of(self.attack)
+        for key, path in self.checkpoints.items():
+            models.check_name(path, f"--checkpoint={key}=PATH")
 
 
 def parse_checkpoints(texts: Sequence[str]) -> dict[str, str]:
@@ -91,7 +100,6 @@ def compare(
     """
     start = time.monotonic()
     check_backend()
-    # Checks the attack before the trainings.
     provenance = evaluation.with_settings(provenance, config.attack)
     dataset = data.load(config.dataset, config.data_dir)
     comparison = _Comparison(

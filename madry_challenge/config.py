@@ -205,7 +205,8 @@ def read(path: str) -> Config:
         return Config(**values)
     except (AttributeError, TypeError, ValueError) as error:
         raise UserError(
-            f"{path} is not a configuration of the challenge: {error}"
+            f"{path} is not a configuration of the challenge ({error}): give "
+            "a config.json of the original or of this package"
         ) from error
 
 

@@ -40,6 +40,10 @@ class EvaluateConfig:
             the folder; until that is the trained one.
         dataset: str, see `peernets_tf.datasets.load`.
         data_dir: str or None, the TensorFlow Datasets directory.
+
+    Raises:
+        UserError: if there is no such model, data set or attack, or a file is
+            to be watched.
     """
 
     checkpoint: str
@@ -50,6 +54,20 @@ class EvaluateConfig:
     watch_seconds: float | None = None
     dataset: str = "cifar10"
     data_dir: str | None = None
+
+    def __post_init__(self) -> None:
+        datasets.check_name(self.dataset)
+        attack_of(self.settings)
+        if self.watch_seconds is None:
+            models.check_name(self.checkpoint, "--checkpoint")
+            return
+        # A folder to watch need not exist yet.
+        path = models.preset_path(self.checkpoint)
+        if path.endswith(".keras") or os.path.isfile(path):
+            raise UserError(
+                "--watch needs the folder of a training. Received: the file "
+                f"{path}; leave out --watch to evaluate a file"
+            )
 
 
 def attack_of(settings: Config) -> attacks.PGD:
@@ -127,44 +145,41 @@ def evaluate(config: EvaluateConfig, provenance: records.Provenance) -> None:
             folder is watched, an `AttackError` is printed and the watch goes
             on: a checkpoint that diverged says nothing about the next.
     """
-    # Checks the attack before the data are read.
     provenance = with_settings(provenance, config.settings)
     path = models.preset_path(config.checkpoint)
-    is_folder = os.path.isdir(path)
     if config.watch_seconds is None:
-        newest = saved_models.newest(path) if is_folder else path
+        newest = saved_models.newest(path) if os.path.isdir(path) else path
         if newest is None:
             raise UserError(
                 f"{path} holds no model yet: give --watch to wait for one"
             )
+        # Before the data, which may have to be downloaded.
+        model = models.load(newest)
         dataset = data.load(config.dataset, config.data_dir)
-        evaluate_file(newest, dataset, config, provenance)
+        evaluate_model(model, newest, dataset, config, provenance)
         return
-    if path.endswith(".keras") or (os.path.exists(path) and not is_folder):
-        raise UserError(
-            "--watch needs the folder of a training. Received: the file "
-            f"{path}; leave out --watch to evaluate a file"
-        )
     dataset = data.load(config.dataset, config.data_dir)
     for newest in saved_models.watch(path, config.watch_seconds):
         try:
-            evaluate_file(newest, dataset, config, provenance)
+            evaluate_model(
+                models.load(newest), newest, dataset, config, provenance
+            )
         except AttackError as error:
             print(f"{newest}: {error}", file=sys.stderr, flush=True)
 
 
-def evaluate_file(
+def evaluate_model(
+    model: keras.Model,
     path: str,
     dataset: datasets.Dataset,
     config: EvaluateConfig,
     provenance: records.Provenance,
 ) -> list[records.AttackRecord]:
-    """Evaluates the model of one file, with each backward pass.
+    """Evaluates a model that was read from `path`, with each backward pass.
 
     Evaluations of other models or with other attacks get folders of their own
     in `config.output_dir`, so that each can be resumed.
     """
-    model = models.load(path)
     evaluation.check_fits(model, dataset)
     attack = evaluation.AttackConfig.of(attack_of(config.settings))
     print(f"Attacking {path}", flush=True)

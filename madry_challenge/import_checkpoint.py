@@ -10,7 +10,8 @@ import dataclasses
 
 from absl import flags
 
-from peernets_tf import records
+from madry_challenge import checkpoint_files
+from peernets_tf import files, records
 from peernets_tf.cli import app
 
 _CHECKPOINT = flags.DEFINE_string(
@@ -33,6 +34,8 @@ class _Config:
 
 def _parse(arguments: list[str]) -> _Config:
     app.refuse_arguments(arguments)
+    files.check_output(_OUTPUT.value, ".keras", "--output")
+    checkpoint_files.prefix(_CHECKPOINT.value)
     return _Config(checkpoint=_CHECKPOINT.value, output=_OUTPUT.value)
 
 

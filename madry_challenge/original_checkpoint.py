@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from madry_challenge import checkpoint_files
 from madry_challenge import model as networks
 from peernets_tf import files, models
 from peernets_tf.errors import UserError
@@ -34,19 +35,16 @@ def read(path: str) -> keras.Model:
     """
     import tensorflow as tf
 
+    prefix = checkpoint_files.prefix(path)
     try:
-        reader = tf.train.load_checkpoint(path)
-    except (tf.errors.OpError, ValueError) as error:
-        raise UserError(
-            f"{path} is not a TensorFlow checkpoint: {error}"
-        ) from error
-    try:
-        model = _read(reader, path)
+        model = _read(tf.train.load_checkpoint(prefix), path)
     except UserError:
         raise
     except Exception as error:
         # TensorFlow reports damage in many ways.
-        raise UserError(f"{path} is damaged: {error}") from error
+        raise UserError(
+            f"{path} is damaged ({error}): give another checkpoint"
+        ) from error
     _check_finite(model, path)
     return model
 
@@ -64,9 +62,7 @@ def convert(path: str, output: str) -> keras.Model:
     Raises:
         UserError: see `read`, or if the output's name or folder is wrong.
     """
-    if not output.endswith(".keras"):
-        raise UserError(f"--output must end in .keras. Received: {output}")
-    files.check_parent_exists(output)
+    files.check_output(output, ".keras", "--output")
     model = read(path)
     models.save(model, output)
     return model

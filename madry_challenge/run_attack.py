@@ -10,7 +10,7 @@ predictions to `pred.npy`.
 from absl import flags
 
 from madry_challenge import config_flags, submission
-from peernets_tf import models, records
+from peernets_tf import records
 from peernets_tf.cli import app, shared_flags
 
 _CHECKPOINT = flags.DEFINE_string(
@@ -31,7 +31,7 @@ _DATA_DIR = shared_flags.define_data_dir()
 
 def _parse(arguments: list[str]) -> submission.SubmissionConfig:
     app.refuse_arguments(arguments)
-    models.check_name(_CHECKPOINT.value, "--checkpoint")
+    shared_flags.check_model(_CHECKPOINT.value, "--checkpoint")
     settings = _read_config()
     return submission.SubmissionConfig(
         checkpoint=_CHECKPOINT.value,

@@ -60,12 +60,18 @@ class TrainConfig:
         options: the `Options`.
         dataset: str, see `peernets_tf.datasets.load`.
         data_dir: str or None, the TensorFlow Datasets directory.
+
+    Raises:
+        DataError: if there is no such data set.
     """
 
     settings: Config
     options: Options
     dataset: str = "cifar10"
     data_dir: str | None = None
+
+    def __post_init__(self) -> None:
+        datasets.check_name(self.dataset)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from madry_challenge import data
-from peernets_tf import evaluation, files, models
+from peernets_tf import evaluation, files, models, training
 from peernets_tf.errors import UserError
 from peernets_tf.lazy import module
 
@@ -31,6 +31,10 @@ class SubmissionConfig:
         epsilon: float, the largest L-infinity distance on that scale.
         predictions_path: str, the .npy file to write predictions to.
         data_dir: str or None, the TensorFlow Datasets directory.
+
+    Raises:
+        UserError: if there are no adversarial images, or the predictions cannot
+            be written.
     """
 
     checkpoint: str
@@ -38,6 +42,10 @@ class SubmissionConfig:
     epsilon: float
     predictions_path: str
     data_dir: str | None = None
+
+    def __post_init__(self) -> None:
+        files.check_output(self.predictions_path, ".npy", "--predictions")
+        files.check_exists(self.adversarial_path, "--attack")
 
 
 def score(config: SubmissionConfig) -> float:
@@ -50,12 +58,6 @@ def score(config: SubmissionConfig) -> float:
         UserError: if the submission breaks the rules of `check`, or the model's
             logits are not finite.
     """
-    if not config.predictions_path.endswith(".npy"):
-        raise UserError(
-            "--predictions must end in .npy. Received: "
-            f"{config.predictions_path}"
-        )
-    files.check_parent_exists(config.predictions_path)
     try:
         adversarial = files.read_array(config.adversarial_path)
     except UserError as error:
@@ -68,15 +70,9 @@ def score(config: SubmissionConfig) -> float:
         check(adversarial, 255 * test.images, config.epsilon)
     except UserError as error:
         raise UserError(f"{config.adversarial_path}: {error}") from error
-    logits = peers.monte_carlo(model).predict(
-        adversarial.astype(np.float32) / 255, batch_size=100
+    predictions = training.predict_classes(
+        peers.monte_carlo(model), adversarial.astype(np.float32) / 255
     )
-    if not np.isfinite(logits).all():
-        raise UserError(
-            f"the logits of {model.name} are not finite: give a model whose "
-            "training did not diverge"
-        )
-    predictions = np.argmax(logits, axis=1)
     with files.atomic_file(config.predictions_path) as temporary:
         np.save(temporary, predictions)
     return float(np.mean(predictions == test.labels))

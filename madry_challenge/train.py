@@ -9,7 +9,7 @@ TensorFlow backend.
 from absl import flags
 
 from madry_challenge import config_flags, options, runs
-from peernets_tf import adaptive, models, records
+from peernets_tf import adaptive, records
 from peernets_tf.cli import app, shared_flags
 
 _DEFAULT_DATASET = "cifar10"
@@ -85,7 +85,7 @@ _DATA_DIR = shared_flags.define_data_dir()
 def _parse(arguments: list[str]) -> runs.TrainConfig:
     app.refuse_arguments(arguments)
     if _INITIAL_MODEL.value is not None:
-        models.check_name(_INITIAL_MODEL.value, "--initial_model")
+        shared_flags.check_model(_INITIAL_MODEL.value, "--initial_model")
     return runs.TrainConfig(
         settings=_read_config(),
         options=options.Options(

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from peernets_tf import lazy
+from peernets_tf import interrupts, lazy
 
 if TYPE_CHECKING:
     from peernets_tf.layers import PeerRegularization, nearest_neighbors
@@ -44,6 +44,8 @@ __all__ = [
 ]
 __version__ = "0.1.0"
 
-# A command does this after it has read its flags.
-if not lazy.is_command():
+if lazy.is_command():
+    interrupts.end_quietly()
+else:
+    # A command does this after it has read its flags.
     lazy.import_exports(__name__)

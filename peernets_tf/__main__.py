@@ -9,6 +9,7 @@ import peernets_tf
 _COMMANDS = (
     "peernets_tf.train",
     "peernets_tf.evaluate",
+    "peernets_tf.explain",
     "peernets_tf.report",
     "peernets_tf.publish",
     "madry_challenge.train",

@@ -102,8 +102,7 @@ class Config:
 
     Attributes:
         checkpoint: str, a .keras file or the name of a preset.
-        dataset: str or None, a data set's name; None for the one that the
-            checkpoint's record names.
+        dataset: str, a data set's name.
         data_dir: str or None, the folder of TensorFlow Datasets.
         backward: str or None, the backward pass that the attack follows; None
             for all by which the model should be judged.
@@ -111,19 +110,25 @@ class Config:
             named after what is evaluated.
         evaluation: the `EvaluationConfig` of the exact backward pass, or of the
             chosen one.
+
+    Raises:
+        DataError: if there is no such data set.
     """
 
     checkpoint: str
-    dataset: str | None
+    dataset: str
     data_dir: str | None
     backward: str | None
     output_dir: str | None
     evaluation: evaluation.EvaluationConfig
 
+    def __post_init__(self) -> None:
+        datasets.check_name(self.dataset)
+
 
 def _parse(arguments: list[str]) -> Config:
     app.refuse_arguments(arguments)
-    models.check_name(_CHECKPOINT.value, "--checkpoint")
+    shared_flags.check_model(_CHECKPOINT.value, "--checkpoint")
     attack = _attack_config()
     graphs = evaluation.GraphsConfig(
         policy=_PEERS.value,
@@ -133,7 +138,8 @@ def _parse(arguments: list[str]) -> Config:
     )
     return Config(
         checkpoint=_CHECKPOINT.value,
-        dataset=_DATASET.value,
+        dataset=_DATASET.value
+        or evaluation.trained_on(models.preset_path(_CHECKPOINT.value)),
         data_dir=_DATA_DIR.value,
         backward=_BACKWARD.value,
         output_dir=_OUTPUT_DIR.value,
@@ -151,10 +157,8 @@ def _parse(arguments: list[str]) -> Config:
 
 
 def _run(config: Config, provenance: records.Provenance) -> None:
-    path = models.preset_path(config.checkpoint)
-    model = models.load(path)
-    name = config.dataset or evaluation.trained_on(path)
-    dataset = datasets.load(name, config.data_dir)
+    model = models.load(models.preset_path(config.checkpoint))
+    dataset = datasets.load(config.dataset, config.data_dir)
     planned = _evaluations(config, model)
     for each in planned:
         evaluation.evaluate(

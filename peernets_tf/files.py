@@ -231,6 +231,37 @@ def sha256(path: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def check_exists(path: str, name: str) -> None:
+    """Raises a `UserError` if there is no file of a path.
+
+    Called before Keras is imported; the file is read later.
+
+    Args:
+        path: str.
+        name: str, what the error calls the path, such as `"--attack"`.
+    """
+    if not os.path.exists(path):
+        raise UserError(
+            f"{name} must be the path of a file. Received: {path!r}, which "
+            "does not exist"
+        )
+
+
+def check_output(path: str, suffix: str, name: str) -> None:
+    """Raises a `UserError` unless a file can be written to a path.
+
+    Called before long work, so that its result is not lost at the end.
+
+    Args:
+        path: str.
+        suffix: str, how the path must end, such as `".npy"`.
+        name: str, what the error calls the path, such as `"--output"`.
+    """
+    if not path.endswith(suffix):
+        raise UserError(f"{name} must end in {suffix}. Received: {path}")
+    check_parent_exists(path)
+
+
 def check_parent_exists(path: str) -> None:
     """Raises a `UserError` if the folder that a file goes to is missing.
 

@@ -71,7 +71,7 @@ def _parse(arguments: list[str]) -> ReportConfig:
     )
 
 
-def _run(config: ReportConfig, provenance: records.Provenance) -> None:
+def _run(config: ReportConfig, provenance: records.Provenance | None) -> None:
     del provenance  # A report writes no record.
     if config.output_dir is None:
         print(records.report(config.paths, config.curves))
@@ -100,7 +100,13 @@ def _write_page(config: ReportConfig, output_dir: str) -> str:
     return written
 
 
-COMMAND = app.Command(module="peernets_tf.report", parse=_parse, run=_run)
+COMMAND = app.Command(
+    module="peernets_tf.report",
+    parse=_parse,
+    run=_run,
+    # Tables are made of records alone.
+    needs_keras=lambda config: False,
+)
 
 
 def main() -> None:

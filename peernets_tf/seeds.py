@@ -28,6 +28,7 @@ class Stream(enum.IntEnum):
     TARGET_LABELS = 13
     # The seed that an attack receives for each batch.
     ATTACK = 14
+    SQUARE = 15
 
 
 def generator(stream: Stream, *key: int) -> np.random.Generator:

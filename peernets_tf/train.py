@@ -8,14 +8,19 @@ The first trains PR-ResNet-32 as in Table 1 of the paper. The last shows the
 default numbers of a network. Run the same command again to resume a training.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from absl import flags
 
-from peernets_tf import models, records, training
+from peernets_tf import datasets, evaluation, models, records, training
 from peernets_tf.cli import app, flag_files, shared_flags
+from peernets_tf.errors import UserError
+from peernets_tf.lazy import keras
 
 _DEFAULT_DATASET = "mnist5k"
 
@@ -56,6 +61,13 @@ _TEST_SIZE = flags.DEFINE_integer(
     "Number of test images, the first ones, that are classified at the end "
     "(default: all).",
     1,
+)
+_TENSORBOARD_IMAGES = flags.DEFINE_bool(
+    "tensorboard_images",
+    False,
+    "Log eight test images beside the images that a PeerNet's attention "
+    "rebuilds from its peers, after each epoch, to the TensorBoard logs in "
+    "--output_dir (default: false).",
 )
 
 # The fields of `training.Recipe`. None keeps the value of the paper.
@@ -163,14 +175,32 @@ def _are_ascending(epochs: list[str] | None) -> bool:
     return numbers == sorted(set(numbers))
 
 
-def _parse(arguments: list[str]) -> training.TrainingConfig:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """What is trained, and what is logged.
+
+    Attributes:
+        training: the `TrainingConfig`.
+        tensorboard_images: bool, whether to log Franken-images.
+    """
+
+    training: training.TrainingConfig
+    tensorboard_images: bool
+
+
+def _parse(arguments: list[str]) -> Config:
     app.refuse_arguments(arguments)
     if _INITIAL_MODEL.value is not None:
-        models.check_name(_INITIAL_MODEL.value, "--initial_model")
+        shared_flags.check_model(_INITIAL_MODEL.value, "--initial_model")
     dataset = _DATASET.value or _DEFAULT_DATASET
     model = _MODEL.value or training.default_model(dataset)
+    if _TENSORBOARD_IMAGES.value and not model.startswith("pr_"):
+        raise UserError(
+            "--tensorboard_images is for PeerNets: leave it out or choose "
+            f"--model=pr_{model}"
+        )
     base = os.path.splitext(os.path.basename(dataset))[0]
-    return training.TrainingConfig(
+    config = training.TrainingConfig(
         dataset=dataset,
         data_dir=_DATA_DIR.value,
         model=model,
@@ -182,14 +212,16 @@ def _parse(arguments: list[str]) -> training.TrainingConfig:
         output_dir=_OUTPUT_DIR.value or os.path.join("runs", f"{base}_{model}"),
         advice=_advice(dataset, model),
     )
+    return Config(training=config, tensorboard_images=_TENSORBOARD_IMAGES.value)
 
 
 def _advice(dataset: str, model: str) -> str:
     """Returns what to do about a long training, "" if it is a short one."""
-    name = flag_files.short_file(dataset, model)
-    if name is None or _RECIPE["epochs"].value is not None:
+    names = flag_files.short_files(dataset, model)
+    if not names or _RECIPE["epochs"].value is not None:
         return ""
-    return f" Without a GPU, a short training is --flagfile={name}."
+    steps = ", then ".join(f"--flagfile={name}" for name in names)
+    return f" Without a GPU, a short training is {steps}."
 
 
 def _defaults() -> str:
@@ -216,10 +248,22 @@ def _chosen_recipe(model: str, dataset: str) -> training.Recipe:
     return dataclasses.replace(training.recipe(model, dataset), **changes)
 
 
-def _run(
-    config: training.TrainingConfig, provenance: records.Provenance
-) -> None:
-    training.train(config, provenance)
+def _run(config: Config, provenance: records.Provenance) -> None:
+    def make_callbacks(
+        dataset: datasets.Dataset,
+    ) -> Sequence[keras.callbacks.Callback]:
+        if not config.tensorboard_images:
+            return ()
+        return (
+            evaluation.LogFrankenImages(
+                dataset,
+                num_peers=config.training.recipe.num_peers,
+                seed=config.training.seed,
+                output_dir=config.training.output_dir,
+            ),
+        )
+
+    training.train(config.training, provenance, make_callbacks)
 
 
 COMMAND = app.Command(

@@ -7,7 +7,9 @@ import sys
 import pytest
 from absl import flags
 from absl import logging as absl_logging
+from sample_records import make_provenance
 
+from peernets_tf import records
 from peernets_tf.cli import app
 from peernets_tf.errors import AttackError, DataError, TrainingError, UserError
 
@@ -55,6 +57,34 @@ def test_what_a_user_can_mend_is_one_line(error, capsys):
 def test_a_bug_keeps_its_traceback(error):
     with pytest.raises(type(error)):
         app.execute(command(failing(error)), ["c"])
+
+
+def test_what_a_file_holds_cannot_control_a_terminal(tmp_path, capsys):
+    key = "\x1b]0;owned\x07\x9b2J\u202e\ud800"
+    provenance = make_provenance()
+    records.claim(str(tmp_path), {key: 1}, provenance)
+
+    def claim(*_):
+        records.claim(str(tmp_path), {key: 2}, provenance)
+
+    assert app.execute(command(claim), ["c"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.isprintable()
+    assert r"\x1b]0;owned\x07\x9b2J\u202e\ud800=1" in line
+
+
+def test_a_command_without_keras_gets_no_provenance(monkeypatch):
+    monkeypatch.setattr(app.lazy, "check_backend", failing(UserError("Keras")))
+    seen = []
+    for needs_keras in (False, True):
+        done = app.Command(
+            module="some.module",
+            parse=lambda arguments, needs=needs_keras: needs,
+            run=lambda config, provenance: seen.append(provenance),
+            needs_keras=lambda config: config,
+        )
+        assert app.execute(done, ["c"]) == needs_keras
+    assert seen == [None]
 
 
 def test_ctrl_c(capsys):
@@ -106,16 +136,16 @@ def test_ctrl_c_while_keras_is_imported_is_one_line(monkeypatch, capsys):
 
 def test_what_keras_says_while_it_starts_is_hidden(monkeypatch, capfd):
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")
-    with app.quiet.starting_keras():
+    with app.quiet.starting_tensorflow():
         os.write(2, b"chatter")
     os.write(2, b"news")
     assert capfd.readouterr().err == "news"
-    with pytest.raises(RuntimeError), app.quiet.starting_keras():
+    with pytest.raises(RuntimeError), app.quiet.starting_tensorflow():
         os.write(2, b"a reason")
         raise RuntimeError
     assert capfd.readouterr().err == "a reason"
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
-    with app.quiet.starting_keras():
+    with app.quiet.starting_tensorflow():
         os.write(2, b"asked for")
     assert capfd.readouterr().err == "asked for"
 

@@ -24,6 +24,8 @@ BALLS = [
     attacks.PGD(epsilon=EPSILON, steps=7, stop_when_fooled=True),
     attacks.RandomNoise(epsilon=EPSILON),
     attacks.RandomNoise(epsilon=EPSILON, norm="l2"),
+    attacks.Square(epsilon=EPSILON, queries=30),
+    attacks.Square(epsilon=EPSILON, queries=30, norm="l2", targeted=True),
 ]
 ALL = [
     *BALLS,
@@ -265,6 +267,8 @@ def test_a_large_epsilon_fools_everywhere(classifier, batch):
         ),
         (lambda: attacks.RandomNoise(epsilon=-1), "epsilon"),
         (lambda: attacks.RandomNoise(norm="l1"), "norm"),
+        (lambda: attacks.Square(queries=0), "queries"),
+        (lambda: attacks.Square(p_init=1.1), "p_init"),
         (lambda: attacks.DeepFool(max_steps=0), "max_steps"),
         (lambda: attacks.DeepFool(num_classes=1), "num_classes"),
         (lambda: attacks.DeepFool(overshoot=-0.1), "overshoot"),
@@ -312,6 +316,10 @@ def test_the_names_in_published_records_stay():
     assert repr(attacks.UniversalGradient(epsilon=1.5, passes=5)) == (
         "UniversalGradient(epsilon=1.5, norm='l2', passes=5, batch_size=32, "
         "fooling_rate=1.0, loss='cross_entropy', step_size=0.1)"
+    )
+    assert repr(attacks.Square(queries=100)) == (
+        "Square(epsilon=0.03137254901960784, queries=100, norm='linf', "
+        "targeted=False, p_init=0.8)"
     )
     assert repr(attacks.RandomNoise(epsilon=0.5, norm="l2")) == (
         "RandomNoise(epsilon=0.5, norm='l2')"

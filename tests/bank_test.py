@@ -324,3 +324,21 @@ def test_refuses(graphs):
     twice = keras.Model(inputs, layer(inputs) + layer(-inputs))
     with pytest.raises(ValueError, match="2 times"):
         set_peers(twice, graphs)
+
+
+@pytest.mark.filterwarnings("error")
+def test_refuses_parallel_branches_before_anything_is_trained(graphs, images):
+    """Keras builds a siamese model of two calls of one layer."""
+    layer = PeerRegularization(num_neighbors=2)
+    inputs = [keras.Input((8, 8, 3)) for _ in range(2)]
+    joined = keras.layers.Concatenate()([layer(x) for x in inputs])
+    outputs = keras.layers.Dense(1)(keras.layers.Flatten()(joined))
+    siamese = keras.Model(inputs, outputs)
+    siamese.compile("sgd", "mse")
+    before = siamese.get_weights()
+    with pytest.raises(ValueError, match="must stand at one place"):
+        siamese.fit([images, images], np.ones((6, 1)), verbose=0)
+    for old, new in zip(before, siamese.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    with pytest.raises(ValueError, match="2 times"):
+        set_peers(siamese, graphs)

@@ -79,10 +79,14 @@ def test_truth_has_a_line_for_each_kind_and_network():
             attack(case(adversarial_correct=140), backward="exact"),
             attack(
                 case(adversarial_correct=20),
-                case(epsilon=2 / 255, adversarial_correct=80),
-                # A weaker attack of the same kind and radius.
-                case(adversarial_correct=30),
+                case(
+                    attack="PGD(epsilon=0.01, steps=40)",
+                    epsilon=2 / 255,
+                    adversarial_correct=80,
+                ),
             ),
+            # A weaker attack of the same kind and radius.
+            attack(case(adversarial_correct=30, attack="FGSM")),
             attack(case(), attack="noise", follows_gradient=False),
             attack(case(), attack="square", follows_gradient=False),
             attack(
@@ -92,7 +96,8 @@ def test_truth_has_a_line_for_each_kind_and_network():
     )
     (axes,) = drawn_lines.figure(picture).axes
     exact, identity, *others = drawn_lines.lines(axes)
-    assert exact == [(0, 80), (pytest.approx(8), 70)]
+    # No line joins one measurement to the accuracy without an attack.
+    assert exact == [(pytest.approx(8), 70)]
     assert identity == [
         (0, 80),
         (pytest.approx(2), 40),
@@ -105,6 +110,23 @@ def test_truth_has_a_line_for_each_kind_and_network():
     assert "200 test images" in picture.caption
     assert "1 graph" not in picture.caption
     assert "10 graphs of 50 peers (known to the attacker)" in picture.caption
+
+
+def test_truth_takes_an_attack_on_the_most_images():
+    few = case(total=100, correct=80, adversarial_correct=0, fooled=10)
+    (picture,) = truth.truth_pictures(
+        [
+            attack(case(adversarial_correct=20), test_size=200),
+            attack(few, test_size=100),
+        ]
+    )
+    (axes,) = drawn_lines.figure(picture).axes
+    assert drawn_lines.lines(axes) == [[(pytest.approx(8), 10)]]
+
+
+def test_truth_leaves_out_sweeps_of_steps():
+    steps = [case(attack=f"PGD(steps={n})") for n in (1, 10)]
+    assert truth.truth_pictures([attack(*steps)]) == []
 
 
 def test_networks_of_one_name_are_told_apart():
@@ -218,6 +240,7 @@ def test_hostile_text_is_drawn_as_text():
             make_training(**hostile),
             make_attack(**hostile),
             attack(loss, again, attack=HOSTILE, **hostile),
+            attack(case(), attack=HOSTILE, **hostile),
             attack(case(epsilon=None), attack=HOSTILE, **hostile),
             make_benchmark(
                 name=HOSTILE,

@@ -1,9 +1,22 @@
-"""Classes by name where they have one."""
+"""Names of classes, with which the pictures speak of them."""
 
-from peernets_tf.pictures.class_names import class_name
+import pytest
+
+from peernets_tf import datasets
 
 
-def test_class_names():
-    assert class_name("cifar10", 3) == "cat"
-    assert class_name("mnist", 3) == "3"
-    assert class_name("cifar10", 10) == "10"
+@pytest.mark.parametrize(
+    ("dataset", "label", "name"),
+    [
+        ("cifar10", 0, "airplane"),
+        ("cifar10", 9, "truck"),
+        ("mnist", 7, "7"),
+        ("mnist5k", 0, "0"),
+        ("cifar100", 17, "class 17"),
+        ("data.npz", 2, "class 2"),
+        ("", 2, "class 2"),
+        ("cifar10", 10, "class 10"),
+    ],
+)
+def test_names(dataset, label, name):
+    assert datasets.class_name(dataset, label) == name

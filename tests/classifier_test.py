@@ -23,6 +23,7 @@ from peernets_tf.attacks import (
     DeepFool,
     RandomNoise,
     SmallestEpsilon,
+    Square,
     UniversalDeepFool,
     UniversalGradient,
     autodiff,
@@ -313,6 +314,8 @@ class Counter:
             5 * (1 + 3),
         ),
         (RandomNoise(), 0),
+        (Square(queries=70), None),
+        (Square(queries=70, norm="l2", epsilon=1.0), None),
     ],
     ids=repr,
 )

@@ -91,6 +91,15 @@ def test_seeds_differ(problem):
     assert np.any(first != second)
 
 
+def test_another_backend_is_refused_when_the_attack_runs(problem, monkeypatch):
+    attack = registry.make("cleverhans.bim")
+    attack.check_available()
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    for run in (attack.check_available, lambda: attack(*problem)):
+        with pytest.raises(UserError, match="KERAS_BACKEND=tensorflow"):
+            run()
+
+
 def test_refuses_a_step_above_epsilon():
     with pytest.raises(UserError, match="step_size=0.2, epsilon=0.1"):
         registry.make("cleverhans.bim", epsilon=0.1, step_size=0.2)

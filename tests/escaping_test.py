@@ -8,7 +8,9 @@ from peernets_tf import records, training
 EVIL = "a|b\n<script>\x1b[31m\u202e\ud800`"
 
 
-@pytest.mark.parametrize("write", [records.escape, records.code])
+@pytest.mark.parametrize(
+    "write", [records.escape, records.code, records.visible]
+)
 def test_one_visible_line(write):
     text = write(EVIL)
     assert text.isprintable()

@@ -219,7 +219,7 @@ def test_bad_flags_are_one_line(linear, tmp_path):
         ([], "attack"),
         (["--attack=sgd"], "attack"),
         (["--attack=fgsm", "more"], "not a flag: more"),
-        (["--attack=fgsm", "--epsilon=a"], "expected finite numbers"),
+        (["--attack=fgsm", "--epsilon=a"], "numbers must be finite"),
         (["--attack=fgsm", "--epsilon=-1"], "negative"),
         (["--attack=fgsm", "--test_size=0"], "test_size"),
         (["--attack=fgsm", "--rho=0.1", "--epsilon=1"], "rho"),

@@ -91,6 +91,18 @@ def test_noise_is_a_weak_control(linear, stripes, tmp_path):
     assert not record.follows_gradient
 
 
+def test_square_is_a_black_box(linear, stripes, tmp_path):
+    square = AttackConfig(
+        name="square", epsilons=(0.6,), options={"queries": 30}
+    )
+    record = evaluate(linear, stripes, tmp_path, square)
+    (case,) = record.cases
+    assert not record.follows_gradient
+    assert case.zero_gradients is None
+    assert case.fooled > 0
+    assert case.mean_loss > 0
+
+
 def test_search(linear, stripes, tmp_path):
     search = AttackConfig(name="fgsm", search=True)
     (case,) = evaluate(linear, stripes, tmp_path, search).cases
@@ -236,6 +248,9 @@ def test_stopping_needs_the_graphs_that_predictions_use(
     ):
         with pytest.raises(UserError, match="graphs that predictions use"):
             evaluate(peernet, stripes, tmp_path, attack, graphs=one)
+    drawn, square = GraphsConfig(policy="drawn"), AttackConfig(name="square")
+    with pytest.raises(UserError, match="graphs that predictions use"):
+        evaluate(peernet, stripes, tmp_path, square, graphs=drawn)
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,19 @@ def test_a_missing_folder_is_refused_before_the_work(tmp_path):
         files.check_parent_exists(str(tmp_path / "none" / "a.json"))
 
 
+def test_files_that_cannot_be_read_or_written_are_named(tmp_path):
+    files.check_exists(str(tmp_path), "--attack")
+    with pytest.raises(UserError, match="--attack must .*none.npy', which"):
+        files.check_exists(str(tmp_path / "none.npy"), "--attack")
+    files.check_output(str(tmp_path / "a.npy"), ".npy", "--output")
+    for name, message in (
+        ("a.txt", "--output must end in .npy. Received: .*a.txt"),
+        ("none/a.npy", "make it"),
+    ):
+        with pytest.raises(UserError, match=message):
+            files.check_output(str(tmp_path / name), ".npy", "--output")
+
+
 def test_sha256_of_a_file(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"abc")

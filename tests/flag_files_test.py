@@ -1,8 +1,11 @@
 """Flag files by name, and one line for those that cannot be read."""
 
+import re
+
 import pytest
 from commands import ROOT
 
+from peernets_tf import datasets, models
 from peernets_tf.cli import flag_files
 from peernets_tf.errors import UserError
 
@@ -41,8 +44,31 @@ def test_what_cannot_be_read_is_named(tmp_path):
 
 
 def test_short_files_are_those_that_exist():
-    assert flag_files.short_file("mnist", "lenet5") == "short_mnist_lenet5"
-    assert flag_files.short_file("cifar100", "resnet110") is None
+    found = flag_files.short_files("mnist", "lenet5")
+    assert found == ["short_mnist_lenet5"]
+    assert flag_files.short_files("cifar100", "resnet110") == []
+
+
+@pytest.mark.parametrize("dataset", datasets.DATASET_NAMES)
+@pytest.mark.parametrize("model", models.MODEL_NAMES)
+def test_short_files_need_nothing_but_each_other(dataset, model):
+    made = set()
+    for name in flag_files.short_files(dataset, model):
+        text = (flag_files.FOLDER / f"{name}.flags").read_text()
+        flags = re.findall("^--([a-z_0-9]+)=(.*)$", text, re.MULTILINE)
+        for flag, value in flags:
+            if flag == "output_dir":
+                made.add(f"{value}/model.keras")
+            else:
+                assert not value.startswith("runs/") or value in made
+
+
+def test_the_flag_file_that_trains_a_model():
+    for name in ("short_cifar10_start", "cifar10_resnet32"):
+        assert flag_files.trained_by(f"runs/{name}/model.keras") == name
+    assert flag_files.trained_by("runs/table6/model.keras") is None
+    assert flag_files.trained_by("model.keras") is None
+    assert flag_files.trained_by("") is None
 
 
 @pytest.mark.parametrize("text", ["--epochs=2\n-", "\0\0\0", "epochs=2"])

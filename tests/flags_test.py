@@ -6,7 +6,9 @@ import sys
 
 import pytest
 from commands import flags_of
+from sample_records import make_training
 
+from peernets_tf import records
 from peernets_tf.cli import app
 from peernets_tf.records import paper
 
@@ -33,7 +35,8 @@ def header_of(text):
 def flags_in(text):
     """Returns the flags of a file, by name."""
     lines = [line for line in text.splitlines() if line.startswith("--")]
-    return dict(line[2:].split("=", 1) for line in lines)
+    parts = [line[2:].partition("=") for line in lines]
+    return {name: value for name, _, value in parts}
 
 
 def command_of(path):
@@ -49,11 +52,22 @@ def command_of(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_the_command_takes_the_file(path):
+def test_the_command_takes_the_file(path, tmp_path, monkeypatch):
     module = command_of(path)
     assert module in COMMANDS
+    monkeypatch.chdir(tmp_path)
+    own = flags_in(path.read_text())
+    for name in {"checkpoint", "initial_model"} & own.keys():
+        # Another flag file trains it.
+        model = tmp_path / own[name]
+        model.parent.mkdir(parents=True)
+        model.touch()
+        records.write(make_training(), str(model.with_name("record.json")))
+    arguments = [f"--flagfile={path}"]
+    if module == "peernets_tf.evaluate" and "checkpoint" not in own:
+        arguments.append("--checkpoint=mnist_lenet5")
     with flags_of(module):
-        rest = app.parse_flags([module, f"--flagfile={path}"])
+        rest = app.parse_flags([module, *arguments])
         sys.modules[module].COMMAND.parse(rest[1:])
 
 
@@ -84,8 +98,8 @@ def expected_figures(flags):
         assert [float(rho) for rho in flags["rho"].split(",")] == list(row)
         accuracies, rates = zip(*row.values(), strict=True)
         figures = [*accuracies, *rates]
-    elif "epochs" in flags:
-        # A schedule of our own: the paper has no figure for it.
+    elif "epochs" in flags or "attack" in flags:
+        # A schedule or an attack of our own: the paper has no figure for it.
         figures = []
     else:
         figures = [paper.ACCURACY[flags["dataset"], flags["model"]]]

@@ -1,19 +1,23 @@
-"""Writes what README.md and docs/ show of the records in results/.
+"""Writes what README.md and docs/ show of records, and of examples/.
 
 Run it from anywhere as `python tests/generate_tables.py`, or as `make tables`.
 It replaces what stands between two markers, which Markdown does not show:
 
     <!-- table: attacks attack_cifar10_*_search* -->     ...  <!-- end -->
+    <!-- picture: truth_cifar10 attack_cifar10_* -->     ...  <!-- end -->
     <!-- commands: attack_cifar10_* -->                  ...  <!-- end -->
+    <!-- program: examples/own_model.py -->              ...  <!-- end -->
     <!-- value: training train_lenet5; accuracy -->98.89 %<!-- end -->
 
-A marker names a table of `page_tables`, then the records: names of files in
-results/ without `.json`. A value is the cell of that table in the column that
-follows, and in the row that has the cells after it. `paper.2` is the second
-number of a cell `93.0% / 627 / 11.9`.
+A marker names a table of `page_tables` or a picture of `pictures.charts`, then
+the records: names of files in results/ without `.json`. A value is the cell of
+that table in the column that follows, and in the row that has the cells after
+it. `paper.2` is the second number of a cell `93.0% / 627 / 11.9`. Pictures are
+written to docs/pictures.
 """
 
 import functools
+import os
 import pathlib
 import re
 import shlex
@@ -26,7 +30,7 @@ from peernets_tf.records import tables
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MARKER = re.compile(
-    r"<!-- (?P<kind>table|commands|value): (?P<what>.*?) -->"
+    r"<!-- (?P<kind>table|picture|commands|program|value): (?P<what>.*?) -->"
     r"(?P<old>.*?)<!-- end -->",
     re.DOTALL,
 )
@@ -37,33 +41,44 @@ def pages(root=ROOT):
     return [root / "README.md", *sorted((root / "docs").rglob("*.md"))]
 
 
-def generate(text):
+def generate(text, folder=ROOT):
     """Returns a page with everything between its markers made anew.
 
+    Args:
+        text: str, the page.
+        folder: path of the page's folder, from which links start.
+
     Raises:
-        ValueError: if a marker names no record, table, column or row, or if
-            the marker of a value begins a line. Markdown would then end the
-            paragraph there.
+        ValueError: if a marker names no record, table, picture, column or row,
+            or if the marker of a value begins a line. Markdown would then end
+            the paragraph there.
     """
     if found := re.search(r"^\W*<!-- value:.*", text, re.MULTILINE):
         raise ValueError(f"break the line elsewhere, not before {found[0]!r}")
-    return MARKER.sub(_replace, text)
+    make = {
+        "table": table,
+        "picture": functools.partial(picture_link, folder=folder),
+        "commands": commands,
+        "program": program,
+    }
+
+    def replace(match):
+        start = f"<!-- {match['kind']}: {match['what']} -->"
+        what = " ".join(match["what"].split())
+        if match["kind"] == "value":
+            return f"{start}{value(what)}<!-- end -->"
+        return f"{start}\n\n{make[match['kind']](what)}\n\n<!-- end -->"
+
+    return MARKER.sub(replace, text)
 
 
-def _replace(match):
-    start = f"<!-- {match['kind']}: {match['what']} -->"
-    what = " ".join(match["what"].split())
-    if match["kind"] == "value":
-        return f"{start}{value(what)}<!-- end -->"
-    made = table(what) if match["kind"] == "table" else commands(what)
-    return f"{start}\n\n{made}\n\n<!-- end -->"
-
-
+@functools.cache
 def table(what):
     """Returns the text of the tables that `NAME PATTERN ...` names."""
     return tables.markdown(_tables(what))
 
 
+@functools.cache
 def value(what):
     """Returns the text of the cell that `NAME PATTERN ...; COLUMN; ROW` names.
 
@@ -86,6 +101,42 @@ def value(what):
     return cell.split(" ±")[0].replace("%", " %")
 
 
+def picture(what):
+    """Returns the `pictures.Picture` that `NAME PATTERN ...` names."""
+    # Importing matplotlib takes a while.
+    from peernets_tf import pictures
+
+    name, *patterns = what.split()
+    found = [_read(path) for path in paths(" ".join(patterns))]
+    named = [p for p in pictures.charts(found) if p.name == name]
+    if len(named) != 1:
+        raise ValueError(
+            f"expected one picture for {what!r}. Received: {named}"
+        )
+    return named[0]
+
+
+def picture_path(what):
+    """Returns the file of a picture."""
+    return ROOT / "docs" / "pictures" / f"{what.split()[0]}.svg"
+
+
+@functools.cache
+def picture_link(what, folder):
+    """Returns the text that shows a picture, with its caption."""
+    shown = picture(what)
+    path = pathlib.Path(os.path.relpath(picture_path(what), folder)).as_posix()
+    return f"![{shown.alt}]({path})\n\n*{shown.title}.* {shown.caption}"
+
+
+def picture_bytes(what):
+    """Returns the SVG file of a picture."""
+    from peernets_tf import pictures
+
+    return pictures.render(picture(what), pictures.LIGHT, "svg")
+
+
+@functools.cache
 def commands(what):
     """Returns the commands of the records that patterns match, with times."""
     lines = []
@@ -96,10 +147,16 @@ def commands(what):
     return "\n".join(["```", *lines, "```"])
 
 
+def program(path):
+    """Returns the code of a file, whose path starts from the root."""
+    code = (ROOT / path).read_text(encoding="utf-8").rstrip()
+    return f"```python\n{code}\n```"
+
+
 def _wrapped(command):
     lines = textwrap.wrap(
         shlex.join(shlex.split(command)),
-        width=92,
+        width=78,
         subsequent_indent="    ",
         break_long_words=False,
         break_on_hyphens=False,
@@ -146,7 +203,11 @@ def _read(path):
 def main():
     for path in pages():
         text = path.read_text(encoding="utf-8")
-        path.write_text(generate(text), encoding="utf-8")
+        path.write_text(generate(text, path.parent), encoding="utf-8")
+        for match in MARKER.finditer(text):
+            if match["kind"] == "picture":
+                file = picture_path(match["what"])
+                file.write_bytes(picture_bytes(match["what"]))
 
 
 if __name__ == "__main__":

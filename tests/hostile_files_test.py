@@ -280,3 +280,13 @@ def test_a_model_that_is_not_finite_is_not_saved(tmp_path):
     with pytest.raises(UserError, match="must be finite"):
         models.save(model, str(tmp_path / "m.keras"))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_model_that_is_not_finite_is_not_loaded(bad, tmp_path):
+    model = make_linear()
+    path = tmp_path / "m.keras"
+    model.set_weights([keras.ops.full(w.shape, bad) for w in model.weights])
+    model.save(path)
+    with pytest.raises(UserError, match="m.keras: the weights.*be finite"):
+        models.load(path)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from peernets_tf.layers import keras_internals
+from peernets_tf.layers.compiled import compiled
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -30,6 +31,7 @@ def test_no_other_file_uses_private_api():
     private = re.compile(
         r"keras\.src|_flatten_layers|_tracker|_untrack_variable|_getframe"
         r"|_keras_history|_inbound_nodes|_nodes_by_depth|_functional\b"
+        r"|_current_frames|\b\w+\._value\b"
     )
     for package in ("peernets_tf", "madry_challenge"):
         for path in (ROOT / package).rglob("*.py"):
@@ -93,8 +95,9 @@ class Watcher(keras.layers.Layer):
 
     def call(self, inputs):
         if not keras_internals.infers_shapes():
-            validates = keras_internals.fit_validates()
-            self.note((keras_internals.running_step(), validates))
+            step = keras_internals.running_step()
+            validates = step and keras_internals.fit_validates(step.model)
+            self.note((step, validates))
         return self.dense(inputs)
 
 
@@ -116,7 +119,7 @@ def test_finds_the_running_step_and_whether_fit_validates(run_eagerly):
     model.fit(x, y, verbose=0)
     assert seen() == {(("train_step", model), False)}
     model.predict(x, verbose=0)
-    assert seen() == {(("predict_step", model), None)}
+    assert seen() == {(("predict_step", model), False)}
     model.make_train_function(force=True)
     model.fit(x, y, validation_split=0.5, verbose=0)
     assert seen() == {
@@ -128,7 +131,7 @@ def test_finds_the_running_step_and_whether_fit_validates(run_eagerly):
 def test_compiles_again_what_was_compiled():
     noted = []
     model = keras.Sequential([keras.Input((2,)), Watcher(noted)])
-    keras_internals.compile_again(model, inference=True, training=True)
+    keras_internals.compile_again(model)
     assert model.train_function is None and model.test_function is None
     model.compile("sgd", "mse")
     x, y = keras.ops.ones((4, 2)), keras.ops.ones((4, 1))
@@ -142,10 +145,74 @@ def test_compiles_again_what_was_compiled():
 
     assert use() == {"train_step", "test_step", "predict_step"}
     assert use() == set()
-    keras_internals.compile_again(model, inference=False, training=True)
-    assert use() == {"train_step"}
-    keras_internals.compile_again(model, inference=True, training=False)
-    assert use() == {"test_step", "predict_step"}
+    keras_internals.compile_again(model)
+    assert use() == {"train_step", "test_step", "predict_step"}
+
+
+def test_checks_before_each_inference_and_not_in_training():
+    checks = []
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x, y = keras.ops.ones((4, 2)), keras.ops.ones((4, 1))
+    keras_internals.before_inference(model, lambda: checks.append(1))
+
+    def count(use, *arguments, **options):
+        checks.clear()
+        use(*arguments, **options)
+        return len(checks)
+
+    for _ in range(2):
+        assert count(model.evaluate, x, y, verbose=0) == 1
+        assert count(model.predict, x, verbose=0) == 1
+        assert count(model.test_on_batch, x, y) == 1
+        assert count(model.predict_on_batch, x) == 1
+        assert count(model.train_on_batch, x, y) == 0
+        assert count(model.fit, x, y, epochs=2, verbose=0) == 0
+        assert (
+            count(model.fit, x, y, validation_split=0.5, epochs=3, verbose=0)
+            == 3
+        )
+        assert count(keras_internals.compile_again, model) == 0
+
+
+def test_checks_after_the_callbacks_of_an_evaluation():
+    order = []
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    keras_internals.before_inference(model, lambda: order.append("check"))
+    callback = keras.callbacks.LambdaCallback()
+    callback.on_test_begin = lambda logs: order.append("begin")
+    callback.on_test_batch_begin = lambda batch, logs: order.append("batch")
+    x, y = keras.ops.ones((4, 2)), keras.ops.ones((4, 1))
+    model.evaluate(x, y, callbacks=[callback], verbose=0)
+    assert order == ["begin", "check", "batch"]
+
+
+def test_reads_values_while_a_function_is_traced():
+    variable = keras.Variable([1.0, 2.0])
+    found = []
+
+    def read(_):
+        found.append(keras_internals.current_values([variable]))
+
+    compiled(read)(keras.ops.ones(()))
+    read(None)
+    assert found == [np.array([1, 2], "float32").tobytes()] * 2
+
+
+def test_lists_the_callbacks_of_fit():
+    found = []
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    callback = keras.callbacks.LambdaCallback(
+        on_train_begin=lambda logs: found.append(
+            keras_internals.callbacks_of_fit(model)
+        )
+    )
+    x, y = keras.ops.ones((4, 2)), keras.ops.ones((4, 1))
+    model.fit(x, y, callbacks=[callback], verbose=0)
+    assert found[0][0] is callback
+    assert keras_internals.callbacks_of_fit(model) == []
 
 
 def test_knows_what_a_tensor_is_made_of():

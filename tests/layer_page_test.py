@@ -1,4 +1,4 @@
-"""The code of docs/layer.md runs as it is printed."""
+"""The code of README.md, docs/layer.md and docs/attacks.md runs as printed."""
 
 import pathlib
 import re
@@ -6,15 +6,16 @@ import re
 import numpy as np
 import pytest
 
-PAGE = pathlib.Path(__file__).resolve().parent.parent / "docs" / "layer.md"
+ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
-@pytest.mark.slow
-def test_the_code_of_the_page_runs(rng, tmp_path, monkeypatch):
+@pytest.fixture
+def names(rng, tmp_path, monkeypatch):
+    """What the code of the pages takes as given."""
     monkeypatch.chdir(tmp_path)
     images = rng.random((64, 32, 32, 3)).astype("float32")
     labels = np.arange(64) % 10
-    names = {
+    return {
         "images": images,
         "labels": labels,
         "test_images": images[:8],
@@ -23,9 +24,20 @@ def test_the_code_of_the_page_runs(rng, tmp_path, monkeypatch):
         "keys": rng.random((20, 4)),
         "large_images": images.repeat(2, axis=1).repeat(2, axis=2),
     }
-    text = PAGE.read_text(encoding="utf-8")
+
+
+def run(page, names):
+    """Runs the Python code of a page with some names, and adds its own."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    # Whole programs have a test of their own.
+    text = re.sub(r"<!-- program: .*?<!-- end -->", "", text, flags=re.DOTALL)
     blocks = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.M)
     exec("\n".join(blocks), names)
+
+
+@pytest.mark.slow
+def test_the_code_of_the_page_on_the_layer_runs(names):
+    run("docs/layer.md", names)
     assert names["logits"].shape == (8, 10)
     large = names["large_images"][:4]
     np.testing.assert_allclose(
@@ -33,3 +45,15 @@ def test_the_code_of_the_page_runs(rng, tmp_path, monkeypatch):
         names["model"].predict(large, verbose=0),
         atol=1e-5,
     )
+
+
+@pytest.mark.slow
+def test_the_code_of_the_readme_and_of_the_page_on_attacks_runs(names):
+    run("README.md", names)
+    first = names["adversarial"]
+    run("docs/attacks.md", names)
+    second = names["adversarial"]
+    assert names["logits"].shape == (1000, 10)
+    for adversarial in (first, second):
+        change = np.abs(np.asarray(adversarial) - names["test_images"])
+        assert 0.03 < change.max() < 0.0315

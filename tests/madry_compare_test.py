@@ -112,7 +112,7 @@ def test_wrong_flags():
             (["--checkpoint=resnet18=x"], "must be ROW=PATH"),
             (
                 ["--checkpoint=resnet32=x.keras"],
-                "Received: 'x.keras', which does not",
+                "--checkpoint=resnet32=PATH must be a .keras file",
             ),
             (["--num_peers=5000"], "at most 4000"),
             (

@@ -3,8 +3,9 @@
 import keras
 import numpy as np
 import pytest
-from commands import check_errors, run_command
+from commands import check_errors, error_line, run_command
 
+from madry_challenge import data
 from peernets_tf import models, records
 from peernets_tf.attacks import PGD
 
@@ -70,6 +71,20 @@ def test_it_counts_as_by_hand(trained, stripes, npz_path, tmp_path):
     assert record.provenance.flags["loss_func"] == "cw"
     assert record.provenance.flags["seed"] == 0
     assert f"{correct[1] / 30:.1%}" in result.stdout
+
+
+def test_a_model_is_read_before_data_are_downloaded(tmp_path, monkeypatch):
+    def download(*_):
+        raise AssertionError("data were loaded")
+
+    monkeypatch.setattr(data, "load", download)
+    path = tmp_path / "model.keras"
+    path.write_text("x")
+    for flags, message in (
+        ([f"--checkpoint={path}"], "is not a .keras file"),
+        ([f"--checkpoint={tmp_path}/none"], "mnist_pr_lenet5"),
+    ):
+        assert message in error_line(run_command(MODULE, *flags))
 
 
 def test_wrong_flags(trained, npz_path, tmp_path):

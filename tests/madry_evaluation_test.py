@@ -68,7 +68,9 @@ def test_each_attack_has_a_folder_of_its_own(stripes, model, tmp_path):
         config, settings=dataclasses.replace(SETTINGS, random_start=False)
     )
     (first,), (second,), (again,) = (
-        evaluation.evaluate_file(path, stripes, asked, make_provenance())
+        evaluation.evaluate_model(
+            model, path, stripes, asked, make_provenance()
+        )
         for asked in (config, other, config)
     )
     found = sorted((tmp_path / "out").glob("*/attack_exact_*/record.json"))

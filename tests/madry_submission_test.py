@@ -8,6 +8,7 @@ import pytest
 from commands import check_errors, error_line, run_command
 
 from madry_challenge import data, submission
+from peernets_tf import models
 from peernets_tf.errors import UserError
 
 MODULE = "madry_challenge.run_attack"
@@ -79,6 +80,24 @@ def test_the_command(data_dir, tmp_path, rng, monkeypatch):
     assert f"Accuracy: {np.mean(found == test.labels):.2%}" in result.stdout
     line = error_line(run_command(MODULE, *flags, "--epsilon=4"))
     assert "must lie within 4.0" in line
+
+
+def test_nothing_but_the_result_is_printed(stripes, tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "load", lambda *_: stripes)
+    model = models.build("lenet5", (12, 12, 1), 3)
+    models.save(model, str(tmp_path / "model.keras"))
+    np.save(tmp_path / "attack.npy", 255 * stripes.test.images)
+    result = run_command(
+        MODULE,
+        f"--checkpoint={tmp_path}/model.keras",
+        f"--attack={tmp_path}/attack.npy",
+        f"--predictions={tmp_path}/pred.npy",
+    )
+    assert result.status == 0, result.stderr
+    accuracy = np.mean(np.load(tmp_path / "pred.npy") == stripes.test.labels)
+    assert result.stdout == (
+        f"Accuracy: {accuracy:.2%}\nPredictions: {tmp_path}/pred.npy\n"
+    )
 
 
 def test_wrong_flags(tmp_path):

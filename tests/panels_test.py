@@ -27,6 +27,11 @@ def test_norms_are_on_the_pixel_scale():
     )
 
 
+def test_norms_are_written_without_exponents():
+    assert panels.norms_text(3799.6, 0.4361) == "L2 3800\nL∞ 0.436"
+    assert panels.norms_text(99.96, 204.5) == "L2 100\nL∞ 204"
+
+
 def test_a_wrong_class_is_marked_without_color():
     axes = Figure().subplots(1, 2)
     for part, is_right in zip(axes, (True, False), strict=True):

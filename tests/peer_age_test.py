@@ -1,7 +1,9 @@
 """Peers that are older than the weights raise a warning, and only those."""
 
 import contextlib
+import gc
 import warnings
+import weakref
 
 import keras
 import numpy as np
@@ -110,6 +112,83 @@ def test_a_later_fit_without_the_callback_warns(model):
         evaluate(model)
 
 
+def predict(model):
+    model.predict(IMAGES, verbose=0)
+
+
+def call(model):
+    model(IMAGES, training=False)
+
+
+@pytest.mark.parametrize("use", [evaluate, predict, average, call])
+@pytest.mark.parametrize("used_before", [False, True])
+def test_warns_after_weights_were_assigned(model, use, used_before):
+    weights = model.get_weights()
+    store(model)
+    if used_before:
+        use(model)
+    model.set_weights([1.5 * w for w in weights])
+    with warns(True):
+        use(model)
+    model.set_weights(weights)
+    with warns(False):
+        use(model)
+
+
+def test_warns_in_the_validation_of_a_compiled_model(model):
+    validation = {"validation_data": (IMAGES, LABELS)}
+    store(model)
+    with warns(False):
+        evaluate(model)
+    fit(model)
+    with warns(True):
+        fit(model, **validation)
+
+
+def test_warns_after_a_training_step_of_ones_own(model):
+    @tf.function
+    def train_step():
+        with tf.GradientTape() as tape:
+            loss = model.loss(LABELS, model(IMAGES, training=True))
+        weights = model.trainable_weights
+        for weight, slope in zip(
+            weights, tape.gradient(loss, weights), strict=True
+        ):
+            weight.assign_sub(0.1 * slope)
+
+    train_step()
+    store(model)
+    with warns(False):
+        predict(model)
+    train_step()
+    with warns(True):
+        predict(model)
+
+
+def test_warns_after_a_second_fit_without_ones_own_callback(model):
+    own = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: store(model)
+    )
+    with warns(False):
+        fit(model, callbacks=[own])
+        evaluate(model)
+        fit(model)
+    with warns(True):
+        evaluate(model)
+
+
+def test_warns_after_training_in_front_of_a_frozen_layer(model):
+    for layer in peer_layers(model):
+        layer.trainable = False
+    fit(model)
+    store(model)
+    with warns(False):
+        evaluate(model)
+    fit(model)
+    with warns(True):
+        evaluate(model)
+
+
 def test_does_not_warn_after_loading(model, tmp_path):
     fit(model)
     store(model)
@@ -153,3 +232,15 @@ def test_fit_that_validates_needs_peers_before_its_first_step(model, refreshed):
             fit(fresh, callbacks=callbacks, **validation)
     assert len(steps) == (2 if refreshed else 0)
     fit(model)
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_old_peers_are_freed_with_their_model(used):
+    model = make_model()
+    store(model)
+    if used:
+        predict(model)
+    references = [weakref.ref(model), weakref.ref(peer_layers(model)[0])]
+    del model
+    gc.collect()
+    assert [reference() for reference in references] == [None, None]

@@ -149,6 +149,24 @@ def test_range_is_held_to_a_first_layer_that_tells_it(images):
             set_peers(model, images)
 
 
+def test_range_is_known_behind_layers_that_keep_it(images):
+    augmentation = keras.Sequential(
+        [keras.layers.RandomFlip(), keras.layers.RandomRotation(0.1)]
+    )
+    keeping = [
+        augmentation,
+        keras.layers.ZeroPadding2D(),
+        keras.layers.CenterCrop(6, 6),
+    ]
+    model = make_model(*keeping, keras.layers.Rescaling(1 / 255))
+    set_peers(model, 255 * images)
+    with pytest.raises(UserError, match="multiply images"):
+        set_peers(model, images)
+    # A layer that may change the range hides what comes behind it.
+    mean = keras.layers.AveragePooling2D(1)
+    set_peers(make_model(mean, keras.layers.Rescaling(1 / 255)), images)
+
+
 def test_any_range_where_nothing_is_known(images):
     for model in (
         make_model(),

@@ -81,6 +81,14 @@ def test_a_path_of_something_else_stays_as_it_is():
     assert models.preset_path(path) == path
 
 
+def test_a_name_that_is_no_model(tmp_path):
+    models.check_name("mnist_lenet5", "--checkpoint")
+    models.check_name(str(tmp_path), "--checkpoint")
+    for name in ("mnist", str(tmp_path / "none.keras"), ""):
+        with pytest.raises(UserError, match="--checkpoint must be .*not exist"):
+            models.check_name(name, "--checkpoint")
+
+
 def test_unknown_name():
     with pytest.raises(UserError, match="mnist_lenet5.*name=cifar11"):
         models.load_pretrained("cifar11")

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from bank_test import make_model
 
 from peernets_tf import RefreshPeers, draw_peers, encode_peers, set_peers
@@ -93,9 +94,42 @@ def test_fresh_peers_stay_before_the_first_step(model):
     fit(model, RefreshPeers(IMAGES, 4), First())
 
 
+@pytest.mark.parametrize("behind", [False, True])
+def test_what_restores_weights_must_stand_before(model, behind):
+    callbacks = [
+        keras.callbacks.EarlyStopping(restore_best_weights=True),
+        RefreshPeers(IMAGES, 4),
+    ]
+    before = model.get_weights()
+    if behind:
+        with pytest.raises(UserError, match="Received: EarlyStopping behind"):
+            fit(model, *callbacks[::-1])
+        for old, new in zip(before, model.get_weights(), strict=True):
+            np.testing.assert_array_equal(old, new)
+    else:
+        fit(model, *callbacks)
+
+
+def test_takes_a_data_set_and_reads_it_once(model):
+    reads = []
+
+    def read():
+        reads.append(1)
+        yield from IMAGES
+
+    spec = tf.TensorSpec(IMAGES.shape[1:], "float32")
+    dataset = tf.data.Dataset.from_generator(read, output_signature=spec)
+    fit(model, RefreshPeers(dataset.batch(5), 4, seed=7), epochs=2)
+    check_peers(stored_peers(model), model, 4, seed=7, epoch=1)
+    assert len(reads) == 1
+
+
 def test_refuses_before_the_first_step(model):
-    with pytest.raises(UserError, match="num_peers=13"):
-        fit(model, RefreshPeers(IMAGES, 13))
+    for num_peers in (0, 13, 2.5):
+        with pytest.raises(UserError, match=f"num_peers={num_peers}"):
+            RefreshPeers(IMAGES, num_peers)
+    with pytest.raises(UserError, match="finite"):
+        RefreshPeers(IMAGES * np.nan, 4)
     plain = keras.Sequential(
         [keras.layers.Flatten(), keras.layers.Dense(3)], name="plain"
     )

@@ -24,6 +24,8 @@ def test_options_are_arguments(name):
         "keep_best": True,
         "stop_when_fooled": True,
         "passes": 2,
+        "queries": 7,
+        "p_init": 0.3,
         "batch_size": 5,
         "fooling_rate": 0.5,
         "max_steps": 4,

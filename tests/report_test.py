@@ -1,9 +1,10 @@
 """The report prints every record that there is."""
 
+import json
 import pathlib
 
 import pytest
-from commands import check_errors, run_command, run_process
+from commands import check_errors, error_line, run_command, run_process
 from sample_records import make_attack, one_of_each_kind
 
 from peernets_tf import records
@@ -100,6 +101,16 @@ def test_command(paths):
     result = run_command("peernets_tf.report", *paths, "--curves")
     assert result.status == 0
     assert result.stdout == records.report(paths, curves=True) + "\n"
+
+
+def test_a_hostile_field_is_shown_on_one_visible_line(tmp_path):
+    path = tmp_path / "record.json"
+    records.write(make_attack(), str(path))
+    fields = json.loads(path.read_text())
+    path.write_text(json.dumps({**fields, "\x1b]0;owned\x07": 1}))
+    line = error_line(run_command("peernets_tf.report", path))
+    assert line.isprintable()
+    assert r"\x1b]0;owned\x07 is not a field" in line
 
 
 def test_command_refuses_what_it_cannot_read(tmp_path):

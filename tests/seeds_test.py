@@ -18,6 +18,7 @@ def test_values_are_those_of_the_published_records():
         "UNIVERSAL_ORDER": 12,
         "TARGET_LABELS": 13,
         "ATTACK": 14,
+        "SQUARE": 15,
     }
 
 

@@ -51,7 +51,7 @@ def parsed(*flags):
     """Returns the configuration that the command makes of flags."""
     with flags_of(TRAIN):
         rest = app.parse_flags([TRAIN, *flags])
-        return sys.modules[TRAIN].COMMAND.parse(rest[1:])
+        return sys.modules[TRAIN].COMMAND.parse(rest[1:]).training
 
 
 def test_trains_tests_and_saves(npz_path, tmp_path):
@@ -162,7 +162,7 @@ def test_ctrl_c_and_resume(npz_path, tmp_path):
 def test_bad_input_is_one_clear_line(npz_path, tmp_path):
     cases = [
         (["--dataset=imagenet"], "unknown dataset 'imagenet'"),
-        (["--dataset=none.npz"], "cannot read none.npz"),
+        (["--dataset=none.npz"], "which does not exist"),
         (["--model=vgg"], "value should be one of"),
         (["--epochs=0"], "0 is not a positive integer"),
         (["--num_peers=97"], "num_peers=97"),
@@ -173,7 +173,7 @@ def test_bad_input_is_one_clear_line(npz_path, tmp_path):
         (["--no_such_flag"], "no_such_flag"),
         (
             ["--initial_model=none.keras"],
-            "Received: 'none.keras', which does not",
+            "one of the published models",
         ),
         (["--initial_model=README.md"], "README.md is not a .keras"),
         (["cifar10"], "not a flag: cifar10"),
@@ -201,13 +201,27 @@ def test_data_dir_without_the_dataset(tmp_path, monkeypatch):
     assert "--data_dir" in error_line(result)
 
 
-def test_defaults():
+def test_the_way_without_a_gpu_begins_with_its_first_step(
+    tmp_path, monkeypatch
+):
+    first, second = "short_cifar10_start", "short_cifar10_pr_resnet32"
+    advice = parsed("--dataset=cifar10").advice
+    assert f"--flagfile={first}, then --flagfile={second}." in advice
+    assert parsed("--dataset=cifar10", "--epochs=2").advice == ""
+    monkeypatch.chdir(tmp_path)
+    line = error_line(run_command(TRAIN, f"--flagfile={second}"))
+    assert "--initial_model must be" in line
+    assert f"make it with python -m {TRAIN} --flagfile={first}" in line
+
+
+def test_defaults(npz_path):
     config = parsed()
     assert (config.dataset, config.model) == ("mnist5k", "pr_lenet5")
     assert config.recipe == training.recipe("pr_lenet5", "mnist5k")
     assert config.output_dir == os.path.join("runs", "mnist5k_pr_lenet5")
-    config = parsed("--dataset=data/own.npz", "--model=resnet32")
-    assert config.output_dir == os.path.join("runs", "own_resnet32")
+    own = os.path.splitext(os.path.basename(npz_path))[0]
+    config = parsed(f"--dataset={npz_path}", "--model=resnet32")
+    assert config.output_dir == os.path.join("runs", f"{own}_resnet32")
     assert parsed("--dataset=cifar10").model == "pr_resnet32"
 
 

@@ -5,6 +5,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from PIL import Image
 from trials import damages, remains, wrong_values
 from trials.trial import ACCEPTED, EITHER, Outcome, Trial, complaints
 
@@ -39,7 +40,17 @@ def test_one_line_that_helps_is_no_complaint(status):
         ({"stderr": ""}, "0 lines"),
         ({"stderr": f"hello\n{GOOD_LINE}"}, "2 lines"),
         ({"stderr": "error: --seed must be small"}, "does not name epochs"),
-        ({"stderr": "error: epochs"}, "does not say what to do"),
+        *(
+            ({"stderr": f"error: epochs {fault}"}, "does not say what to do")
+            for fault in (
+                "",
+                "is not a .flags file",
+                "is missing",
+                "holds only zeros",
+                "names no file",
+                "expected a number. Received: nothing",
+            )
+        ),
         ({"stderr": "error: give epochs \x1b[31m"}, "control characters"),
         ({"memory": 5 * 2**30}, "5.0 GiB"),
         ({"written": ("out",)}, "wrote out"),
@@ -99,6 +110,10 @@ def make_model(path):
 
 
 SAMPLES = {
+    "photo.png": (
+        lambda path: Image.new("RGB", (20, 20)).save(path),
+        damages.of_image(),
+    ),
     "record.json": (
         lambda path: path.write_text('{"a": [1, {"b": 2}]}'),
         {**damages.everywhere(), **damages.of_json()},

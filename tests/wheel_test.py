@@ -79,6 +79,7 @@ def test_console_scripts_are_functions(wheel):
     assert set(scripts) == {
         "peernets-train",
         "peernets-evaluate",
+        "peernets-explain",
         "peernets-report",
     }
     for script, target in scripts.items():

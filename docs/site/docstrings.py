@@ -38,8 +38,9 @@ def _show_functions(package):
     holds it.
     """
     for name in package.exports or ():
-        module = package.members.get(name)
-        if isinstance(module, griffe.Module):
+        found = package.members.get(name)
+        if found is not None and found.is_module:
+            module = found.final_target if found.is_alias else found
             function = module.members.get(name)
             if isinstance(function, griffe.Function):
                 alias = griffe.Alias(name, function, parent=package)

@@ -35,6 +35,7 @@ from peernets_tf.attacks.norms import NORMS
 from peernets_tf.attacks.pgd import PGD
 from peernets_tf.attacks.registry import ATTACKS, NAMES, make, make_search
 from peernets_tf.attacks.smallest_epsilon import SmallestEpsilon
+from peernets_tf.attacks.square import Square
 from peernets_tf.attacks.universal import Progress, UniversalAttack
 from peernets_tf.attacks.universal_deepfool import UniversalDeepFool
 from peernets_tf.attacks.universal_gradient import UniversalGradient
@@ -60,6 +61,7 @@ __all__ = [
     "Progress",
     "RandomNoise",
     "SmallestEpsilon",
+    "Square",
     "UniversalAttack",
     "UniversalDeepFool",
     "UniversalGradient",

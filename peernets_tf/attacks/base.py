@@ -28,6 +28,8 @@ class Attack(abc.ABC):
         targeted: bool, whether the labels are classes to reach.
         follows_gradient: bool, whether the attack follows a gradient.
         uses_labels: bool, whether the attack needs labels.
+        always_stops: bool, whether the attack asks no more about an image that
+            fooled the model once.
         is_universal: bool, whether one perturbation serves all images.
         is_searchable: bool, whether the attack takes an epsilon for each image,
             so that `SmallestEpsilon` can search for it.
@@ -37,6 +39,7 @@ class Attack(abc.ABC):
     name: ClassVar[str]
     follows_gradient: ClassVar[bool] = True
     uses_labels: ClassVar[bool] = True
+    always_stops: ClassVar[bool] = False
     is_universal: ClassVar[bool] = False
     is_searchable: ClassVar[bool] = False
     internal: ClassVar[frozenset[str]] = frozenset()
@@ -61,6 +64,9 @@ class Attack(abc.ABC):
     def options(cls) -> set[str]:
         """Returns the names of the arguments that a command may set."""
         return {field.name for field in dataclasses.fields(cls)} - cls.internal
+
+    def check_available(self) -> None:  # noqa: B027
+        """Raises a `UserError` if the attack cannot run on this machine."""
 
     def __call__(
         self,
@@ -93,6 +99,7 @@ class Attack(abc.ABC):
         """
         images = np.asarray(images, np.float32)
         checks.check_images(images)
+        self.check_available()
         classifier = Classifier.of(logits_fn)
         if self.uses_labels:
             labels = self._checked_labels(classifier, images, labels)

@@ -25,6 +25,8 @@ _SMALLEST = {
     "overshoot": 0,
     "num_classes": 2,
     "passes": 1,
+    "queries": 1,
+    "p_init": 0,
     "batch_size": 1,
     "fooling_rate": 0,
     "largest_epsilon": 0,
@@ -38,6 +40,7 @@ _COUNTS = {
     "max_steps",
     "num_classes",
     "passes",
+    "queries",
     "batch_size",
     "num_epsilons",
     "halvings",
@@ -83,7 +86,7 @@ def _check_number(name: str, value: Any) -> None:
         raise UserError(f"`{name}` must be {kind}. Received: {name}={value!r}")
     smallest = _SMALLEST.get(name, 0)
     largest = _LARGEST_INT if is_count else _LARGEST_FLOAT
-    if name == "fooling_rate":
+    if name in ("fooling_rate", "p_init"):
         largest = 1
     # False for NaN.
     if not smallest <= value <= largest:

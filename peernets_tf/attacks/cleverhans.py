@@ -28,8 +28,7 @@ class CleverHans(Attack):
         targeted: bool, whether the labels are classes to reach.
 
     Raises:
-        UserError: if an argument is out of range, cleverhans is not installed,
-            or Keras runs on another backend.
+        UserError: if an argument is out of range.
     """
 
     # The function of cleverhans, in the module of the same name.
@@ -40,8 +39,8 @@ class CleverHans(Attack):
     norm: str = "linf"
     targeted: bool = False
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check_available(self) -> None:
+        """Raises a `UserError` without cleverhans or on another backend."""
         if keras.backend.backend() != "tensorflow":
             raise UserError(
                 "cleverhans needs Keras's TensorFlow backend: set "

@@ -16,8 +16,8 @@ from typing import Any
 
 from absl import app, flags, logging
 
-from peernets_tf import lazy, records
-from peernets_tf.cli import flag_files, help_text, quiet
+from peernets_tf import interrupts, lazy, quiet, records
+from peernets_tf.cli import flag_files, help_text
 from peernets_tf.errors import UserError
 
 # TensorFlow counts images and steps in 32 bits.
@@ -33,14 +33,18 @@ class Command:
         parse: function from the positional arguments to the command's frozen
             configuration. Only this function reads the flags. It raises a
             `ValueError` if a flag is wrong.
-        run: function of the configuration and the `records.Provenance`.
+        run: function of the configuration and the `records.Provenance`, which
+            is None if the command needs no Keras.
+        needs_keras: function of the configuration that returns whether Keras
+            must be imported before `run`.
         details: function that returns the last part of `--help`, or None. It
             may read the flags.
     """
 
     module: str
     parse: Callable[[list[str]], Any]
-    run: Callable[[Any, records.Provenance], None]
+    run: Callable[[Any, Any], None]
+    needs_keras: Callable[[Any], bool] = lambda config: True
     details: Callable[[], str] | None = None
 
 
@@ -50,6 +54,7 @@ def main(command: Command) -> None:
         # Tables hold a plus-minus sign, which some terminals do not know.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        interrupts.raise_again()
         app.run(
             lambda argv: sys.exit(execute(command, argv)),
             flags_parser=lambda argv: parse_flags(argv, command),
@@ -70,8 +75,8 @@ def execute(command: Command, argv: list[str]) -> int:
     except (ValueError, OSError) as error:
         return _report(error)
     try:
-        provenance = _start_keras(command)
-        command.run(config, provenance)
+        needs_keras = command.needs_keras(config)
+        command.run(config, _start_keras(command) if needs_keras else None)
     except KeyboardInterrupt:
         return _interrupted()
     except (UserError, OSError) as error:
@@ -81,7 +86,7 @@ def execute(command: Command, argv: list[str]) -> int:
 
 def _start_keras(command: Command) -> records.Provenance:
     """Imports Keras and all layers; returns the provenance of this start."""
-    with quiet.starting_keras():
+    with quiet.starting_tensorflow():
         for package in ("peernets_tf", command.module.split(".")[0]):
             if package in sys.modules:
                 lazy.import_exports(package)
@@ -97,11 +102,8 @@ def _start_keras(command: Command) -> records.Provenance:
 
 def _interrupted() -> int:
     """Says how to resume and returns the exit status after Ctrl-C."""
-    print(
-        "\nInterrupted: give the same command again to resume.",
-        file=sys.stderr,
-    )
-    return 130
+    print(f"\n{interrupts.MESSAGE}", file=sys.stderr)
+    return interrupts.STATUS
 
 
 def refuse_arguments(arguments: list[str]) -> None:
@@ -197,5 +199,7 @@ def _report(error: Exception | str) -> int:
     if sys.stdout.isatty():
         # A progress bar may have left its line unfinished.
         print(flush=True)
-    print(f"error: {' '.join(text.split())}", file=sys.stderr)
+    # A file may name a field, or a person a path, with control characters.
+    text = records.visible(" ".join(text.split()))
+    print(f"error: {text}", file=sys.stderr)
     return 1

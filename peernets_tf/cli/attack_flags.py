@@ -73,7 +73,7 @@ def _list(
         return ()
     try:
         if not flag.value:
-            raise UserError("expected numbers. Received: nothing")
+            raise UserError("give one or more numbers. Received: none")
         return parse(flag.value)
     except UserError as error:
         raise UserError(f"--{flag.name}: {error}") from error
@@ -167,6 +167,13 @@ def _define_options() -> dict[str, flags.FlagHolder[Any]]:
             None,
             "Stop PGD for images that are already fooled. As many images are "
             "fooled, in less time (default: false).",
+        ),
+        "queries": flags.DEFINE_integer(
+            "queries",
+            None,
+            "Largest number of queries of --attack=square for each image "
+            "(default: 5000).",
+            1,
         ),
         "targeted": flags.DEFINE_bool(
             "targeted",

@@ -85,7 +85,37 @@ def find(name_or_path: str) -> str:
     return path
 
 
-def short_file(dataset: str, model: str) -> str | None:
-    """Returns the name of the short training of a model, or None."""
+def short_files(dataset: str, model: str) -> list[str]:
+    """Returns the names of the flag files of the short training of a model.
+
+    They are in the order in which to run them: the first may train the model
+    that the second starts from. None, if there is no short training.
+    """
     name = f"short_{dataset}_{model}"
-    return name if name in names() else None
+    if name not in names():
+        return []
+    start = trained_by(_flags_in(name).get("initial_model", ""))
+    return [start, name] if start else [name]
+
+
+def trained_by(path: str) -> str | None:
+    """Returns the name of the packaged flag file that trains a model, or None.
+
+    Args:
+        path: str, the model's .keras file.
+    """
+    folder = os.path.dirname(path)
+    for name in names():
+        own = _flags_in(name)
+        # Flag files of evaluations name a checkpoint.
+        if own.get("output_dir") == folder and "model" in own:
+            return name
+    return None
+
+
+def _flags_in(name: str) -> dict[str, str]:
+    """Returns the flags of a packaged flag file."""
+    lines = (FOLDER / f"{name}.flags").read_text(encoding="utf-8").splitlines()
+    # A flag such as --search has no value.
+    parts = [line[2:].partition("=") for line in lines if line[:2] == "--"]
+    return {name: value for name, _, value in parts}

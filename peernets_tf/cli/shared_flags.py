@@ -2,6 +2,10 @@
 
 from absl import flags
 
+from peernets_tf import models
+from peernets_tf.cli import flag_files
+from peernets_tf.errors import UserError
+
 # The command that calls `define_...` owns the flag, and its --help shows it.
 flags.disclaim_key_flags()
 
@@ -33,6 +37,27 @@ def define_dataset(
         "file with x_train, y_train, x_test and y_test "
         f"(default: {default_help}).",
     )
+
+
+def check_model(name_or_path: str, flag: str) -> None:
+    """Raises a `UserError` if a flag names neither a preset nor a file.
+
+    The error says which command trains the model, if a flag file does.
+
+    Args:
+        name_or_path: str, the flag's value.
+        flag: str, such as `"--checkpoint"`.
+    """
+    try:
+        models.check_name(name_or_path, flag)
+    except UserError as error:
+        name = flag_files.trained_by(name_or_path)
+        if name is None:
+            raise
+        raise UserError(
+            f"{error}; make it with python -m peernets_tf.train "
+            f"--flagfile={name}"
+        ) from error
 
 
 def define_seed() -> flags.FlagHolder[int]:

@@ -4,11 +4,13 @@ from typing import TYPE_CHECKING
 
 from peernets_tf import lazy
 from peernets_tf.datasets.class_names import class_name
+from peernets_tf.datasets.image_file import ImageFile, read_image
 from peernets_tf.datasets.loading import (
     DATASET_NAMES,
     Dataset,
     Split,
     channel_statistics,
+    check_name,
     load,
 )
 
@@ -23,9 +25,12 @@ __all__ = [
     "DATASET_NAMES",
     "Batches",
     "Dataset",
+    "ImageFile",
     "Split",
     "augment",
     "channel_statistics",
+    "check_name",
     "class_name",
     "load",
+    "read_image",
 ]

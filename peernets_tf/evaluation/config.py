@@ -149,12 +149,15 @@ def check_peers(model: keras.Model, config: EvaluationConfig) -> None:
                 f"Received: backward={config.backward}, {config.graphs}"
             )
         return
-    stops = config.attack.search or config.attack.options.get(
-        "stop_when_fooled"
+    attack = config.attack
+    stops = (
+        attack.search
+        or attack.attack_type.always_stops
+        or attack.options.get("stop_when_fooled")
     )
     if stops and graphs.defended != graphs.attacker:
         raise UserError(
-            "search and stop_when_fooled need an attacker that follows the "
-            "graphs that predictions use; other graphs would stop the attack "
-            f"before those are fooled. Received: {graphs}"
+            "search, stop_when_fooled and square need an attacker that asks "
+            "the graphs that predictions use; other graphs would stop the "
+            f"attack before those are fooled. Received: {graphs}"
         )

@@ -1,6 +1,7 @@
 """What a PeerNet leaned on: neighbours, attention and Franken-images."""
 
 import dataclasses
+from typing import Any
 
 import keras
 import numpy as np
@@ -55,7 +56,9 @@ class LayerExplanation:
         features: float array of shape `(B, h, w, C')`, what reached the layer.
         peer_features: float array of shape `(N, h, w, C')`.
         shares: float array of shape `(B, N)`, the share of each peer image in
-            the attention of all pixels; sums to 1 over N.
+            the attention of all pixels; sums to 1 over N. Where many peer
+            pixels are alike, such as a black background, the first peers have
+            the largest shares, because ties go to the lower index.
         franken: float array of shape `(B, H, W, C)`, the Franken-images, see
             `explain`; 0 where `covered` is false.
         covered: bool array of shape `(H, W)`, the pixels of the image that a
@@ -274,7 +277,7 @@ def _rebuild(
 ) -> NDArray[np.float32]:
     """Returns images `(B, H, W, C)` of the peers' pixels."""
 
-    def of_pixels(values: NDArray[np.generic]) -> NDArray[np.generic]:
+    def of_pixels(values: NDArray[Any]) -> NDArray[Any]:
         return values[:, owners[0]][:, :, owners[1]]
 
     numbers, rows, columns = map(of_pixels, places)

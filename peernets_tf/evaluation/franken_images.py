@@ -1,5 +1,6 @@
 """Logs Franken-images to TensorBoard while a PeerNet trains."""
 
+import importlib.util
 import os
 from typing import Any
 
@@ -8,8 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from peernets_tf import datasets
+from peernets_tf.errors import UserError
 from peernets_tf.evaluation.explanation import draw_graph, explain
 from peernets_tf.seeds import Stream
+
+# With both, Keras writes TensorBoard's files on every backend.
+_PACKAGES = ("tensorflow", "tensorboard")
 
 
 class LogFrankenImages(keras.callbacks.Callback):
@@ -28,6 +33,9 @@ class LogFrankenImages(keras.callbacks.Callback):
         output_dir: str, the folder of the training; logs go to
             tensorboard/franken_images in it.
         num_images: int, how many images are logged.
+
+    Raises:
+        UserError: if a package is missing, or a file is in the logs' place.
     """
 
     def __init__(
@@ -43,7 +51,18 @@ class LogFrankenImages(keras.callbacks.Callback):
         self._num_peers = num_peers
         self._seed = seed
         self._images = dataset.test.images[:num_images]
+        if not all(map(importlib.util.find_spec, _PACKAGES)):
+            raise UserError(
+                "--tensorboard_images needs the packages "
+                f"{' and '.join(_PACKAGES)}: pip install 'peernets-tf[cpu]', "
+                "or leave it out"
+            )
         folder = os.path.join(output_dir, "tensorboard", "franken_images")
+        if os.path.exists(folder) and not os.path.isdir(folder):
+            raise UserError(
+                f"{folder} must be a folder, for TensorBoard's logs. Received: "
+                "a file; remove it or choose another --output_dir"
+            )
         self._tensorboard = keras.callbacks.TensorBoard(folder)
         self._writer: Any = None
 

@@ -8,7 +8,9 @@ from keras import ops
 from numpy.typing import NDArray
 
 from peernets_tf import adaptive, attacks, peers
+from peernets_tf.errors import UserError
 from peernets_tf.evaluation.explanation import Explanation, PeerGraph, explain
+from peernets_tf.peers.checks import check_images_fit
 
 _STEPS = 20
 # L-infinity radii for images in [0, 1]: those that MNIST and CIFAR-10 are
@@ -59,6 +61,27 @@ class ImageStory:
     views: tuple[ImageView, ...]
 
 
+def image_shape(model: keras.Model) -> tuple[int, int, int]:
+    """Returns the shape `(H, W, C)` of the images that a model takes.
+
+    Raises:
+        UserError: if it does not take grey or RGB images of one size.
+    """
+    shape = getattr(model, "input_shape", None)
+    if (
+        not isinstance(shape, tuple)
+        or len(shape) != 4
+        or None in shape[1:]
+        or shape[-1] not in (1, 3)
+    ):
+        raise UserError(
+            "the model must take images of shape (B, H, W, 1) or (B, H, W, 3) "
+            f"with a fixed size. Received: {model.name} with inputs of shape "
+            f"{shape}; give another model"
+        )
+    return shape[1:]
+
+
 def default_attack(channels: int) -> attacks.PGD:
     """Returns PGD-20 in L-infinity, for grey or colour images.
 
@@ -92,6 +115,7 @@ def tell_story(
         AttackError: if logits or gradients are not finite.
         UserError: see `explain`.
     """
+    check_images_fit(model, images)
     attack = default_attack(images.shape[-1])
     clean = _view(model, images, graph, None)
     attacked_model = model

@@ -5,7 +5,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Self, cast
 
-from peernets_tf import attacks, datasets
+import numpy as np
+from numpy.typing import NDArray
+
+from peernets_tf import attacks, datasets, files
 from peernets_tf.errors import UserError
 from peernets_tf.evaluation import universal
 
@@ -14,6 +17,9 @@ _DEFAULT_EPSILON = {"linf": 8 / 255, "l2": 0.5}
 # A search sets these itself.
 _SET_BY_SEARCH = {"keep_best", "step_size", "stop_when_fooled"}
 _TRAIN_SIZE = 10_000
+# Stands for an epsilon that depends on training images which are not read yet.
+# No step is longer.
+_UNKNOWN_EPSILON = 1e30
 # No number needs more characters than this.
 _MAX_DIGITS = 50
 
@@ -75,8 +81,8 @@ class AttackConfig:
         options: mapping, other arguments of the attack by their names.
 
     Raises:
-        UserError: if the attack does not read one of these, or one is out of
-            range.
+        UserError: if the attack does not read one of these, one is out of
+            range, or two strengths have the same name.
     """
 
     name: str
@@ -129,6 +135,11 @@ class AttackConfig:
                 f"norm=linf. Received: epsilon={self.epsilons}, "
                 f"norm={self.norm}"
             )
+        if self.perturbation:
+            files.check_exists(self.perturbation, "perturbation")
+        else:
+            # Checks the attack before Keras and the data set are loaded.
+            _plan(self, None)
 
     @classmethod
     def of(cls, attack: attacks.Attack) -> Self:
@@ -199,22 +210,38 @@ def plan(
     """Returns the attacks of a configuration, each with its strength.
 
     Raises:
-        UserError: if an argument of the attack is out of range, two strengths
-            have the same name, or a perturbation's file cannot be read.
+        UserError: if the attack cannot run here, or a perturbation's file
+            cannot be read.
     """
     norm = config.resolved_norm
     if config.perturbation:
         shape = dataset.test.images.shape[1:]
         fixed = universal.read(config.perturbation, shape, norm)
         return [(Strength(norm=norm, epsilon=fixed.epsilon), fixed)]
+    planned = _plan(config, dataset.train.images)
+    for _, attack in planned:
+        attack.check_available()
+    return planned
+
+
+def _plan(
+    config: AttackConfig, images: NDArray[np.float32] | None
+) -> list[tuple[Strength, attacks.Attack]]:
+    """Returns the attacks that need no file; see `plan`.
+
+    Args:
+        config: the `AttackConfig`.
+        images: the training images. None, before they are read: radii that
+            depend on them are stand-ins.
+    """
     # A single number of steps is part of no name: it tells nothing apart.
     is_named = len(config.steps) > 1
     planned = [
         (
             dataclasses.replace(strength, steps=steps if is_named else None),
-            _attack(config, strength, steps, dataset),
+            _attack(config, strength, steps, images),
         )
-        for strength in _strengths(config, norm, dataset)
+        for strength in _strengths(config, config.resolved_norm, images)
         for steps in config.steps or (None,)
     ]
     names = [strength.name for strength, _ in planned]
@@ -265,7 +292,7 @@ def _parse_number(text: str) -> float:
     except (OverflowError, ValueError, ZeroDivisionError) as error:
         shown = text if len(text) <= _MAX_DIGITS else f"{text[:20]}..."
         raise UserError(
-            "expected finite numbers, such as 0.03 or 8/255. Received: "
+            "numbers must be finite, such as 0.03 or 8/255. Received: "
             f"'{shown}'"
         ) from error
     if number / divisor < 0:
@@ -274,16 +301,17 @@ def _parse_number(text: str) -> float:
 
 
 def _strengths(
-    config: AttackConfig, norm: str, dataset: datasets.Dataset
+    config: AttackConfig, norm: str, images: NDArray[np.float32] | None
 ) -> list[Strength]:
     if config.search or "epsilon" not in config.attack_type.options():
         return [Strength(norm=norm)]
     if config.rhos:
-        images = dataset.train.images
         return [
             Strength(
                 norm=norm,
-                epsilon=attacks.epsilon_from_rho(images, rho),
+                epsilon=_UNKNOWN_EPSILON
+                if images is None
+                else attacks.epsilon_from_rho(images, rho),
                 rho=rho,
             )
             for rho in config.rhos
@@ -296,7 +324,7 @@ def _attack(
     config: AttackConfig,
     strength: Strength,
     steps: int | None,
-    dataset: datasets.Dataset,
+    images: NDArray[np.float32] | None,
 ) -> attacks.Attack:
     options = dict(config.options)
     if steps is not None:
@@ -307,7 +335,7 @@ def _attack(
         return attacks.make_search(
             config.name,
             largest_epsilon=config.epsilons[0] if config.epsilons else None,
-            image_shape=dataset.test.images.shape[1:],
+            image_shape=(1, 1, 1) if images is None else images.shape[1:],
             **options,
         )
     if strength.epsilon is not None:

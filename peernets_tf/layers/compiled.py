@@ -1,5 +1,6 @@
 """Compiles functions: the only file of `layers` that knows the backend."""
 
+import contextlib
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -81,6 +82,18 @@ def _xla_compiled_tensorflow(
 
     # A variable among the inputs would have to be differentiated by hand.
     return lambda *inputs: differentiable(*map(tf.convert_to_tensor, inputs))
+
+
+def outside_of_traces() -> contextlib.AbstractContextManager[Any]:
+    """Returns a context in which a function that is traced can read values.
+
+    JAX shows concrete arrays everywhere.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return contextlib.nullcontext()
+    import tensorflow as tf
+
+    return tf.init_scope()
 
 
 def check_at_run_time(

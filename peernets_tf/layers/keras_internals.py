@@ -6,13 +6,14 @@ changes what they rely on.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, NamedTuple
 
 import keras
 from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 
+from peernets_tf.layers.compiled import outside_of_traces
 from peernets_tf.types import Shape
 
 
@@ -68,29 +69,47 @@ def running_step() -> Step | None:
     steps are nested, the outermost is returned.
     """
     step = None
-    for frame, model in _model_frames():
+    for frame, model in _model_frames(sys._getframe(1)):
         name = frame.f_code.co_name
         if name in ("train_step", "test_step", "predict_step"):
             step = Step(name, model)
     return step
 
 
-def fit_validates() -> bool | None:
-    """Whether the running `fit` of this thread validates; None without a `fit`.
+def fit_validates(model: keras.Model) -> bool:
+    """Whether the running `fit` of a model in this thread validates.
 
     Keras tells neither layers nor callbacks whether `fit` will validate, so
     this reads its argument from the stack, where Keras has turned
     `validation_split` into `validation_data`. `tf.distribute` strategies run
     steps in threads of their own, whose stacks hold no `fit`.
     """
-    found = None
-    for frame, _ in _model_frames():
+    return any(
+        fit.f_locals.get("validation_data") is not None for fit in _fits(model)
+    )
+
+
+def callbacks_of_fit(model: keras.Model) -> list[keras.callbacks.Callback]:
+    """Returns the callbacks of the running `fit` of a model, in their order.
+
+    Keras does not tell a callback which others there are.
+    """
+    for fit in _fits(model):
+        # Keras has put the list of the user's into a `CallbackList`.
+        return list(fit.f_locals["callbacks"].callbacks)
+    return []
+
+
+def _fits(model: keras.Model) -> Iterator[FrameType]:
+    """Yields the frames of this thread in which a `fit` of the model runs."""
+    for frame, owner in _model_frames(sys._getframe(1)):
+        # Not the functions with which Keras wraps `fit`.
         if (
-            frame.f_code.co_name == "fit"
+            owner is model
+            and frame.f_code.co_name == "fit"
             and "validation_data" in frame.f_locals
         ):
-            found = frame.f_locals["validation_data"] is not None
-    return found
+            yield frame
 
 
 def exports_to_onnx() -> bool:
@@ -107,9 +126,11 @@ def exports_to_onnx() -> bool:
     return False
 
 
-def _model_frames() -> Iterator[tuple[FrameType, keras.Model]]:
-    """Yields the methods of Keras models on the stack, the innermost first."""
-    frame: FrameType | None = sys._getframe(1)
+def _model_frames(
+    stack: FrameType,
+) -> Iterator[tuple[FrameType, keras.Model]]:
+    """Yields the methods of Keras models on a stack, the innermost first."""
+    frame: FrameType | None = stack
     while frame is not None:
         # Only methods: reading the variables of every frame would be slow.
         if "self" in (*frame.f_code.co_varnames[:1], *frame.f_code.co_freevars):
@@ -119,22 +140,67 @@ def _model_frames() -> Iterator[tuple[FrameType, keras.Model]]:
         frame = frame.f_back
 
 
-def compile_again(
-    model: keras.Model, *, inference: bool, training: bool
-) -> None:
-    """Renews what Keras compiled for a model, which it else keeps for ever.
+def before_inference(model: keras.Model, check: Callable[[], None]) -> None:
+    """Lets a model call a function when `evaluate` or `predict` begins.
 
-    Args:
-        model: a Keras model.
-        inference: bool, whether to renew what `evaluate` and `predict` use.
-        training: bool, whether to renew what `fit` uses.
+    Keras runs Python code of a layer only when it traces the model. So this
+    replaces, in this one model, the two methods that begin these loops.
     """
-    if inference and model.test_function is not None:
-        model.make_test_function(force=True)
-    if inference and model.predict_function is not None:
-        model.make_predict_function(force=True)
-    if training and model.train_function is not None:
+    make_test, make_predict, reset_metrics = (
+        model.make_test_function,
+        model.make_predict_function,
+        model.reset_metrics,
+    )
+    begins_test = False
+
+    def make_test_function(force: bool = False) -> Any:
+        nonlocal begins_test
+        begins_test = begins_test or not force
+        return make_test(force)
+
+    def reset_metrics_and_check() -> None:
+        # `evaluate` does this after the callbacks, which may store peers.
+        nonlocal begins_test
+        if begins_test:
+            begins_test = False
+            check()
+        reset_metrics()
+
+    def make_predict_function(force: bool = False) -> Any:
+        if not force:
+            check()
+        return make_predict(force)
+
+    model.make_test_function = make_test_function
+    model.reset_metrics = reset_metrics_and_check
+    model.make_predict_function = make_predict_function
+
+
+def compile_again(model: keras.Model) -> None:
+    """Renews what Keras compiled for a model, which it else keeps for ever."""
+    if model.train_function is not None:
         model.make_train_function(force=True)
+    if model.test_function is not None:
+        model.make_test_function(force=True)
+    if model.predict_function is not None:
+        model.make_predict_function(force=True)
+
+
+def current_values(variables: list[keras.Variable]) -> bytes | None:
+    """Returns the values of variables, also while a function is traced.
+
+    On JAX there are none while Keras trains or evaluates: then returns None.
+    """
+    values = [variable._value for variable in variables]
+    if any(value is None for value in values):
+        return None
+    with outside_of_traces():
+        # NumPy cannot read the variables of `tf.distribute`, but what an
+        # operation returns.
+        tensors = [keras.ops.reshape(value, (-1,)) for value in values]
+        return b"".join(
+            keras.ops.convert_to_numpy(tensor).tobytes() for tensor in tensors
+        )
 
 
 def is_made_of(tensor: Any, layer: keras.layers.Layer) -> bool:

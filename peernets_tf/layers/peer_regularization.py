@@ -39,10 +39,13 @@ class PeerRegularization(keras.layers.Layer):
     no weights: `get_weights` and `set_weights` leave them out.
 
     Peers that are older than the weights raise a Python warning when the layer
-    is called eagerly, saved, or traced by Keras's `evaluate` and `predict`. Not
-    noticed are weights that were assigned (`set_weights`), training by a
-    `tf.function` of your own that was traced before the peers were stored, and
-    a second `fit` after one whose own callback stored peers.
+    is called eagerly, traced or saved, and when Keras's `evaluate` or `predict`
+    begins. The layer compares its own weights, and its random state, with those
+    that it had when the peers were stored. So `set_weights` and any training
+    are noticed, except: inference by a `tf.function` of your own that is
+    already traced; a change of only other layers' weights, by assignment or
+    where this layer is frozen and both dropouts are 0; and on JAX, the first
+    `evaluate` of a model that neither trained nor predicted before.
 
     Example:
 
@@ -89,8 +92,10 @@ class PeerRegularization(keras.layers.Layer):
             before `peernets_tf.set_peers`, if `fit` is to validate and no peers
             are stored before its first step, or if a model uses the layer at
             two places. A layer that is applied to its own output is refused
-            when it is called; two places on parallel branches are refused by
-            the first training step and by `peernets_tf.set_peers`.
+            when it is called. Two places on parallel branches, as in a siamese
+            model, are refused by the first training step and by
+            `peernets_tf.set_peers`: when the layer is called, they look like
+            two models that share it, or a Sequential model that grows.
         tf.errors.InvalidArgumentError: if the number of pixels of a batch shows
             only at run time and there are too few. That step updates no
             trainable weight.
@@ -101,8 +106,8 @@ class PeerRegularization(keras.layers.Layer):
         bias: trainable weight of shape `()`.
         peers: the stored peers' features, `(M, N, H, W, C)` with any
             `data_format`, or None.
-        peers_are_old: bool, whether the layer was trained after `peers` were
-            stored.
+        peers_are_old: bool, whether the layer's own weights or random state
+            changed after `peers` were stored.
     """
 
     def __init__(
@@ -163,11 +168,11 @@ class PeerRegularization(keras.layers.Layer):
         )
         # A variable once `set_peers` was called.
         self.peers: Any = None
-        self._age = PeerAge()
+        self._age = PeerAge(self)
 
     @property
     def peers_are_old(self) -> bool:
-        return self._age.is_old
+        return self._age.is_old()
 
     @property
     def weights(self) -> list[keras.Variable]:
@@ -379,17 +384,18 @@ class PeerRegularization(keras.layers.Layer):
 
     def _before_training(self) -> None:
         """Refuses what would fail only after the training."""
-        step = keras_internals.running_step()
-        if step and keras_internals.count_calls(step.model, self) > 1:
+        step = self._age.note_training()
+        if step is None:
+            return
+        if keras_internals.count_calls(step.model, self) > 1:
             raise self._used_twice()
-        if self.peers is None and keras_internals.fit_validates():
+        if self.peers is None and keras_internals.fit_validates(step.model):
             raise UserError(
                 f"Layer '{self.name}' has no peers to validate with. Give "
                 "`fit` the callback peernets_tf.RefreshPeers(images, "
                 "num_peers), or call peernets_tf.set_peers(model, images) "
                 "before it."
             )
-        self._age.note_training(has_peers=self.peers is not None)
 
     def _used_twice(self) -> UserError:
         return UserError(

@@ -41,17 +41,15 @@ def load_pretrained(name: str) -> keras.Model:
 def check_name(name_or_path: str, flag: str) -> None:
     """Raises a `UserError` if a text is neither a preset nor a path.
 
-    A missing file is found when it is loaded.
-
     Args:
         name_or_path: str.
         flag: str, what the error calls the text, such as `"--checkpoint"`.
     """
-    is_path = name_or_path.endswith(".keras") or os.path.exists(name_or_path)
-    if not is_path and name_or_path not in presets():
+    if name_or_path not in presets() and not os.path.exists(name_or_path):
         raise UserError(
             f"{flag} must be a .keras file or one of the published models "
-            f"{', '.join(presets())}. Received: {name_or_path}"
+            f"{', '.join(presets())}. Received: {name_or_path!r}, which does "
+            "not exist"
         )
 
 

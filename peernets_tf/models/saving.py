@@ -30,7 +30,8 @@ def load(path: str | os.PathLike[str]) -> keras.Model:
         path: str, a `.keras` file.
 
     Raises:
-        UserError: if the file is not a saved model.
+        UserError: if the file is not a saved model, or holds a weight that is
+            not finite.
     """
     if not os.path.exists(path):
         raise UserError(
@@ -41,7 +42,7 @@ def load(path: str | os.PathLike[str]) -> keras.Model:
         raise UserError(f"{path} is not a .keras file: give one")
     try:
         _check_archive(path)
-        return keras.saving.load_model(path, compile=False)
+        model = keras.saving.load_model(path, compile=False)
     except Exception as error:
         # A damaged file fails in as many ways as there are parsers in it.
         reason = str(error)[:_MAX_REASON]
@@ -49,6 +50,11 @@ def load(path: str | os.PathLike[str]) -> keras.Model:
             f"{path} is damaged, or not a Keras model "
             f"({type(error).__name__}: {reason}): give another .keras file"
         ) from error
+    try:
+        check_finite(model)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    return model
 
 
 def save(model: keras.Model, path: str) -> None:
@@ -104,7 +110,8 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
     common = [layer for layer in target.layers if layer.name in layers]
     if not common:
         raise UserError(
-            f"{source.name} and {target.name} have no layer name in common"
+            f"{source.name} and {target.name} have no layer name in common: "
+            "choose a model of the same kind of network"
         )
     for layer in common:
         weights = {weight.path: weight for weight in layers[layer.name].weights}

@@ -86,6 +86,11 @@ def encode_peers(model: keras.Model, images: Any) -> PeerBank:
             "The model must hold a PeerRegularization layer to take peers. "
             f"Received: model={model.name}"
         )
+    for layer in layers:
+        # Before a siamese model asks for a second input; a subclassed model
+        # shows no calls.
+        count = keras_internals.count_calls(model, layer)
+        encoding.check_called_once(layer, max(1, count))
     images = to_array(images)
     if images.ndim == 4:
         images = images[None]

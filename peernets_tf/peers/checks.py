@@ -9,12 +9,28 @@ from numpy.typing import NDArray
 
 from peernets_tf.errors import UserError
 
+# Layers whose outputs have the range of their inputs in inference.
+_KEEP_RANGE = (
+    keras.layers.InputLayer,
+    keras.layers.Identity,
+    keras.layers.CenterCrop,
+    keras.layers.Cropping2D,
+    keras.layers.Resizing,
+    keras.layers.ZeroPadding2D,
+    *(
+        getattr(keras.layers, name)
+        for name in dir(keras.layers)
+        if name.startswith("Random")
+    ),
+)
+
 
 def check_images_fit(model: keras.Model, images: NDArray[Any]) -> None:
     """Raises a `UserError` unless the images can be inputs of the model.
 
     The shape is compared with the input of the model where that is known. The
-    range is compared with what the first layer tells of it:
+    range is compared with what the first layer tells of it that may change
+    the range; cropping, padding, resizing, flips and the like are skipped:
 
     - `keras.layers.Normalization` whose means and variances are those of data
       in [0, 1], as in all models of this package: the images must be in [0, 1].
@@ -90,9 +106,10 @@ def _takes_unit_range(model: keras.Model) -> bool | None:
 
 
 def _first_layer(model: keras.Model) -> keras.layers.Layer | None:
-    """Returns the layer that a model's inputs reach first."""
+    """Returns the first layer that may change the range of a model's inputs."""
     for layer in model.layers:
-        if isinstance(layer, keras.layers.InputLayer):
-            continue
-        return _first_layer(layer) if isinstance(layer, keras.Model) else layer
+        if isinstance(layer, keras.Model):
+            layer = _first_layer(layer)
+        if layer is not None and not isinstance(layer, _KEEP_RANGE):
+            return layer
     return None

@@ -42,6 +42,20 @@ def draw_peers(
             "the arguments swapped? Write draw_peers(images, num_peers)"
         )
     images = to_array(images)
+    check_drawing(images, num_peers, num_graphs)
+    rng = np.random.default_rng(seed)
+    return np.stack(
+        [
+            images[rng.choice(len(images), num_peers, replace=False)]
+            for _ in range(num_graphs)
+        ]
+    )
+
+
+def check_drawing(
+    images: NDArray[Any], num_peers: int, num_graphs: int = 1
+) -> None:
+    """Raises a `UserError` unless peers can be drawn; see `draw_peers`."""
     if images.ndim != 4:
         raise UserError(
             "`images` must have shape (N, H, W, C). Received: "
@@ -63,13 +77,6 @@ def draw_peers(
             "`num_graphs` must be at least 1. Received: "
             f"num_graphs={num_graphs}"
         )
-    rng = np.random.default_rng(seed)
-    return np.stack(
-        [
-            images[rng.choice(len(images), num_peers, replace=False)]
-            for _ in range(num_graphs)
-        ]
-    )
 
 
 def _shown(value: Any) -> str:

@@ -50,7 +50,9 @@ def encode_graph(
         reached = []
         for index, chunk in enumerate(chunks):
             calls = _calls_of_pass(model, chunk, outputs, index)
-            _check_called_once(layers, [layer for layer, _ in calls])
+            called = [layer for layer, _ in calls]
+            for layer in layers:
+                check_called_once(layer, called.count(layer))
             reached.append(
                 next(call for call in calls if call[0] not in features)
             )
@@ -136,17 +138,14 @@ def _regularize(
     return outputs
 
 
-def _check_called_once(
-    layers: list[PeerRegularization], called: list[PeerRegularization]
-) -> None:
-    for layer in layers:
-        count = called.count(layer)
-        if count != 1:
-            raise UserError(
-                "the model must call each PeerRegularization layer once to "
-                f"take peers: make one layer for each place. Received: "
-                f"'{layer.name}', called {count} times"
-            )
+def check_called_once(layer: PeerRegularization, count: int) -> None:
+    """Raises a `UserError` unless a model calls a layer once."""
+    if count != 1:
+        raise UserError(
+            "the model must call each PeerRegularization layer once to take "
+            "peers: make one layer for each place. Received: "
+            f"'{layer.name}', called {count} times"
+        )
 
 
 def _channels_last(layer: PeerRegularization, features: Tensor) -> Tensor:

@@ -3,10 +3,12 @@
 from typing import Any
 
 import keras
-from numpy.typing import NDArray
 
+from peernets_tf.errors import UserError
+from peernets_tf.layers import keras_internals
 from peernets_tf.peers.bank import peer_layers, set_peers
-from peernets_tf.peers.drawing import draw_peers
+from peernets_tf.peers.drawing import check_drawing, draw_peers
+from peernets_tf.peers.images import to_array
 from peernets_tf.seeds import Stream
 
 
@@ -18,8 +20,9 @@ class RefreshPeers(keras.callbacks.Callback):
     final weights. Peers of the same number that are as new as the weights stay
     at the first step, for instance those of a restored checkpoint.
 
-    List it after callbacks that change the weights at the end of training, such
-    as `keras.callbacks.EarlyStopping(restore_best_weights=True)`.
+    List it after callbacks that change the weights at the end of training. One
+    with `restore_best_weights=True` behind it, such as
+    `keras.callbacks.EarlyStopping`, is refused.
 
     Example:
 
@@ -33,21 +36,24 @@ class RefreshPeers(keras.callbacks.Callback):
     ```
 
     Args:
-        images: float array of shape `(N', H, W, C)`, the training images, in
-            the range that the model takes.
+        images: the N' training images, in the range that the model takes: array
+            or tensor of shape `(N', H, W, C)`, or a `tf.data.Dataset` or other
+            iterable of images, of batches, or of (images, labels). It is read
+            once and held in memory.
         num_peers: int, N, the images of the graph.
         seed: int, the seed of the draws. Each epoch draws other images.
 
     Raises:
-        UserError: at the beginning of training, if `num_peers` is not between 1
-            and N', or the model holds no PeerRegularization layer.
+        UserError: if `images` are not finite images, or `num_peers` is not
+            between 1 and N'; at the beginning of training, if the model holds
+            no PeerRegularization layer, or a callback behind this one restores
+            other weights.
     """
 
-    def __init__(
-        self, images: NDArray[Any], num_peers: int, seed: int = 0
-    ) -> None:
+    def __init__(self, images: Any, num_peers: int, seed: int = 0) -> None:
         super().__init__()
-        self._images = images
+        self._images = to_array(images)
+        check_drawing(self._images, num_peers)
         self._num_peers = num_peers
         self._seed = seed
         self._epoch = 0
@@ -63,6 +69,7 @@ class RefreshPeers(keras.callbacks.Callback):
         set_peers(model, draw_peers(self._images, self._num_peers, seed=seed))
 
     def on_train_begin(self, logs: Any = None) -> None:
+        self._check_is_last_to_change()
         # The JAX backend takes no new variables while it trains.
         if not self._is_fresh(self.model):
             self.store(self.model, epoch=0)
@@ -75,8 +82,19 @@ class RefreshPeers(keras.callbacks.Callback):
 
     def on_train_end(self, logs: Any = None) -> None:
         self.store(self.model, self._epoch)
-        # A later `fit` without this callback must notice that peers grow old.
-        self.model.make_train_function(force=True)
+
+    def _check_is_last_to_change(self) -> None:
+        callbacks = keras_internals.callbacks_of_fit(self.model)
+        # None outside of `fit`, or within another callback.
+        place = callbacks.index(self) if self in callbacks else len(callbacks)
+        for callback in callbacks[place:]:
+            if getattr(callback, "restore_best_weights", False):
+                raise UserError(
+                    "callbacks with restore_best_weights=True must stand "
+                    "before RefreshPeers, whose peers else belong to other "
+                    f"weights. Received: {type(callback).__name__} behind it; "
+                    "list RefreshPeers last"
+                )
 
     def _is_fresh(self, model: keras.Model) -> bool:
         layers = peer_layers(model)

@@ -16,7 +16,11 @@ from peernets_tf.pictures.style import (
 )
 
 if TYPE_CHECKING:
+    from peernets_tf.pictures.franken import franken_picture
+    from peernets_tf.pictures.neighbors import neighbors_picture
+    from peernets_tf.pictures.peers import peer_pictures
     from peernets_tf.pictures.report_folder import write_report
+    from peernets_tf.pictures.story import story_picture
     from peernets_tf.pictures.strengths import strength_pictures
     from peernets_tf.pictures.universal import budget_of, universal_pictures
 else:
@@ -24,6 +28,10 @@ else:
     __getattr__, __dir__ = lazy.exports(
         __name__,
         budget_of="universal",
+        franken_picture="franken",
+        neighbors_picture="neighbors",
+        peer_pictures="peers",
+        story_picture="story",
         strength_pictures="strengths",
         universal_pictures="universal",
         write_report="report_folder",
@@ -37,8 +45,12 @@ __all__ = [
     "Theme",
     "budget_of",
     "charts",
+    "franken_picture",
+    "neighbors_picture",
+    "peer_pictures",
     "render",
     "save",
+    "story_picture",
     "strength_pictures",
     "styled",
     "universal_pictures",

@@ -29,7 +29,7 @@ _POLICIES = {
     "drawn": "the attacker draws its own",
     "fresh": "drawn after the attack",
 }
-_STEPS = re.compile(r"\bsteps=(\d+)")
+_BUDGET = re.compile(r"\b(steps|queries)=(\d+)")
 
 
 def attack_kind(record: AttackRecord) -> str:
@@ -44,16 +44,21 @@ def attack_kind(record: AttackRecord) -> str:
 
 
 def attack_name(record: AttackRecord, case: AttackCase) -> str:
-    """Returns an attack and its steps, if it has any: `PGD, 40 steps`."""
+    """Returns an attack and its budget, if it has any: `PGD, 40 steps`."""
     name = ATTACK_NAMES.get(record.attack, label(record.attack))
-    steps = num_steps(case)
-    return name if steps is None else f"{name}, {steps:,} steps"
+    found = _BUDGET.search(case.attack)
+    return f"{name}, {int(found[2]):,} {found[1]}" if found else name
 
 
 def num_steps(case: AttackCase) -> int | None:
     """Returns the steps that stand in an attack's settings, or None."""
-    found = _STEPS.search(case.attack)
-    return int(found[1]) if found else None
+    found = _BUDGET.search(case.attack)
+    return int(found[2]) if found and found[1] == "steps" else None
+
+
+def is_sweep_of_steps(record: AttackRecord) -> bool:
+    """Whether a record tries several numbers of steps at one strength."""
+    return len({num_steps(case) for case in record.cases}) > 1
 
 
 def strength(case: AttackCase) -> str:

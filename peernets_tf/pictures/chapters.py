@@ -68,10 +68,8 @@ def chapters(records: Sequence[Record]) -> list[Chapter]:
                 f"{tables.dataset_name(dataset)}",
                 text=_UNIVERSAL,
                 tables=_attack_tables(
-                    attacks,
-                    lambda record, case, dataset=dataset: (
-                        record.dataset == dataset and _is_universal(case)
-                    ),
+                    [r for r in attacks if r.dataset == dataset],
+                    lambda _, case: _is_universal(case),
                 ),
             )
             for dataset, number in _NUMBERS.items()

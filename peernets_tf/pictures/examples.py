@@ -20,7 +20,7 @@ def correct_images(
     Predictions of a PeerNet are averaged over the graphs that it stores.
 
     Args:
-        models: the Keras models.
+        models: the Keras models. One that comes twice is asked once.
         split: the `Split` to choose from.
         count: int, the number of images; fewer if the split has no more.
 
@@ -28,7 +28,8 @@ def correct_images(
         UserError: if there is no such image.
     """
     classifiers = [
-        attacks.Classifier(peers.monte_carlo(model)) for model in models
+        attacks.Classifier(peers.monte_carlo(model))
+        for model in dict.fromkeys(models)
     ]
     chosen = np.zeros(0, np.int64)
     for first in range(0, len(split), _BATCH_SIZE):

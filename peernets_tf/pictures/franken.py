@@ -1,12 +1,13 @@
 """Figure 3 of the paper: Franken-images, clean and under attack."""
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from peernets_tf import datasets
 from peernets_tf.evaluation import ImageStory
+from peernets_tf.evaluation.story_words import backward_name, epsilon_text
 from peernets_tf.pictures.images import (
-    BACKWARD_NAMES,
-    epsilon_text,
     model_title,
     show_image,
 )
@@ -38,7 +39,7 @@ def franken_picture(story: ImageStory, dataset: str) -> Picture:
             "correctly, each clean (left) and attacked (right): PGD-"
             f"{story.attack.steps} in L-infinity with epsilon "
             f"{epsilon_text(story.attack.epsilon)}, "
-            f"{BACKWARD_NAMES[attacked.backward]} (BPDA), which changes "
+            f"{backward_name(attacked.backward)} (BPDA), which changes "
             f"{changed} of {count} predictions. The rows "
             f"{'below are' if layers > 1 else 'below is'} each image as a sum "
             f"of the pixels of {len(story.graph.images)} training images, "
@@ -56,26 +57,27 @@ def franken_picture(story: ImageStory, dataset: str) -> Picture:
 
 def _draw(story: ImageStory, dataset: str, theme: Theme) -> Figure:
     views = (story.views[0], story.views[-1])
-    count, layers = len(views[0].images), views[0].explanation.layers
-    figure = Figure(figsize=(0.5 + 1.9 * count, 1.3 + 1.02 * (1 + len(layers))))
-    figure.get_layout_engine().set(
-        w_pad=0.02, h_pad=0.02, wspace=0.0, hspace=0.02
+    explained = [view.explanation.layers for view in views if view.explanation]
+    count, num_rows = len(views[0].images), 1 + len(explained[0])
+    figure = Figure(
+        figsize=(0.6 + 1.88 * count, 0.62 + 0.94 * num_rows),
+        layout=ConstrainedLayoutEngine(
+            w_pad=0.02, h_pad=0.02, wspace=0.0, hspace=0.02
+        ),
     )
     # A narrow empty column between two images.
     widths = ([1, 1, 0.12] * count)[:-1]
-    grid = figure.add_gridspec(
-        1 + len(layers), len(widths), width_ratios=widths
-    )
+    grid = figure.add_gridspec(num_rows, len(widths), width_ratios=widths)
     for i in range(count):
-        for j, view in enumerate(views):
+        for j, (view, layers) in enumerate(zip(views, explained, strict=True)):
             column = 3 * i + j
             axes = figure.add_subplot(grid[0, column])
             show_image(axes, view.images[i], theme)
-            label = view.predictions[i]
+            label = int(view.predictions[i])
             is_changed = label != views[0].predictions[i]
             axes.set_title(
                 f"{('clean', 'attacked')[j]}\n"
-                f"{datasets.class_name(dataset, label)} "
+                f"{datasets.class_name(dataset, label)}\n"
                 f"{view.probabilities[i, label]:.0%}",
                 fontsize=9,
                 fontweight="semibold" if is_changed else "normal",
@@ -86,7 +88,7 @@ def _draw(story: ImageStory, dataset: str, theme: Theme) -> Figure:
             )
             if column == 0:
                 _name_row(axes, "image")
-            for row, layer in enumerate(view.explanation.layers, start=1):
+            for row, layer in enumerate(layers, start=1):
                 axes = figure.add_subplot(grid[row, column])
                 show_image(axes, layer.franken[i], theme, layer.covered)
                 if column == 0:
@@ -94,7 +96,7 @@ def _draw(story: ImageStory, dataset: str, theme: Theme) -> Figure:
     return figure
 
 
-def _name_row(axes, text):
+def _name_row(axes: Axes, text: str) -> None:
     axes.set_ylabel(
         text, rotation=0, ha="right", va="center", fontsize=9, labelpad=6
     )

@@ -8,13 +8,6 @@ from numpy.typing import NDArray
 
 from peernets_tf.pictures.style import Theme
 
-# The words of people for a backward pass that an attack follows.
-BACKWARD_NAMES = {
-    None: "clean",
-    "exact": "exact gradient",
-    "identity": "identity backward",
-    "soft": "soft backward",
-}
 _MODEL_NAMES = {"lenet5": "LeNet-5", "resnet32": "ResNet-32"}
 
 
@@ -25,14 +18,6 @@ def model_title(name: str) -> str:
     if title is None:
         return name
     return title if base == name else f"PR-{title}"
-
-
-def epsilon_text(epsilon: float) -> str:
-    """Returns a radius as people write it, such as `"8/255"` or `"0.3"`."""
-    numerator = round(255 * epsilon, 6)
-    if numerator == int(numerator):
-        return f"{int(numerator)}/255"
-    return f"{epsilon:g}"
 
 
 def show_image(

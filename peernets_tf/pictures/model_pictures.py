@@ -12,7 +12,7 @@ from peernets_tf.errors import UserError
 from peernets_tf.pictures import networks
 from peernets_tf.pictures.attack_kinds import file_name
 from peernets_tf.pictures.networks import Network, Pair
-from peernets_tf.pictures.peer_pictures import peer_pictures
+from peernets_tf.pictures.peers import peer_pictures
 from peernets_tf.pictures.sources import Source
 from peernets_tf.pictures.strengths import strength_pictures
 from peernets_tf.pictures.style import Picture
@@ -58,7 +58,14 @@ def model_pictures(
         except UserError as error:
             missing.append(f"Pictures of networks on {name}: {error}.")
             continue
-        for title, draw in _jobs(pair, loaded, dataset, sources, seed):
+        fits, lost = _fits(list(loaded), sources)
+        if lost and not fits:
+            missing.append(
+                f"Figures 4 and 8 ({name}): the perturbations of {lost[0]} are "
+                "not beside it. Run its command again, and give the "
+                "record.json of the new folder."
+            )
+        for title, draw in _jobs(pair, loaded, dataset, fits, seed):
             say(f"Drawing {title} ({name}) ...")
             try:
                 pictures += (_of_dataset(p, pair.dataset) for p in draw())
@@ -71,7 +78,7 @@ def _jobs(
     pair: Pair,
     loaded: Mapping[Network, keras.Model],
     dataset: datasets.Dataset,
-    sources: Sequence[Source],
+    fits: Sequence[_Fit],
     seed: int,
 ) -> list[tuple[str, Callable[[], list[Picture]]]]:
     """Returns what can be drawn: the names of figures, and functions."""
@@ -84,7 +91,6 @@ def _jobs(
                 lambda: peer_pictures(peernet, dataset, seed=seed),
             )
         )
-    fits = _fits(list(loaded), sources)
     if fits:
         jobs.append(
             (
@@ -109,27 +115,34 @@ def _jobs(
     return jobs
 
 
-def _fits(shown: Sequence[Network], sources: Sequence[Source]) -> list[_Fit]:
+def _fits(
+    shown: Sequence[Network], sources: Sequence[Source]
+) -> tuple[list[_Fit], list[str]]:
     """Returns the universal perturbations of networks, their records with them.
 
     All are of the attack of which there are most, one for each network and
-    backward pass.
+    backward pass. The second list has the records without perturbations.
     """
     by_attack: dict[str, dict[tuple[Network, str], _Fit]] = {}
+    lost = []
     for network in shown:
         for source in sources:
             record = source.record
-            if (
+            if not (
                 isinstance(record, AttackRecord)
                 and record.is_universal
                 and record.weights_sha256 == network.weights_sha256
             ):
-                found = evaluation.perturbations_of(source.path)
-                if found:
-                    fits = by_attack.setdefault(record.attack, {})
-                    key = (network, record.backward)
-                    fits.setdefault(key, (network, record, found))
-    return list(max(by_attack.values(), key=len).values()) if by_attack else []
+                continue
+            found = evaluation.perturbations_of(source.path)
+            if found:
+                fits = by_attack.setdefault(record.attack, {})
+                key = (network, record.backward)
+                fits.setdefault(key, (network, record, found))
+            else:
+                lost.append(source.path)
+    most = max(by_attack.values(), key=len, default={})
+    return list(most.values()), lost
 
 
 def _of_dataset(picture: Picture, dataset: str) -> Picture:

@@ -5,6 +5,8 @@ import dataclasses
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from peernets_tf.evaluation import ImageStory, LayerExplanation
@@ -18,6 +20,7 @@ _COLORS = {
     "dark": ("#ff8a3d", "#3fd0a4", "#4db2ec"),
 }
 _COLUMNS = 5
+_DASHES = (0, (3, 2))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +35,7 @@ def neighbors_picture(story: ImageStory, dataset: str, image: int) -> Picture:
     """Returns three pixels of an image, their neighbours and their features.
 
     The pixels are those of the first PeerRegularization layer with the largest
-    features, a quarter of the map apart.
+    features, a third of the map apart.
 
     Args:
         story: the `ImageStory`, whose clean images are shown.
@@ -71,7 +74,7 @@ def _choose(layer: LayerExplanation, image: int) -> list[_Place]:
     """Returns three pixels of large features, apart from each other."""
     norms = np.linalg.norm(layer.features[image], axis=-1)
     norms = np.where(np.isfinite(norms), norms, 0)
-    apart = min(norms.shape) // 4
+    apart = min(norms.shape) // 3
     chosen: list[_Place] = []
     for index in np.argsort(-norms, axis=None, kind="stable"):
         row, column = map(int, np.unravel_index(index, norms.shape))
@@ -92,17 +95,22 @@ def _draw(
     image: int,
     theme: Theme,
 ) -> Figure:
-    figure = Figure(figsize=(10, 7.6))
-    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.02)
+    figure = Figure(
+        figsize=(10, 7),
+        layout=ConstrainedLayoutEngine(w_pad=0.05, h_pad=0.05, wspace=0.02),
+    )
     num_neighbors = layer.attention.shape[-1]
     rows_of_neighbors = -(-num_neighbors // _COLUMNS)
-    left, right = figure.subfigures(1, 2, width_ratios=[1, 2.9])
+    left, right = figure.subfigures(
+        1, 2, width_ratios=[1, 2.9], squeeze=False
+    ).ravel()
     axes = left.subplots()
     show_image(axes, story.views[0].images[image], theme)
     axes.set_title("the image", fontsize=10, loc="center")
-    bands = right.subfigures(len(places), 1)
+    _legend(axes, theme)
+    bands = right.subfigures(len(places), 1, squeeze=False).ravel()
     for name, color, place, band in zip(
-        _NAMES, _COLORS[theme.name], places, np.atleast_1d(bands), strict=False
+        _NAMES, _COLORS[theme.name], places, bands, strict=False
     ):
         _mark(axes, layer, place, color)
         _name(axes, layer, place, name, color)
@@ -124,6 +132,27 @@ def _draw(
             small = band.add_subplot(grid[k // _COLUMNS, 1 + k % _COLUMNS])
             _neighbor(small, story, layer, image, place, k, color, theme)
     return figure
+
+
+def _legend(axes: Axes, theme: Theme) -> None:
+    """Says below the image what the curves are."""
+    axes.legend(
+        handles=[
+            Line2D([], [], color=theme.text, linewidth=2.2),
+            Line2D([], [], color=theme.other, linewidth=0.8),
+            Line2D([], [], color=theme.text, linewidth=1.3, linestyle=_DASHES),
+        ],
+        labels=[
+            "the pixel (its colour)",
+            "its nearest peer pixels",
+            "their mean by attention,\nwhich replaces it",
+        ],
+        loc="upper left",
+        bbox_to_anchor=(0, -0.04),
+        borderaxespad=0,
+        fontsize=9,
+        handlelength=1.6,
+    )
 
 
 def _profiles(
@@ -153,7 +182,7 @@ def _profiles(
         weights @ neighbors,
         color=theme.text,
         linewidth=1.3,
-        linestyle=(0, (3, 2)),
+        linestyle=_DASHES,
     )
     axes.set_title(
         f"pixel {name}: row {place.row}, column {place.column}",
@@ -176,12 +205,14 @@ def _neighbor(
     theme: Theme,
 ) -> None:
     """Shows the peer image of one neighbour, with its score."""
+    assert story.graph is not None
     where = (image, place.row, place.column, k)
     show_image(axes, story.graph.images[layer.peers[where]], theme)
     found = _Place(int(layer.rows[where]), int(layer.columns[where]))
     _mark(axes, layer, found, color)
+    score = f"{layer.attention[where]:.3f}"
     axes.set_title(
-        f"{layer.attention[where]:.3f}",
+        f"score {score}" if k == 0 else score,
         fontsize=8,
         loc="center",
         pad=2,

@@ -39,7 +39,7 @@ def hide(axes: Axes) -> None:
 
 def heading(axes: Axes, text: str) -> None:
     """Writes the head of a column above an image."""
-    axes.set_title(text, fontsize=_SMALL + 1, loc="center")
+    axes.set_title(text, fontsize=_SMALL + 1, fontweight="bold", loc="center")
 
 
 def note(axes: Axes, text: str) -> None:
@@ -53,7 +53,7 @@ def row_label(axes: Axes, text: str, color: str) -> None:
         text,
         color=color,
         fontsize=_SMALL + 1,
-        fontweight="semibold",
+        fontweight="bold",
         rotation=0,
         horizontalalignment="right",
         verticalalignment="center",
@@ -70,12 +70,12 @@ def verdict(axes: Axes, name: str, is_right: bool, theme: Theme) -> None:
     note(axes, f"{'✓' if is_right else '✗'} {name}")
     if not is_right:
         axes.xaxis.label.set_fontweight("bold")
-        _frame(axes, theme.text, 2.5)
+        _frame(axes, theme.text, 2.0)
 
 
 def norms_text(l2: float, linf: float) -> str:
     """Returns how the norms of a perturbation are written, two lines."""
-    return f"L2 {l2:.3g}\nL∞ {linf:.3g}"
+    return f"L2 {_three_digits(l2)}\nL∞ {_three_digits(linf)}"
 
 
 def amplified(perturbation: NDArray[Any], factor: float) -> NDArray[Any]:
@@ -103,6 +103,11 @@ def pixel_norms(perturbation: NDArray[Any]) -> tuple[float, float]:
     """Returns the L2 and L-infinity norm on the 0-255 pixel scale."""
     flat = 255 * perturbation.ravel().astype(np.float64)
     return float(np.linalg.norm(flat)), float(np.abs(flat).max())
+
+
+def _three_digits(number: float) -> str:
+    # Without the exponent that `g` gives to a thousand and more.
+    return f"{number:.0f}" if number >= 100 else f"{number:.3g}"
 
 
 def _frame(axes: Axes, color: str, width: float) -> None:

@@ -136,8 +136,9 @@ def _ratios(case: Mapping[str, Any]) -> dict[str, float]:
     found = {}
     for name, seconds in medians.items():
         ratio = recorded.get(name)
-        is_number = isinstance(ratio, int | float) and ratio > 0
-        found[name] = float(ratio) if is_number else seconds / baseline
+        if not isinstance(ratio, int | float) or ratio <= 0:
+            ratio = seconds / baseline
+        found[name] = float(ratio)
     return dict(sorted(found.items(), key=lambda item: item[1]))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, ScalarFormatter
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
 from peernets_tf.pictures.smallest import Found, View
@@ -12,6 +12,7 @@ from peernets_tf.pictures.style import LINE_STYLES, Picture, Theme
 from peernets_tf.records.tables import dataset_name
 
 _LARGEST = 255.0
+_NORM = "smallest L∞ norm that fools, of 255"
 
 
 def scatter_picture(
@@ -35,13 +36,16 @@ def scatter_picture(
         figure = Figure(figsize=(6.4, 5.6))
         axes = figure.subplots()
         low = min(float(_strengths(each).min()) for each in found) / 1.5
-        limits = (low, 1.5 * _LARGEST)
-        axes.plot(limits, limits, color=theme.line, linewidth=1.5, zorder=1)
+        # As far right as the first network needs, so that points fill the
+        # axes.
+        right = min(4 * float(x.max()), 1.5 * _LARGEST)
+        axes.plot([low, right], [low, right], color=theme.line, zorder=1)
         axes.annotate(
             "equally strong",
-            (3 * low, 3 * low),
-            xytext=(8, -4),
+            (right, right),
+            xytext=(-4, -26),
             textcoords="offset points",
+            horizontalalignment="right",
             verticalalignment="top",
             fontsize=9,
         )
@@ -63,17 +67,15 @@ def scatter_picture(
         axes.set(
             xscale="log",
             yscale="log",
-            xlim=limits,
-            ylim=limits,
-            aspect="equal",
-            xlabel=f"{first.label}: smallest L∞ norm that fools (of 255)",
-            ylabel="smallest L∞ norm that fools (of 255)",
+            xlim=(low, right),
+            ylim=(low, 1.5 * _LARGEST),
+            xlabel=f"{first.label}: {_NORM}",
+            ylabel=f"{_names(others)}: {_NORM}",
         )
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(ScalarFormatter())
+            axis.set_major_formatter(StrMethodFormatter("{x:g}"))
             axis.set_minor_formatter(NullFormatter())
-        axes.set_title(_names(others))
-        axes.legend(loc="lower right")
+        figure.legend(loc="outside upper left", ncols=len(others))
         return figure
 
     summary = _summary(views, found)

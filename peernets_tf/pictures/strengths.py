@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from peernets_tf import attacks, datasets
+from peernets_tf.datasets import class_name
 from peernets_tf.pictures import panels, smallest
-from peernets_tf.pictures.class_names import class_name
 from peernets_tf.pictures.examples import correct_images, of_different_classes
 from peernets_tf.pictures.smallest import Found, View
 from peernets_tf.pictures.strength_scatter import scatter_picture
@@ -52,11 +52,12 @@ def strength_pictures(
     dataset: datasets.Dataset,
     *,
     seed: int = 0,
-    num_images: int = 50,
+    num_images: int = 25,
 ) -> list[Picture]:
     """Returns Figures 6 and 9 of the paper, and one over more images.
 
-    The search takes about a minute on two cores for the networks of CIFAR-10.
+    Most of the time goes into compiling three attacks for each network and
+    backward pass.
 
     Args:
         models: the networks, which must not be empty. The last figure compares
@@ -213,7 +214,7 @@ def _caption(
         f"{_NUM_EPSILONS} radii, each {_RATIO:g} times the one before, and "
         f"halving the interval.{steps}{peernet} Each perturbation is scaled "
         "to full contrast, grey where it is zero; below an image stands the "
-        "predicted class, ✓ if it is right."
+        "predicted class, ✗ if the network is fooled."
     )
 
 

@@ -35,6 +35,8 @@ def truth_pictures(records: Sequence[AttackRecord]) -> list[Picture]:
             (record, case)
             for record in records
             if record.dataset == dataset and not record.is_universal
+            # Those belong to the picture of the loss against the steps.
+            if not attack_kinds.is_sweep_of_steps(record)
             for case in record.cases
             if case.norm == "linf" and case.epsilon
         ]
@@ -91,7 +93,7 @@ def _lines(attacked: Sequence[_Attacked]) -> list[Line]:
                     case.total,
                 ),
             )
-            for record, case in attacked
+            for record, case in _on_most_images(attacked)
         ],
         lowest=True,
     )
@@ -100,10 +102,21 @@ def _lines(attacked: Sequence[_Attacked]) -> list[Line]:
             label=attack_kinds.KIND_NAMES[kind] + suffixes[weights],
             model=model,
             kind=kind,
-            points=(clean[weights], *line),
+            # One measurement is a marker: a line would invent the others.
+            points=(clean[weights], *line) if len(line) > 1 else line,
         )
         for (model, weights, kind), line in points.items()
     ]
+
+
+def _on_most_images(attacked: Sequence[_Attacked]) -> list[_Attacked]:
+    """Returns each attack of one strength once, on the most images."""
+    kept: dict[tuple[str, ...], _Attacked] = {}
+    for record, case in sorted(attacked, key=lambda pair: pair[1].total):
+        network = (record.model, record.weights_sha256)
+        attack = (record.attack, case.attack, record.backward)
+        kept[*network, *attack] = record, case
+    return list(kept.values())
 
 
 def _caption(name: str, attacked: Sequence[_Attacked]) -> str:

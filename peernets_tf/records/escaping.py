@@ -20,7 +20,7 @@ def code(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """Returns text as one line without invisible characters, as `escape`."""
+    r"""Returns text whose invisible characters are sequences such as `\x1b`."""
     return "".join(map(_visible, text))
 
 

@@ -45,7 +45,10 @@ def read(path: str) -> Record:
     try:
         return _decode(fields)
     except UserError as error:
-        raise UserError(f"{path} is not a valid record: {error}") from error
+        raise UserError(
+            f"{path} is not a valid record ({error}): give one that a command "
+            "wrote"
+        ) from error
 
 
 def write(record: Record, path: str) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         count_correct,
         fit,
         fit_batches,
+        predict_classes,
     )
 else:
     __getattr__, __dir__ = lazy.exports(
@@ -38,6 +39,7 @@ else:
         count_correct="loop",
         fit="loop",
         fit_batches="loop",
+        predict_classes="loop",
     )
 
 __all__ = [
@@ -58,6 +60,7 @@ __all__ = [
     "fit_batches",
     "learning_rate_schedule",
     "model_card",
+    "predict_classes",
     "publish",
     "recipe",
     "train",

@@ -156,7 +156,7 @@ def _read_history(
             files.parse_json(str(array)), list[dict[str, int | float]]
         )
     except ValueError as error:
-        raise UserError(f"its history is damaged: {error}") from error
+        raise UserError(f"its history must be numbers: {error}") from error
     numbers = [row.get("epoch") for row in history]
     if not history or numbers != list(range(1, epoch + 1)):
         raise UserError(
@@ -223,6 +223,9 @@ def _assign(
         )
     _check_arrays(arrays, variables, path)
     _check_arrays(stored, {}, path)
+    for name, variable in variables.items():
+        variable.assign(arrays[name])
+    # After the weights, which they belong to.
     try:
         if stored:
             peers.set_peers(model, peers.PeerBank(tuple(stored.values())))
@@ -231,8 +234,6 @@ def _assign(
             f"{path} must hold one graph of peers for each layer: {error}. "
             "Remove it to start again"
         ) from error
-    for name, variable in variables.items():
-        variable.assign(arrays[name])
 
 
 def _variables(model: keras.Model) -> dict[str, keras.Variable]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from peernets_tf import datasets, peers, records
 from peernets_tf.errors import TrainingError, UserError
@@ -206,8 +207,30 @@ def count_correct(
     Raises:
         TrainingError: if a logit is not finite.
     """
+    classes = predict_classes(model, split.images, batch_size, verbose)
+    return int(np.sum(classes == split.labels))
+
+
+def predict_classes(
+    model: keras.Model,
+    images: NDArray[np.floating],
+    batch_size: int = 100,
+    verbose: int | str = "auto",
+) -> NDArray[np.int_]:
+    """Returns the class that a model gives each image.
+
+    Args:
+        model: a Keras model from images to logits.
+        images: float array of shape `(N, H, W, C)` in [0, 1].
+        batch_size: int, images per batch.
+        verbose: the verbosity of `keras.Model.predict`; `"auto"`: a progress
+            bar in a terminal, otherwise nothing.
+
+    Raises:
+        TrainingError: if a logit is not finite.
+    """
     logits = model.predict(
-        split.images, batch_size=batch_size, verbose=_verbosity(verbose, 0)
+        images, batch_size=batch_size, verbose=_verbosity(verbose, 0)
     )
     if not np.isfinite(logits).all():
         raise TrainingError(
@@ -215,7 +238,7 @@ def count_correct(
             "infinity, as after a training that diverged; train again in "
             "another --output_dir with a smaller learning rate"
         )
-    return int(np.sum(np.argmax(logits, axis=-1) == split.labels))
+    return np.argmax(logits, axis=-1)
 
 
 def _verbosity(verbose: int | str, lines: int = 2) -> int | str:

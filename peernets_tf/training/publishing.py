@@ -26,6 +26,10 @@ class PublishingConfig:
         data_dir: str or None, see `datasets.load`.
         test_size: int, test images classified with the published model, the
             first ones.
+
+    Raises:
+        UserError: if the name is not a plain file name, or the folder does not
+            hold a finished training.
     """
 
     run_dir: str
@@ -33,6 +37,44 @@ class PublishingConfig:
     output_dir: str
     data_dir: str | None = None
     test_size: int = 1000
+
+    def __post_init__(self) -> None:
+        # The name of three files: no separator, and no leading dot.
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", self.name):
+            raise UserError(
+                "--name must be 1 to 100 letters, digits, `.`, `_` or `-`, the "
+                f"first a letter or digit. Received: {self.name!r}"
+            )
+        self.run()
+
+    @property
+    def record_path(self) -> str:
+        """The record of the training."""
+        return os.path.join(self.run_dir, "record.json")
+
+    @property
+    def model_path(self) -> str:
+        """The model of the training."""
+        return os.path.join(self.run_dir, "model.keras")
+
+    def run(self) -> records.TrainingRecord:
+        """Reads the record of the training.
+
+        Raises:
+            UserError: if the folder does not hold a finished training.
+        """
+        try:
+            run = records.read(self.record_path)
+        except UserError as error:
+            raise UserError(f"--run_dir: {error}") from error
+        files.check_exists(self.model_path, "the model of --run_dir")
+        if not isinstance(run, records.TrainingRecord):
+            raise UserError(
+                f"{self.record_path} must be the record of a training: give "
+                "the --output_dir of one. Received: a record of kind "
+                f"{run.kind}"
+            )
+        return run
 
 
 def publish(config: PublishingConfig) -> records.TrainingRecord:
@@ -48,36 +90,19 @@ def publish(config: PublishingConfig) -> records.TrainingRecord:
         The `records.TrainingRecord` of the published model.
 
     Raises:
-        UserError: if the folder does not hold a finished training, its
-            model.keras is not the one of its record, or the name is not a
-            plain file name.
+        UserError: if the model.keras of the training is not the one of its
+            record.
     """
     from peernets_tf.training.loop import count_correct
 
-    # The name of three files: no separator, and no leading dot.
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", config.name):
-        raise UserError(
-            "--name must be 1 to 100 letters, digits, `.`, `_` or `-`, the "
-            f"first a letter or digit. Received: {config.name!r}"
-        )
-    record_path = os.path.join(config.run_dir, "record.json")
-    try:
-        run = records.read(record_path)
-    except UserError as error:
-        raise UserError(f"--run_dir: {error}") from error
-    if not isinstance(run, records.TrainingRecord):
-        raise UserError(
-            f"{record_path} must be the record of a training: give the "
-            f"--output_dir of one. Received: a record of kind {run.kind}"
-        )
-    model_path = os.path.join(config.run_dir, "model.keras")
-    model = models.load(model_path)
+    run = config.run()
+    model = models.load(config.model_path)
     received = models.weights_sha256(model)
     if received != run.weights_sha256:
         raise UserError(
-            f"{model_path} must be the model of {record_path}, whose weights "
-            f"have the SHA-256 {run.weights_sha256}. Received: {received}; "
-            "train again in another folder"
+            f"{config.model_path} must be the model of {config.record_path}, "
+            f"whose weights have the SHA-256 {run.weights_sha256}. Received: "
+            f"{received}; train again in another folder"
         )
     models.check_finite(model)
     bank = peers.stored_peers(model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from peernets_tf import datasets, models, records
@@ -38,6 +39,9 @@ class TrainingConfig:
         output_dir: str, the run's folder.
         advice: str, what is printed after the estimate of the time on a machine
             without a GPU.
+
+    Raises:
+        DataError: if there is no such data set.
     """
 
     dataset: str
@@ -51,9 +55,16 @@ class TrainingConfig:
     output_dir: str
     advice: str = ""
 
+    def __post_init__(self) -> None:
+        datasets.check_name(self.dataset)
+
 
 def train(
-    config: TrainingConfig, provenance: records.Provenance
+    config: TrainingConfig,
+    provenance: records.Provenance,
+    make_callbacks: Callable[
+        [datasets.Dataset], Sequence[keras.callbacks.Callback]
+    ] = lambda dataset: (),
 ) -> records.TrainingRecord:
     """Trains a network, tests it, and saves `model.keras` and `record.json`.
 
@@ -62,6 +73,8 @@ def train(
     Args:
         config: the `TrainingConfig`.
         provenance: the `records.Provenance` of this start.
+        make_callbacks: function from the data set to more Keras callbacks,
+            called before anything is written.
 
     Returns:
         The `records.TrainingRecord`.
@@ -86,9 +99,16 @@ def train(
         batch_size=config.recipe.batch_size,
         num_peers=config.recipe.num_peers,
     )
+    callbacks = make_callbacks(dataset)
     with records.lock_folder(config.output_dir):
         return _train(
-            config, provenance, dataset, model, initial_model, checkpoint
+            config,
+            provenance,
+            dataset,
+            model,
+            initial_model,
+            checkpoint,
+            callbacks,
         )
 
 
@@ -99,6 +119,7 @@ def _train(
     model: keras.Model,
     initial_model: records.InitialModel | None,
     checkpoint: Checkpoint,
+    callbacks: Sequence[keras.callbacks.Callback],
 ) -> records.TrainingRecord:
     """Trains, tests and saves; see `train`. The folder is locked."""
     from peernets_tf.training.loop import count_correct, fit
@@ -114,6 +135,7 @@ def _train(
         checkpoint=checkpoint,
         seed=config.seed,
         validation_size=config.validation_size,
+        callbacks=callbacks,
         advice="" if _has_gpu() else config.advice,
     )
     graphs = _store_test_graphs(model, dataset, config)

@@ -6,9 +6,12 @@ import os
 import pathlib
 import random
 import shutil
+import struct
 import zipfile
+import zlib
 
 import numpy as np
+from PIL import Image
 
 # What code in a file would make in the folder where a command runs.
 MARK = "code_was_run"
@@ -72,6 +75,27 @@ def of_json_fields(path: pathlib.Path, count, seed):
         name = f"{'.'.join(map(str, place))} = {value!r}"
         found[name] = _sets(place, value)
     return found
+
+
+def of_image():
+    """Returns damages of a PNG or JPEG file, by name."""
+    size = struct.pack(">II", 100_000, 100_000)
+    header = b"IHDR" + size + bytes([8, 2, 0, 0, 0])
+    huge = struct.pack(">I", len(header) - 4) + header
+    huge += struct.pack(">I", zlib.crc32(header))
+    return {
+        "10,000 megapixels": lambda path: path.write_bytes(
+            b"\x89PNG\r\n\x1a\n" + huge
+        ),
+        "16 bits per channel": lambda path: Image.fromarray(
+            np.full((8, 8), 4000, np.uint16)
+        ).save(path, "PNG"),
+        "another format": lambda path: Image.new("RGB", (8, 8)).save(
+            path, "GIF"
+        ),
+        "65 MiB": lambda path: os.truncate(path, 65 * 2**20),
+        "only a signature": lambda path: os.truncate(path, 8),
+    }
 
 
 def of_array():

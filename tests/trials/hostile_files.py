@@ -218,6 +218,28 @@ def _of_models_and_data(samples):
             target=model,
             damages=damages.of_model(),
         ),
+        *[
+            Reader(
+                module="peernets_tf.explain",
+                arguments=(
+                    *samples.explain,
+                    f"--image={photo}",
+                    "--output=out.png",
+                ),
+                target=photo,
+                damages=damages.of_image(),
+            )
+            for photo in ("photo.png", "photo.jpg")
+        ],
+        Reader(
+            module="peernets_tf.explain",
+            arguments=(
+                *samples.explain,
+                f"--checkpoint={model}",
+                "--output=out.png",
+            ),
+            target=model,
+        ),
         Reader(
             module="peernets_tf.train",
             arguments=(*train, f"--initial_model={model}", "--output_dir=out"),

@@ -39,6 +39,7 @@ _COMPANIONS = {
     ("peernets_tf.evaluate", "data_dir"): ("--dataset=mnist",),
     ("peernets_tf.evaluate", "perturbation"): ("--attack=universal",),
     ("peernets_tf.evaluate", "temperature"): ("--backward=soft",),
+    ("peernets_tf.explain", "data_dir"): ("--dataset=mnist",),
     ("madry_challenge.train", "data_dir"): ("--dataset=cifar10",),
     ("madry_challenge.evaluate", "data_dir"): ("--dataset=cifar10",),
     ("madry_challenge.evaluate", "watch_seconds"): ("--watch",),
@@ -56,6 +57,7 @@ _COMBINATIONS = {
         ("--dataset=cifar10 --data_dir={samples}/binary", "data_dir"),
         ("--initial_model={samples}/gray.npz", "gray.npz"),
         ("--initial_model=cifar10_resnet32", "shape"),
+        ("--model=lenet5 --tensorboard_images", "tensorboard_images"),
     ],
     "peernets_tf.evaluate": [
         ("--attack=fgsm --steps=3", "steps"),
@@ -86,6 +88,15 @@ _COMBINATIONS = {
         ("--num_peers=1", "num_peers"),
         ("--checkpoint=cifar10_resnet32", "shape"),
         ("--output_dir={samples}/train", "train"),
+    ],
+    "peernets_tf.explain": [
+        ("--image=30", "image"),
+        ("--image={samples}/gray.npz", "gray.npz"),
+        ("--dataset={samples}/color.npz", "shape"),
+        ("--num_peers=1000", "num_peers"),
+        ("--num_peers=1", "num_peers"),
+        ("--checkpoint=mnist_lenet5 --num_peers=3", "num_peers"),
+        ("--checkpoint=cifar10_resnet32", "shape"),
     ],
     "madry_challenge.train": [
         ("--step_size_schedule=5:0.1", "step_size_schedule"),
@@ -144,6 +155,7 @@ def bases(samples):
             *(f for f in samples.evaluate if f != "--steps=2"),
             "--output_dir=out",
         ),
+        "peernets_tf.explain": (*samples.explain, "--output=out.png"),
         "peernets_tf.report": (samples.path("train/record.json"),),
         "peernets_tf.publish": (
             f"--run_dir={samples.path('train')}",

@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 
 import numpy as np
+from PIL import Image
 
 from trials.trial import Trial
 
@@ -45,6 +46,15 @@ class Samples:
             "--attack=pgd",
             "--steps=2",
             "--batch_size=10",
+        )
+
+    @property
+    def explain(self) -> tuple[str, ...]:
+        """Flags of an explanation by the model of that training."""
+        return (
+            f"--checkpoint={self.path('train/model.keras')}",
+            f"--dataset={self.path('gray.npz')}",
+            "--image=3",
         )
 
     @property
@@ -101,6 +111,10 @@ def make(root: pathlib.Path, warm) -> Samples:
     (root / "binary.npz").write_bytes(bytes(range(128, 256)) * 8)
     np.save(root / "perturbation.npy", np.full((12, 12, 1), 0.01, np.float32))
     np.save(root / "attack.npy", np.zeros((10_000, 32, 32, 3), np.uint8))
+    rng = np.random.default_rng(2)
+    pixels = rng.integers(0, 256, (40, 60, 3), np.uint8)
+    Image.fromarray(pixels).save(root / "photo.png")
+    Image.fromarray(pixels).save(root / "photo.jpg")
     (root / "good.flags").write_text("--epochs=2\n--num_peers=8\n")
     runs = {
         "train": ("peernets_tf.train", samples.train),

@@ -6,6 +6,7 @@ import re
 COMMANDS = (
     "peernets_tf.train",
     "peernets_tf.evaluate",
+    "peernets_tf.explain",
     "peernets_tf.report",
     "peernets_tf.publish",
     "madry_challenge.train",
@@ -20,11 +21,10 @@ REFUSED = "refused"
 ACCEPTED = "accepted"
 EITHER = "either"
 _MEMORY_LIMIT = 4 * 2**30
-# A line without one of these words only says that something is wrong.
+# A line without one of these words only says what is wrong.
 _REMEDY = re.compile(
-    r"must|give|choose|expected|should|leave|remove|\buse\b|needs|one of|--help"
-    r"|set |is not an? \.?\w+ "
-    r"|at least|at most|only|make|missing|install|take|write|no file|is for",
+    r"must|give|choose|should|leave|remove|\buse\b|needs|one of|--help|set "
+    r"|at least|at most|make|install|take|write|is for",
     re.IGNORECASE,
 )
 

@@ -78,6 +78,7 @@ WRONG_TEXTS = {
         "../../x.npz",
         "\u00b2",
     ),
+    "image": ("", "-1", "30", "1e3", "9" * 5000, *_FILES),
     "initial_model": ("nonsense", *_FILES),
     "loss_func": ("", "nonsense", "XENT", "\u00b2"),
     "name": (
@@ -90,7 +91,14 @@ WRONG_TEXTS = {
         "\x1b[31m",
         "a\nb",
     ),
-    "output": ("", "out", "out.h5", f"{_MISSING}.keras", "{samples}/a_folder"),
+    "output": (
+        "",
+        "out",
+        "out.h5",
+        f"{_MISSING}.keras",
+        f"{_MISSING}.png",
+        "{samples}/a_folder",
+    ),
     "output_dir": ("{samples}/binary", "{samples}/binary/below"),
     "perturbation": _FILES,
     "predictions": (

@@ -1,4 +1,4 @@
-"""Keeps TensorFlow's messages out of what a command prints."""
+"""Keeps TensorFlow's messages out of what the package prints."""
 
 import contextlib
 import logging
@@ -16,7 +16,7 @@ _ENVIRONMENT = {
 
 
 @contextlib.contextmanager
-def starting_keras() -> Iterator[None]:
+def starting_tensorflow() -> Iterator[None]:
     """Hides what is written to standard error until the block ends.
 
     While it starts, TensorFlow's C++ code ignores the level of its own log. If

@@ -1,0 +1,81 @@
+"""Pictures of models: each is drawn once, or the page says why it is not."""
+
+import numpy as np
+import pytest
+from networks_test import attack_on
+
+from peernets_tf import pictures
+from peernets_tf.errors import UserError
+from peernets_tf.pictures import model_pictures
+from peernets_tf.pictures.sources import Source
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Replaces what is slow; returns the names of models that were shown."""
+    shown = []
+
+    def peers(model, dataset, *, seed):
+        shown.append((model.name, dataset.name, seed))
+        return [picture("neighbors_mnist5k"), picture("franken")]
+
+    def strengths(models, dataset, *, seed):
+        shown.append(([m.name for m in models], dataset.name, seed))
+        raise UserError("all models must classify the same image correctly")
+
+    monkeypatch.setattr(model_pictures, "peer_pictures", peers)
+    monkeypatch.setattr(model_pictures, "strength_pictures", strengths)
+    return shown
+
+
+def picture(name):
+    return pictures.Picture(
+        name=name, title=name, caption="None.", alt="None.", draw=None
+    )
+
+
+def sources(folder):
+    changes = {"dataset": "mnist5k"}
+    plain = attack_on("mnist_lenet5", threat_model=None, **changes)
+    peernet = attack_on("mnist_pr_lenet5", **changes)
+    return [
+        Source(path=str(folder / f"{i}.json"), record=record)
+        for i, record in enumerate([peernet, plain, peernet])
+    ]
+
+
+def test_networks_are_shown_together(drawn, tmp_path):
+    said = []
+    made, missing = model_pictures.model_pictures(
+        sources(tmp_path), seed=3, say=said.append
+    )
+    assert drawn == [
+        ("pr_lenet5", "mnist5k", 3),
+        (["lenet5", "pr_lenet5"], "mnist5k", 3),
+    ]
+    # A name tells its data set from others.
+    assert [p.name for p in made] == ["neighbors_mnist5k", "franken_mnist5k"]
+    assert said == [
+        "Drawing Figures 1 and 3 (mnist5k) ...",
+        "Drawing Figures 6 and 9 (mnist5k) ...",
+    ]
+    lost, failed = missing
+    assert "1.json are not beside it" in lost
+    assert failed.startswith("Figures 6 and 9 (mnist5k): all models must")
+
+
+def test_perturbations_beside_a_record_are_shown(drawn, tmp_path):
+    for i in (1, 2):
+        (tmp_path / str(i)).mkdir()
+        np.save(
+            tmp_path / str(i) / "perturbation_rho_0.2.npy",
+            np.full((28, 28, 1), 0.05, np.float32),
+        )
+    made, missing = model_pictures.model_pictures(
+        sources(tmp_path), say=lambda line: None
+    )
+    assert [p.name for p in made if p.name.startswith("figure_")] == [
+        "figure_4_universal_perturbations_mnist5k",
+        "figure_8_universal_images_mnist5k",
+    ]
+    assert not any("beside it" in line for line in missing)
