@@ -22,11 +22,13 @@ METHODS = ["fgsm", "pgd", "bim", "mim"]
 def problem():
     model = models.load_pretrained("mnist_lenet5")
     split = datasets.load("mnist5k").test
+    # Every twentieth image of each class; the classes take turns.
+    chosen = np.arange(len(split)).reshape(-1, 10)[::20].ravel()
     # With less contrast, because cleverhans shortens L2 steps where the
     # network is so sure that the gradient is below 1e-6.
-    images = 0.3 * split.images[::20] + 0.35
+    images = 0.3 * split.images[chosen] + 0.35
     classifier = Classifier(lambda x: model(x, training=False))
-    return classifier, images, split.labels[::20]
+    return classifier, images, split.labels[chosen]
 
 
 @pytest.mark.parametrize("targeted", [False, True])

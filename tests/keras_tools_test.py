@@ -7,15 +7,19 @@ import matplotlib.image
 import pytest
 from small_models import make_peernet
 
+from peernets_tf.peers import peer_layers
+
 
 def test_summary(stripes):
     lines = []
-    make_peernet(stripes).summary(print_fn=lines.append, line_length=80)
+    model = make_peernet(stripes)
+    (layer,) = peer_layers(model)
+    model.summary(print_fn=lines.append, line_length=80)
     text = "".join(lines)
-    (row,) = [x for x in text.splitlines() if "peer_regularization" in x]
+    (row,) = [x for x in text.splitlines() if layer.name in x]
     cells = [cell.strip() for cell in row.strip("│").split("│")]
     # Two kernels of four channels, and a bias.
-    assert cells == ["peer_regularization", "(None, 3, 3, 4)", "9"]
+    assert cells == [layer.name, "(None, 3, 3, 4)", "9"]
     assert "(PeerRegularization)" in text
 
 
