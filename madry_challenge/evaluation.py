@@ -142,8 +142,9 @@ def evaluate(config: EvaluateConfig, provenance: records.Provenance) -> None:
 
     Raises:
         UserError: if there is no model, or one cannot be evaluated. While a
-            folder is watched, an `AttackError` is printed and the watch goes
-            on: a checkpoint that diverged says nothing about the next.
+            folder is watched, a model that cannot be loaded and an
+            `AttackError` are printed, and the watch goes on: a checkpoint that
+            diverged says nothing about the next.
     """
     provenance = with_settings(provenance, config.settings)
     path = models.preset_path(config.checkpoint)
@@ -161,9 +162,13 @@ def evaluate(config: EvaluateConfig, provenance: records.Provenance) -> None:
     dataset = data.load(config.dataset, config.data_dir)
     for newest in saved_models.watch(path, config.watch_seconds):
         try:
-            evaluate_model(
-                models.load(newest), newest, dataset, config, provenance
-            )
+            model = models.load(newest)
+        except UserError as error:
+            # One that diverged, whose weights are not finite.
+            print(f"{newest}: {error}", file=sys.stderr, flush=True)
+            continue
+        try:
+            evaluate_model(model, newest, dataset, config, provenance)
         except AttackError as error:
             print(f"{newest}: {error}", file=sys.stderr, flush=True)
 

@@ -240,7 +240,7 @@ def test_bad_flags_are_one_line(linear, tmp_path):
         (["--attack=fgsm", "--perturbation=a.npy"], "perturbation"),
         (["--attack=fgsm", "--steps=3"], "steps"),
         (["--attack=pgd", "--steps=3,0"], "expected whole numbers"),
-        (["--attack=pgd", "--steps="], "--steps: expected numbers"),
+        (["--attack=pgd", "--steps="], "--steps: give one or more numbers"),
         (["--attack=pgd", "--steps=3,3"], "strengths must differ"),
         (["--attack=deepfool", "--norm=linf"], "norm"),
         (["--attack=pgd", "--backward=identity"], "no PeerRegularization"),

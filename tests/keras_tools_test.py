@@ -14,7 +14,7 @@ def test_summary(stripes):
     lines = []
     model = make_peernet(stripes)
     (layer,) = peer_layers(model)
-    model.summary(print_fn=lines.append, line_length=80)
+    model.summary(print_fn=lines.append, line_length=120)
     text = "".join(lines)
     (row,) = [x for x in text.splitlines() if layer.name in x]
     cells = [cell.strip() for cell in row.strip("│").split("│")]

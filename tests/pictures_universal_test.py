@@ -46,13 +46,13 @@ def test_labels_are_the_predictions(models, perturbations, stripes):
             zip(models, perturbations, strict=True)
         ):
             if row == 0:
-                expected.append(f"✓ {label}")
+                expected.append(f"✓ class {label}")
             for rho in RHOS:
                 perturbed = attacks.apply_perturbation(image, vs[rho])
                 logits = peers.monte_carlo(model)(perturbed[None])
                 predicted = int(np.argmax(logits[0]))
                 mark = "✓" if predicted == label else "✗"
-                expected.append(f"{mark} {predicted}")
+                expected.append(f"{mark} class {predicted}")
     assert found == expected
 
 

@@ -28,7 +28,7 @@ def test_what_stands_below_the_images(made, models, stripes):
     notes = [axes.get_xlabel() for axes in figure.axes]
     correct = examples.correct_images(models, stripes.test, 6)
     label = int(examples.of_different_classes(correct, 1).labels[0])
-    assert notes[0] == f"✓ {label}"
+    assert notes[0] == f"✓ class {label}"
     # In each row one original, and two images for each of three attacks.
     views = len(smallest.views(models))
     assert len(figure.axes) == views * 7
