@@ -39,6 +39,9 @@ def test_a_process_that_has_just_imported(moment, tmp_path):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        # A background process of a shell ignores the signal, and so would its
+        # children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     lines = []
     for line in process.stderr:
