@@ -104,8 +104,8 @@ COMMAND = app.Command(
     module="peernets_tf.report",
     parse=_parse,
     run=_run,
-    # Tables are made of records alone.
-    needs_keras=lambda config: False,
+    # Tables are made of records alone, pictures of models, too.
+    needs_keras=lambda config: config.output_dir is not None,
 )
 
 

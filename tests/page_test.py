@@ -7,7 +7,7 @@ import re
 
 import pytest
 from chapters_test import all_tables
-from commands import check_errors, run_command
+from commands import check_errors, run_command, run_process
 from sample_records import (
     make_attack,
     make_case,
@@ -202,3 +202,16 @@ def test_command_refuses_a_file_as_its_folder(tmp_path):
         "peernets_tf.report",
         [([f"--output_dir={path}", path], "--output_dir must be a folder")],
     )
+
+
+def test_a_process_prints_nothing_but_the_page(tmp_path):
+    """Not what TensorFlow and matplotlib say when they start."""
+    path = tmp_path / "record.json"
+    records.write(make_training(), str(path))
+    folder = tmp_path / "report"
+    done = run_process(
+        f"--output_dir={folder}", path, module="peernets_tf.report"
+    )
+    assert (done.status, done.stderr) == (0, "")
+    page_path = folder / "index.html"
+    assert done.stdout.endswith(f"Wrote {page_path}: open it in a browser\n")

@@ -89,7 +89,7 @@ def short_files(dataset: str, model: str) -> list[str]:
     """Returns the names of the flag files of the short training of a model.
 
     They are in the order in which to run them: the first may train the model
-    that the second starts from. None, if there is no short training.
+    that the second starts from. Empty if there is no short training.
     """
     name = f"short_{dataset}_{model}"
     if name not in names():

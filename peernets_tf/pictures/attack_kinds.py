@@ -29,7 +29,27 @@ _POLICIES = {
     "drawn": "the attacker draws its own",
     "fresh": "drawn after the attack",
 }
+# A case and the record that holds it.
+Attacked = tuple[AttackRecord, AttackCase]
+
 _BUDGET = re.compile(r"\b(steps|queries)=(\d+)")
+
+
+def on_single_images(
+    records: Sequence[AttackRecord],
+) -> dict[str, list[Attacked]]:
+    """Returns the cases of attacks that perturb each image, by data set."""
+    found: dict[str, list[Attacked]] = {}
+    for record in records:
+        cases = found.setdefault(record.dataset, [])
+        if not record.is_universal:
+            cases += [(record, case) for case in record.cases]
+    return found
+
+
+def line_of(record: AttackRecord) -> tuple[str, str, str]:
+    """Returns what all points of a line share: network, weights, kind."""
+    return record.model, record.weights_sha256, attack_kind(record)
 
 
 def attack_kind(record: AttackRecord) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from peernets_tf.pictures import attack_kinds
+from peernets_tf.pictures.attack_kinds import Attacked
 from peernets_tf.pictures.lines import (
     WIDTH,
     Line,
@@ -15,7 +16,7 @@ from peernets_tf.pictures.lines import (
     model_key,
 )
 from peernets_tf.pictures.style import Picture, Theme
-from peernets_tf.records import AttackCase, AttackRecord, tables
+from peernets_tf.records import AttackRecord, tables
 
 _PANEL_HEIGHT = 2.9
 # The height of a line's name, in percent of fooling rate.
@@ -25,8 +26,6 @@ _AXES = {
     "l2": "L2 radius of the attack (0-255 pixel scale)",
 }
 
-_Attacked = tuple[AttackRecord, AttackCase]
-
 
 def figure_5(records: Sequence[AttackRecord]) -> list[Picture]:
     """Returns fooling rates against epsilon, one picture for each data set.
@@ -35,23 +34,21 @@ def figure_5(records: Sequence[AttackRecord]) -> list[Picture]:
     none; see `smallest_norms`.
     """
     found = []
-    for dataset in dict.fromkeys(record.dataset for record in records):
+    for dataset, cases in attack_kinds.on_single_images(records).items():
         attacked = [
             (record, case)
-            for record in records
-            if record.dataset == dataset
-            and not record.is_universal
+            for record, case in cases
+            if case.epsilon
+            and case.correct
             and attack_kinds.attack_kind(record) != "noise"
-            for case in record.cases
-            if case.epsilon and case.correct
         ]
         if attacked:
             found.append(_picture(dataset, attacked))
     return found
 
 
-def _picture(dataset: str, attacked: Sequence[_Attacked]) -> Picture:
-    groups: dict[tuple[str, str], list[_Attacked]] = {}
+def _picture(dataset: str, attacked: Sequence[Attacked]) -> Picture:
+    groups: dict[tuple[str, str], list[Attacked]] = {}
     for record, case in attacked:
         key = (record.attack, case.norm)
         groups.setdefault(key, []).append((record, case))
@@ -97,17 +94,13 @@ def _picture(dataset: str, attacked: Sequence[_Attacked]) -> Picture:
     )
 
 
-def _lines(attacked: Sequence[_Attacked]) -> list[Line]:
+def _lines(attacked: Sequence[Attacked]) -> list[Line]:
     """Returns a line for each network and kind; epsilon 0 fools nothing."""
     suffixes = attack_kinds.line_labels([record for record, _ in attacked])
     points = merge(
         [
             (
-                (
-                    record.model,
-                    record.weights_sha256,
-                    attack_kinds.attack_kind(record),
-                ),
+                attack_kinds.line_of(record),
                 Point.counted(
                     255 * (case.epsilon or 0), case.fooled, case.correct
                 ),

@@ -80,7 +80,7 @@ def _draw(story: ImageStory, dataset: str, theme: Theme) -> Figure:
                 f"{datasets.class_name(dataset, label)}\n"
                 f"{view.probabilities[i, label]:.0%}",
                 fontsize=9,
-                fontweight="semibold" if is_changed else "normal",
+                fontweight="bold" if is_changed else "normal",
                 color=theme.color(story.model) if is_changed else theme.text,
                 loc="center",
                 linespacing=1.05,

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from peernets_tf.pictures import attack_kinds
+from peernets_tf.pictures.attack_kinds import Attacked
 from peernets_tf.pictures.lines import (
     WIDTH,
     Line,
@@ -21,18 +22,14 @@ _HEIGHT = 4.2
 # The height of a line's name, as a share of the y axis.
 _GAP = 0.07
 
-_Attacked = tuple[AttackRecord, AttackCase]
-
 
 def loss_against_steps(records: Sequence[AttackRecord]) -> list[Picture]:
     """Returns a picture for each data set that has losses for several steps."""
     found = []
-    for dataset in dict.fromkeys(record.dataset for record in records):
+    for dataset, cases in attack_kinds.on_single_images(records).items():
         attacked = [
             (record, case)
-            for record in records
-            if record.dataset == dataset and not record.is_universal
-            for case in record.cases
+            for record, case in cases
             if case.mean_loss is not None
             and case.epsilon
             and attack_kinds.num_steps(case)
@@ -43,7 +40,7 @@ def loss_against_steps(records: Sequence[AttackRecord]) -> list[Picture]:
 
 
 def _picture(
-    dataset: str, attacked: Sequence[_Attacked], lines: Sequence[Line]
+    dataset: str, attacked: Sequence[Attacked], lines: Sequence[Line]
 ) -> Picture:
     networks = attack_kinds.networks([record for record, _ in attacked])
     networks = {line.model: networks[line.model] for line in lines}
@@ -88,18 +85,13 @@ def _picture(
     )
 
 
-def _lines(attacked: Sequence[_Attacked]) -> list[Line]:
+def _lines(attacked: Sequence[Attacked]) -> list[Line]:
     """Returns a line for each network, kind and epsilon of several steps."""
     suffixes = attack_kinds.line_labels([record for record, _ in attacked])
     points = merge(
         [
             (
-                (
-                    record.model,
-                    record.weights_sha256,
-                    attack_kinds.attack_kind(record),
-                    _radius(case),
-                ),
+                (*attack_kinds.line_of(record), _radius(case)),
                 Point.bare(
                     attack_kinds.num_steps(case) or 0, case.mean_loss or 0
                 ),

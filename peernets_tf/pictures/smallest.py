@@ -101,16 +101,13 @@ def search(
         view: the `View` of the network to fool.
         split: the `Split` of images, which the network classifies correctly.
         attack: the `SmallestEpsilon`, see `attacks.make_search`.
-        seed: int, the seed of what the attack draws for the first image, one
-            more for each after it.
+        seed: int, the seed of what the attack draws.
     """
     adversarial = attack(view.classifier, split.images, split.labels, seed=seed)
     perturbations = adversarial - split.images
     flat = 255 * perturbations.reshape(len(split), -1).astype(np.float64)
     # A changed backward pass leaves the predictions as they are.
-    predictions = np.concatenate(
-        [view.classifier.predict(image[None]) for image in adversarial]
-    )
+    predictions = view.classifier.predict(adversarial)
     return Found(
         adversarial=adversarial,
         perturbations=perturbations,

@@ -8,13 +8,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from peernets_tf.pictures import attack_kinds
+from peernets_tf.pictures.attack_kinds import Attacked
 from peernets_tf.pictures.lines import WIDTH, drawn
 from peernets_tf.pictures.style import LINE_STYLES, Picture, Theme
-from peernets_tf.records import AttackCase, AttackRecord, paper, tables
+from peernets_tf.records import AttackRecord, paper, tables
 
 _ROW_HEIGHT = 0.3
-
-_Attacked = tuple[AttackRecord, AttackCase]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,12 +31,10 @@ class _Row:
 def smallest_norms(records: Sequence[AttackRecord]) -> list[Picture]:
     """Returns the mean norms of searches, one picture for each data set."""
     found = []
-    for dataset in dict.fromkeys(record.dataset for record in records):
+    for dataset, cases in attack_kinds.on_single_images(records).items():
         attacked = [
             (record, case)
-            for record in records
-            if record.dataset == dataset and not record.is_universal
-            for case in record.cases
+            for record, case in cases
             if case.epsilon is None and case.mean_linf
         ]
         if attacked:
@@ -45,7 +42,7 @@ def smallest_norms(records: Sequence[AttackRecord]) -> list[Picture]:
     return found
 
 
-def _picture(dataset: str, attacked: Sequence[_Attacked]) -> Picture:
+def _picture(dataset: str, attacked: Sequence[Attacked]) -> Picture:
     attacks = dict.fromkeys(record.attack for record, _ in attacked)
     panels = {
         attack_kinds.attack_name(
@@ -97,7 +94,7 @@ def _picture(dataset: str, attacked: Sequence[_Attacked]) -> Picture:
     )
 
 
-def _rows(dataset: str, attacked: Sequence[_Attacked]) -> list[_Row]:
+def _rows(dataset: str, attacked: Sequence[Attacked]) -> list[_Row]:
     """Returns the rows of one attack, the paper's after those of a network."""
     records = [record for record, _ in attacked]
     networks = attack_kinds.networks(records)

@@ -67,7 +67,7 @@ def _draw(
     figure.suptitle(
         f"{model_title(story.model)}: {image_name}",
         fontsize=13,
-        fontweight="semibold",
+        fontweight="bold",
         x=0.01,
         ha="left",
     )

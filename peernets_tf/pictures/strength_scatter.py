@@ -12,7 +12,7 @@ from peernets_tf.pictures.style import LINE_STYLES, Picture, Theme
 from peernets_tf.records.tables import dataset_name
 
 _LARGEST = 255.0
-_NORM = "smallest L∞ norm that fools, of 255"
+_NORM = "smallest L∞ norm that fools (0-255 scale)"
 
 
 def scatter_picture(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from peernets_tf.pictures import attack_kinds
+from peernets_tf.pictures.attack_kinds import Attacked
 from peernets_tf.pictures.lines import (
     WIDTH,
     Line,
@@ -18,34 +19,31 @@ from peernets_tf.pictures.lines import (
     model_key,
 )
 from peernets_tf.pictures.style import Picture, Theme
-from peernets_tf.records import AttackCase, AttackRecord, tables
+from peernets_tf.records import AttackRecord, tables
 
 _HEIGHT = 4.6
 # The height of a line's name, in percent of accuracy.
 _GAP = 6.0
 
-_Attacked = tuple[AttackRecord, AttackCase]
-
 
 def truth_pictures(records: Sequence[AttackRecord]) -> list[Picture]:
     """Returns the picture of each data set that has attacks in L-infinity."""
     found = []
-    for dataset in dict.fromkeys(record.dataset for record in records):
+    for dataset, cases in attack_kinds.on_single_images(records).items():
         attacked = [
             (record, case)
-            for record in records
-            if record.dataset == dataset and not record.is_universal
-            # Those belong to the picture of the loss against the steps.
-            if not attack_kinds.is_sweep_of_steps(record)
-            for case in record.cases
-            if case.norm == "linf" and case.epsilon
+            for record, case in cases
+            if case.norm == "linf"
+            and case.epsilon
+            # Sweeps belong to the picture of the loss against the steps.
+            and not attack_kinds.is_sweep_of_steps(record)
         ]
         if attacked:
             found.append(_picture(dataset, attacked))
     return found
 
 
-def _picture(dataset: str, attacked: Sequence[_Attacked]) -> Picture:
+def _picture(dataset: str, attacked: Sequence[Attacked]) -> Picture:
     lines = _lines(attacked)
     networks = attack_kinds.networks([record for record, _ in attacked])
     name = attack_kinds.label(tables.dataset_name(dataset))
@@ -71,7 +69,7 @@ def _picture(dataset: str, attacked: Sequence[_Attacked]) -> Picture:
     )
 
 
-def _lines(attacked: Sequence[_Attacked]) -> list[Line]:
+def _lines(attacked: Sequence[Attacked]) -> list[Line]:
     """Returns a line for each network and kind of attack."""
     suffixes = attack_kinds.line_labels([record for record, _ in attacked])
     # The accuracy before an attack is that on the most images.
@@ -82,11 +80,7 @@ def _lines(attacked: Sequence[_Attacked]) -> list[Line]:
     points = merge(
         [
             (
-                (
-                    record.model,
-                    record.weights_sha256,
-                    attack_kinds.attack_kind(record),
-                ),
+                attack_kinds.line_of(record),
                 Point.counted(
                     255 * (case.epsilon or 0),
                     case.adversarial_correct,
@@ -109,9 +103,9 @@ def _lines(attacked: Sequence[_Attacked]) -> list[Line]:
     ]
 
 
-def _on_most_images(attacked: Sequence[_Attacked]) -> list[_Attacked]:
+def _on_most_images(attacked: Sequence[Attacked]) -> list[Attacked]:
     """Returns each attack of one strength once, on the most images."""
-    kept: dict[tuple[str, ...], _Attacked] = {}
+    kept: dict[tuple[str, ...], Attacked] = {}
     for record, case in sorted(attacked, key=lambda pair: pair[1].total):
         network = (record.model, record.weights_sha256)
         attack = (record.attack, case.attack, record.backward)
@@ -119,7 +113,7 @@ def _on_most_images(attacked: Sequence[_Attacked]) -> list[_Attacked]:
     return list(kept.values())
 
 
-def _caption(name: str, attacked: Sequence[_Attacked]) -> str:
+def _caption(name: str, attacked: Sequence[Attacked]) -> str:
     kinds: dict[str, dict[str, None]] = {}
     for record, case in attacked:
         kind = attack_kinds.KIND_NAMES[attack_kinds.attack_kind(record)]
