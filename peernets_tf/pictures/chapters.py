@@ -10,8 +10,10 @@ from peernets_tf.records import (
     BenchmarkRecord,
     ComparisonRecord,
     Record,
+    SuiteRecord,
     TrainingRecord,
     TrialsRecord,
+    suite_tables,
     tables,
 )
 
@@ -47,6 +49,7 @@ class Chapter:
 def chapters(records: Sequence[Record]) -> list[Chapter]:
     """Returns the chapters that have tables, the paper's tables first."""
     attacks = _of_kind(AttackRecord, records)
+    suites = _of_kind(SuiteRecord, records)
     trainings = _of_kind(TrainingRecord, records)
     comparisons = _of_kind(ComparisonRecord, records)
     benchmarks = _of_kind(BenchmarkRecord, records)
@@ -93,6 +96,19 @@ def chapters(records: Sequence[Record]) -> list[Chapter]:
                     not _is_table_2(record, case)
                     and not (record.dataset in _NUMBERS and _is_universal(case))
                 ),
+            ),
+        ),
+        Chapter(
+            anchor="suites",
+            title="Suites of attacks",
+            text="Not in the paper. Most attacks run only on the images that "
+            "earlier ones left; accuracy is the worst case of an attack and "
+            "all before it. A checklist says how far to trust it. "
+            f"{_INTERVALS}",
+            tables=tuple(
+                table
+                for record in suites
+                for table in suite_tables.suite_tables(record)
             ),
         ),
         Chapter(

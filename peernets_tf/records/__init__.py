@@ -1,8 +1,9 @@
 """Records of runs: JSON files from which every table and picture is made."""
 
-from peernets_tf.records import paper, statistics, tables
+from peernets_tf.records import paper, statistics, suite_tables, tables
 from peernets_tf.records.escaping import code, escape, visible
 from peernets_tf.records.folder_lock import lock_folder
+from peernets_tf.records.kinds import Record
 from peernets_tf.records.provenance import capture, with_seconds
 from peernets_tf.records.reporting import report
 from peernets_tf.records.run_folder import claim, run_id
@@ -18,7 +19,6 @@ from peernets_tf.records.schema import (
     Graphs,
     InitialModel,
     Provenance,
-    Record,
     ThreatModel,
     TrainingRecord,
     TrialFailure,
@@ -26,12 +26,21 @@ from peernets_tf.records.schema import (
     TrialsRecord,
 )
 from peernets_tf.records.storage import of_model, read, write
+from peernets_tf.records.suite import (
+    VERDICTS,
+    Check,
+    SuiteCase,
+    SuiteRecord,
+    SuiteResult,
+)
 
 __all__ = [
     "SCHEMA_VERSION",
+    "VERDICTS",
     "AttackCase",
     "AttackRecord",
     "BenchmarkRecord",
+    "Check",
     "ComparisonCase",
     "ComparisonRecord",
     "ComparisonRow",
@@ -40,6 +49,9 @@ __all__ = [
     "InitialModel",
     "Provenance",
     "Record",
+    "SuiteCase",
+    "SuiteRecord",
+    "SuiteResult",
     "ThreatModel",
     "TrainingRecord",
     "TrialFailure",
@@ -56,6 +68,7 @@ __all__ = [
     "report",
     "run_id",
     "statistics",
+    "suite_tables",
     "tables",
     "visible",
     "with_seconds",

@@ -4,16 +4,17 @@ import os
 from collections.abc import Sequence
 from typing import TypeVar
 
-from peernets_tf.records import storage, tables
+from peernets_tf.records import storage, suite_tables, tables
 from peernets_tf.records.escaping import code
+from peernets_tf.records.kinds import Record
 from peernets_tf.records.schema import (
     AttackRecord,
     BenchmarkRecord,
     ComparisonRecord,
-    Record,
     TrainingRecord,
     TrialsRecord,
 )
+from peernets_tf.records.suite import SuiteRecord
 
 _Kind = TypeVar("_Kind", bound=Record)
 
@@ -35,6 +36,8 @@ def report(paths: Sequence[str], curves: bool = False) -> str:
         if curves:
             found += tables.curves(trainings)
     found += tables.attack_tables(_of_kind(AttackRecord, records))
+    for suite in _of_kind(SuiteRecord, records):
+        found += suite_tables.suite_tables(suite)
     for comparison in _of_kind(ComparisonRecord, records):
         found.append(tables.comparison_table(comparison))
     for benchmark in _of_kind(BenchmarkRecord, records):

@@ -195,7 +195,7 @@ def attack_tables(records: Sequence[AttackRecord]) -> list[Table]:
 def _attack_title(record: AttackRecord, case: AttackCase) -> str:
     return (
         f"{network_name(record.model)} on {dataset_name(record.dataset)}"
-        f"{_peers(record.threat_model)}: {case.total:,} images, "
+        f"{peers_text(record.threat_model)}: {case.total:,} images, "
         f"{rate_text(case.correct, case.total)} correct before the attack"
     )
 
@@ -305,7 +305,7 @@ def _figure(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, int | float) else "-"
 
 
-def _peers(threat_model: ThreatModel | None) -> str:
+def peers_text(threat_model: ThreatModel | None) -> str:
     """Returns how a title names the defended model's graphs."""
     if threat_model is None:
         return ""
@@ -322,9 +322,14 @@ def _strength(case: AttackCase) -> str:
         return "rho " + max(f"{case.rho:.2f}", f"{case.rho:g}", key=len)
     if case.epsilon is None:
         return "smallest"
-    if case.norm == "linf":
-        return f"L-inf {255 * case.epsilon:.3g}/255"
-    return f"L2 {case.epsilon:.3g}"
+    return ball_text(case.norm, case.epsilon)
+
+
+def ball_text(norm: str, epsilon: float) -> str:
+    """Returns a ball as text: `L-inf 8/255` or `L2 0.5`."""
+    if norm == "linf":
+        return f"L-inf {255 * epsilon:.3g}/255"
+    return f"L2 {epsilon:.3g}"
 
 
 def _distance(value: float | None) -> str:
