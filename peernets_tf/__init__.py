@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from peernets_tf import interrupts, lazy
 
 if TYPE_CHECKING:
+    from peernets_tf.evaluation import robust_accuracy
     from peernets_tf.layers import PeerRegularization, nearest_neighbors
     from peernets_tf.models import insert_peer_regularization, load_pretrained
     from peernets_tf.peers import (
@@ -27,6 +28,7 @@ else:
         load_pretrained="models",
         monte_carlo="peers",
         nearest_neighbors="layers",
+        robust_accuracy="evaluation",
         set_peers="peers",
     )
 
@@ -40,6 +42,7 @@ __all__ = [
     "load_pretrained",
     "monte_carlo",
     "nearest_neighbors",
+    "robust_accuracy",
     "set_peers",
 ]
 __version__ = "0.1.0"
