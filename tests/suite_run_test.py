@@ -187,6 +187,28 @@ def test_threat_models(policy, peernet, stripes, tmp_path):
     assert "exact gradient is as strong as BPDA" in names
 
 
+def test_autoattack_follows_the_backward_pass_that_is_named(
+    peernet, stripes, tmp_path, monkeypatch
+):
+    first = suites.SUITES["autoattack"][:1]
+    monkeypatch.setitem(suites.SUITES, "autoattack", first)
+    found = {
+        backward: evaluate(
+            peernet,
+            stripes,
+            tmp_path / backward,
+            suite="autoattack",
+            backward=backward,
+            budget=0.1,
+            epsilon=0.1,
+        ).result.cases[0]
+        for backward in ("exact", "identity")
+    }
+    for backward, case in found.items():
+        assert case.backward == backward
+    assert found["exact"].fooled != found["identity"].fooled
+
+
 @pytest.mark.usefixtures("short")
 def test_graphs_in_python(peernet, stripes):
     images, labels = stripes.test.images[:6], stripes.test.labels[:6]
