@@ -2,8 +2,9 @@
 
     python -m madry_challenge.train --network=resnet32 --config=config.json
 
-Run the same command again to resume an interrupted training. It needs Keras's
-TensorFlow backend.
+PGD attacks each batch, and the network trains on the adversarial images. With
+--num_steps=0 it trains on unperturbed images. Run the same command again to
+resume an interrupted training. It needs Keras's TensorFlow backend.
 """
 
 from absl import flags

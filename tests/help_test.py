@@ -39,6 +39,13 @@ def test_help_needs_no_required_flag_and_lists_values():
     assert "--[no]search" in text
 
 
+def test_a_flag_that_may_be_repeated_says_so_in_our_words():
+    result = run_process("--help", module="madry_challenge.compare")
+    assert result.status == 0 and result.stderr == ""
+    text = " ".join(result.stdout.split())
+    assert "May be repeated (default: all are trained). --config" in text
+
+
 def test_the_package_lists_its_commands(capsys):
     overview.main()
     first, *lines = capsys.readouterr().out.splitlines()

@@ -85,7 +85,8 @@ def _define_strength() -> dict[str, flags.FlagHolder[Any]]:
             "attack",
             None,
             [_UNIVERSAL, *_OTHERS],
-            "Attack to run (required).",
+            "Attack to run. universal is one perturbation for all images, "
+            "noise is random noise as a control (required).",
             required=True,
         ),
         "norm": flags.DEFINE_enum(
@@ -98,29 +99,30 @@ def _define_strength() -> dict[str, flags.FlagHolder[Any]]:
         "epsilon": flags.DEFINE_list(
             "epsilon",
             None,
-            "Largest norms of perturbations of images in [0, 1], "
-            "comma-separated, such as 0.03 or 8/255 (default: 8/255 in "
-            "L-infinity, 0.5 in L2).",
+            "Largest norm of the perturbation of an image in [0, 1], such as "
+            "0.03 or 8/255. Several, comma-separated, are tried one by one "
+            "(default: 8/255 in L-infinity, 0.5 in L2).",
         ),
         "rho": flags.DEFINE_list(
             "rho",
             None,
-            "Largest L2 norms as multiples of the mean L2 norm of the training "
-            "images, comma-separated, such as 0.04,0.08 (default: --epsilon "
-            "is used).",
+            "Largest L2 norm of the perturbation, as a multiple of the mean L2 "
+            "norm of the training images. Several, such as 0.04,0.08, are "
+            "tried one by one (default: --epsilon is used).",
         ),
         "steps": flags.DEFINE_list(
             "steps",
             None,
-            "Numbers of gradient steps, comma-separated. Each is tried at each "
-            "epsilon or rho (default: 40).",
+            "Number of gradient steps. Several, comma-separated, are tried at "
+            "each epsilon or rho (default: 40).",
         ),
         "search": flags.DEFINE_bool(
             "search",
             False,
             "Search for the smallest epsilon that fools each image, as in "
-            "Table 2 of the paper. --epsilon is the largest one tried; without "
-            "it, that is the diameter of [0, 1] (default: false).",
+            "Table 2 of the paper. --epsilon is the largest one tried. Without "
+            "--epsilon, that is the largest distance between two images: 1 in "
+            "L-infinity, the square root of H W C in L2 (default: false).",
         ),
     }
 
@@ -135,7 +137,8 @@ def _define_options() -> dict[str, flags.FlagHolder[Any]]:
             "loss",
             None,
             attacks.LOSSES,
-            "Loss that the attack increases (default: cross_entropy).",
+            "Loss that the attack increases. margin: the largest other logit "
+            "minus the logit of the label (default: cross_entropy).",
         ),
         "step_size": flags.DEFINE_float(
             "step_size",
@@ -160,13 +163,14 @@ def _define_options() -> dict[str, flags.FlagHolder[Any]]:
         "keep_best": flags.DEFINE_bool(
             "keep_best",
             None,
-            "Keep PGD's best iterate instead of its last (default: true).",
+            "Return PGD's best iterate for each image, not its last "
+            "(default: true).",
         ),
         "stop_when_fooled": flags.DEFINE_bool(
             "stop_when_fooled",
             None,
-            "Stop PGD for images that are already fooled. As many images are "
-            "fooled, in less time (default: false).",
+            "Let PGD take no more steps for images that are already fooled. "
+            "It fools as many images in less time (default: false).",
         ),
         "queries": flags.DEFINE_integer(
             "queries",
