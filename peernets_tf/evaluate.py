@@ -3,9 +3,9 @@
     python -m peernets_tf.evaluate --checkpoint=cifar10_pr_resnet32 --attack=pgd
 
 Prints and records the accuracy before and after the attack. To attack a model
-of your own, give --checkpoint=model.keras and --dataset=data.npz; the model must
-take images in [0, 1] and return logits. Run the same command again to resume an
-interrupted evaluation after its last complete batch.
+of your own, give --checkpoint=model.keras and --dataset=data.npz. The model
+must take images in [0, 1] and return logits. Run the same command again to
+resume an interrupted evaluation after its last complete batch.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Attacks: `attack(logits_fn, images, labels, seed=0)` -> adversarial images.
 
-An attack is a frozen dataclass, which sees a model only through its logits. Its
-`repr` names all its settings. `Classifier` keeps what attacks compile for a
-model.
+An attack is a frozen dataclass. Its fields are its settings, and its `repr`
+names them all. It sees a model only through a function from images in [0, 1] to
+logits. `Classifier` wraps such a function and compiles it once for many calls.
 """
 
 from peernets_tf.attacks import (

@@ -22,13 +22,14 @@ _SMALLEST_SQUARE = 1e-16
 class DeepFool(Attack):
     """DeepFool of Moosavi-Dezfooli et al. (2016), L2 and untargeted.
 
-    It leaves the class that the model predicts, whether or not it is right.
+    Each step moves an image to the nearest boundary of the linearised model,
+    away from the class that the model predicts, whether it is right or not.
 
     Attributes:
-        max_steps: int, the largest number of linearisations.
-        overshoot: float, the share by which the perturbation is lengthened.
-        num_classes: int, the number of likeliest classes whose boundaries are
-            considered.
+        max_steps: int, the largest number of steps.
+        overshoot: float, the perturbation is multiplied by 1 + overshoot.
+        num_classes: int, the number of most probable classes whose boundaries
+            are considered.
     """
 
     name: ClassVar[str] = "deepfool"
@@ -61,15 +62,17 @@ class DeepFool(Attack):
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Returns the perturbations, and which of them are known to fool.
 
-        As in the authors' code, it is not known whether the last of
-        `max_steps` steps fools. Images plus perturbations lie in [0, 1].
+        As in the authors' code, nothing checks whether an image fools the model
+        after the last of `max_steps` steps. Images plus perturbations lie in
+        [0, 1].
 
         Args:
             logits_fn: function from images to logits, or a `Classifier`.
             images: float32 array of shape `(B, H, W, C)` in [0, 1].
 
         Returns:
-            Float32 array of the shape of `images`, and bool array `(B,)`.
+            Float32 array of the shape of `images`, and bool array of shape
+            `(B,)`.
 
         Raises:
             AttackError: if logits or gradients are not finite.

@@ -13,12 +13,24 @@ from peernets_tf.attacks.classifier import Classifier
 def apply_perturbation(
     images: NDArray[Any], perturbation: NDArray[Any]
 ) -> NDArray[np.float32]:
-    """Adds a perturbation `(H, W, C)` to images, and clips to [0, 1]."""
+    """Returns images plus a perturbation, clipped to [0, 1].
+
+    Args:
+        images: float array of shape `(B, H, W, C)` in [0, 1].
+        perturbation: float array of shape `(H, W, C)`.
+    """
     return np.clip(images + perturbation, 0, 1).astype(np.float32)
 
 
 def epsilon_from_rho(images: NDArray[Any], rho: float) -> float:
-    """Returns the L2 radius rho E||x||_2 over images (Section 4.3.2)."""
+    """Returns the L2 radius that is rho times the mean L2 norm of images.
+
+    Source: Section 4.3.2 of the paper.
+
+    Args:
+        images: float array of shape `(N, H, W, C)`, the training images.
+        rho: float, at least 0.
+    """
     flat = images.reshape(len(images), -1)
     return rho * float(np.mean(np.linalg.norm(flat, axis=1)))
 
@@ -30,7 +42,7 @@ class FixedPerturbation(Attack):
     Attributes:
         perturbation: float32 array of shape `(H, W, C)`.
         source: str, how it was made, or its file and hash.
-        norm: `"l2"` or `"linf"`, the norm in which its length is stated.
+        norm: `"l2"` or `"linf"`, the norm in which `epsilon` measures it.
     """
 
     name: ClassVar[str] = "universal.file"
@@ -47,7 +59,7 @@ class FixedPerturbation(Attack):
 
     @property
     def epsilon(self) -> float:
-        """The length of the perturbation in its norm."""
+        """The norm of the perturbation."""
         order = np.inf if self.norm == "linf" else 2
         return float(np.linalg.norm(self.perturbation.reshape(-1), order))
 

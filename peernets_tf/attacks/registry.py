@@ -62,12 +62,13 @@ def make_search(
     image_shape: Sequence[int],
     **arguments: Any,
 ) -> SmallestEpsilon:
-    """Returns the search for the smallest epsilon at which an attack fools.
+    """Returns a search for the smallest epsilon at which an attack fools.
 
     Args:
         name: str, the name of an attack that is searchable.
-        largest_epsilon: float, the last epsilon tried. None for the radius of
-            the ball that holds all images: 1 in L-infinity, sqrt(H W C) in L2.
+        largest_epsilon: float, the last epsilon that is tried. None for the
+            largest distance between two images: 1 in L-infinity, sqrt(H W C) in
+            L2.
         image_shape: tuple `(H, W, C)`.
         **arguments: the fields of the attack's class, without `epsilon`.
 

@@ -24,13 +24,14 @@ from peernets_tf.types import LogitsFunction
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Progress:
-    """How far the fitting of a perturbation has come.
+    """The state of the fit of a universal perturbation after a batch.
 
     Attributes:
         perturbation: float32 array of shape `(H, W, C)`.
-        batches: int, the batches done, over all passes.
-        seen: int, the images of the current pass that were looked at.
-        fooled: int, those of them whose class had changed already.
+        batches: int, the number of batches so far, in all passes.
+        seen: int, the number of images so far, in the current pass.
+        fooled: int, the number of these whose class the perturbation changed
+            before their batch.
         finished: bool, whether no batch is left or the fooling rate is
             reached.
     """
@@ -79,9 +80,16 @@ class Progress:
 class UniversalAttack(Attack):
     """Fits one perturbation for all images, in passes over training images.
 
-    Called as an attack, it fits the perturbation on the images that it
-    attacks. To measure it on other images, `fit` it and attack with the
-    result.
+    A call fits the perturbation to the images that it attacks. To attack other
+    images, call `fit` with the training images, then call its result.
+
+    Attributes:
+        epsilon: float, the radius of the ball for images in [0, 1].
+        norm: `"l2"` or `"linf"`.
+        passes: int, the largest number of passes over the images.
+        batch_size: int, the number of images in a step.
+        fooling_rate: float in [0, 1]. The fit stops after a pass if the
+            perturbation fools this share of the images; 1 makes all passes.
     """
 
     uses_labels: ClassVar[bool] = False
@@ -119,7 +127,7 @@ class UniversalAttack(Attack):
         return self.fitted(last, len(images))
 
     def fitted(self, progress: Progress, num_images: int) -> FixedPerturbation:
-        """Returns the perturbation that a fit on `num_images` arrived at."""
+        """Returns the perturbation of a fit to `num_images` as an attack."""
         return FixedPerturbation(
             perturbation=progress.perturbation,
             source=f"{self} on {num_images} training images, "

@@ -16,19 +16,19 @@ from peernets_tf.attacks.universal import UniversalAttack
 class UniversalDeepFool(UniversalAttack):
     """Universal adversarial perturbations, Moosavi-Dezfooli et al. (2017).
 
-    DeepFool leads each image whose class the perturbation does not change yet
-    over the nearest boundary. The steps of the images where it succeeds are
-    added to the perturbation, which is then projected to the ball. Unlike the
-    authors' code, it keeps images in [0, 1]. A batch size of 1 is the published
-    algorithm. A larger batch adds the sum of the steps of all its images.
+    DeepFool attacks each image whose class the perturbation does not change
+    yet. Where it succeeds, its step is added to the perturbation, which is then
+    projected to the ball. A batch size of 1 is the published algorithm. A
+    larger batch adds the sum of the steps of its images. Unlike the authors'
+    code, ours keeps perturbed images in [0, 1].
 
     Attributes:
         epsilon: float, the radius of the ball for images in [0, 1].
         norm: `"l2"` or `"linf"`.
         passes: int, the largest number of passes over the images.
-        batch_size: int, the number of images attacked at once.
-        fooling_rate: float in [0, 1], the share of the training images to fool
-            before it stops after a pass. The authors stop at 0.8.
+        batch_size: int, the number of images whose steps are summed.
+        fooling_rate: float in [0, 1]. The fit stops after a pass if the
+            perturbation fools this share of the images. The authors take 0.8.
         deepfool: the `DeepFool` for single images. The authors take at most
             ten steps.
     """
