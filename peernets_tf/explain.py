@@ -204,7 +204,8 @@ def _subject(
     label = datasets.class_name(dataset.name, int(dataset.test.labels[image]))
     return _Subject(
         image=dataset.test.images[image],
-        name=f"test image {image} of {dataset.name} ({label})",
+        name=f"test image {image} of "
+        f"{records.dataset_name(dataset.name)} ({label})",
     )
 
 

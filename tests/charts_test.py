@@ -143,7 +143,24 @@ def test_networks_of_one_name_are_told_apart():
 def test_figure_5_has_the_share_of_correct_images():
     (picture,) = figure_5.figure_5([attack(case(correct=160, fooled=64))])
     (axes,) = drawn_lines.figure(picture).axes
-    assert drawn_lines.lines(axes) == [[(0, 0), (pytest.approx(8), 40)]]
+    # No line joins one measurement to the radius 0.
+    assert drawn_lines.lines(axes) == [[(pytest.approx(8), 40)]]
+    strong = case(attack="PGD(steps=40)", epsilon=16 / 255, fooled=80)
+    (picture,) = figure_5.figure_5([attack(case(correct=160), strong)])
+    (axes,) = drawn_lines.figure(picture).axes
+    assert drawn_lines.lines(axes) == [
+        [(0, 0), (pytest.approx(8), 40), (pytest.approx(16), 50)]
+    ]
+
+
+def test_figure_5_leaves_out_sweeps_of_steps_and_fewer_images():
+    few = case(total=100, correct=80, adversarial_correct=0, fooled=60)
+    steps = [case(attack=f"PGD(steps={n})", fooled=90) for n in (1, 10)]
+    (picture,) = figure_5.figure_5(
+        [attack(few, test_size=100), attack(case()), attack(*steps)]
+    )
+    (axes,) = drawn_lines.figure(picture).axes
+    assert drawn_lines.lines(axes) == [[(pytest.approx(8), 40)]]
 
 
 def test_smallest_norms_stand_beside_table_2():
@@ -204,7 +221,7 @@ def test_epochs_of_an_initial_model_come_first():
     (picture,) = training_curves.training_curves([make_training()])
     (axes,) = drawn_lines.figure(picture).axes
     assert drawn_lines.lines(axes) == [[(9, 75)]]
-    assert drawn_lines.texts(axes) == ["PR-LeNet-5, 8 + 1"]
+    assert drawn_lines.texts(axes) == ["PR-LeNet-5, 8 + 1 epochs"]
 
 
 def test_bars_start_at_the_baseline():

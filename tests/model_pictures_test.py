@@ -7,7 +7,7 @@ from networks_test import attack_on
 from peernets_tf import pictures
 from peernets_tf.errors import UserError
 from peernets_tf.pictures import model_pictures
-from peernets_tf.pictures.sources import Source
+from peernets_tf.records import Source
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def drawn(monkeypatch):
 
     def peers(model, dataset, *, seed):
         shown.append((model.name, dataset.name, seed))
-        return [picture("neighbors_mnist5k"), picture("franken")]
+        return [picture("neighbors"), picture("franken")]
 
     def strengths(models, dataset, *, seed):
         shown.append(([m.name for m in models], dataset.name, seed))
@@ -59,8 +59,9 @@ def test_networks_are_shown_together(drawn, tmp_path):
         "Drawing Figures 1 and 3 (mnist5k) ...",
         "Drawing Figures 6 and 9 (mnist5k) ...",
     ]
-    lost, failed = missing
-    assert "1.json are not beside it" in lost
+    plain, peernet, failed = missing
+    assert "1.json are not beside it" in plain
+    assert "0.json are not beside it" in peernet
     assert failed.startswith("Figures 6 and 9 (mnist5k): all models must")
 
 

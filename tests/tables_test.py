@@ -96,7 +96,7 @@ def attack_cells(record):
 def test_universal_rates_count_all_images():
     (row,) = attack_cells(make_attack())
     assert row["title"] == (
-        "PR-ResNet-32 on CIFAR-10, 50 x 10 peers, known: 200 images, "
+        "PR-ResNet-32 on CIFAR-10, 10 graphs of 50 peers, known: 200 images, "
         "80.0% ±6.1 correct before the attack"
     )
     assert row["backward"] == "identity"
@@ -193,7 +193,9 @@ def test_a_perturbation_of_mnist_has_the_papers_figures_for_any_graphs():
     )
     (row,) = attack_cells(record)
     assert row["paper"] == "94.8% / 4.6%"
-    assert row["title"].startswith("PR-LeNet-5 on MNIST, 7 x 10 peers, known")
+    assert row["title"].startswith(
+        "PR-LeNet-5 on MNIST, 10 graphs of 7 peers, known"
+    )
 
 
 def test_what_has_the_same_title_shares_a_table():

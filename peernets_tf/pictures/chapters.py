@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import TypeVar
 
 from peernets_tf.records import (
     AttackCase,
@@ -12,6 +11,8 @@ from peernets_tf.records import (
     Record,
     TrainingRecord,
     TrialsRecord,
+    dataset_name,
+    of_kind,
     tables,
 )
 
@@ -23,8 +24,6 @@ _UNIVERSAL = (
     "of all images whose predicted class changes. The paper's column has its "
     f"accuracy / fooling rate. {_INTERVALS}"
 )
-
-_Kind = TypeVar("_Kind", bound=Record)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,11 +45,11 @@ class Chapter:
 
 def chapters(records: Sequence[Record]) -> list[Chapter]:
     """Returns the chapters that have tables, the paper's tables first."""
-    attacks = _of_kind(AttackRecord, records)
-    trainings = _of_kind(TrainingRecord, records)
-    comparisons = _of_kind(ComparisonRecord, records)
-    benchmarks = _of_kind(BenchmarkRecord, records)
-    trials = _of_kind(TrialsRecord, records)
+    attacks = of_kind(AttackRecord, records)
+    trainings = of_kind(TrainingRecord, records)
+    comparisons = of_kind(ComparisonRecord, records)
+    benchmarks = of_kind(BenchmarkRecord, records)
+    trials = of_kind(TrialsRecord, records)
     found = [
         Chapter(
             anchor="table-2",
@@ -65,7 +64,7 @@ def chapters(records: Sequence[Record]) -> list[Chapter]:
             Chapter(
                 anchor=number.lower().replace(" ", "-"),
                 title=f"{number}: universal perturbations on "
-                f"{tables.dataset_name(dataset)}",
+                f"{dataset_name(dataset)}",
                 text=_UNIVERSAL,
                 tables=_attack_tables(
                     [r for r in attacks if r.dataset == dataset],
@@ -146,7 +145,3 @@ def _is_table_2(record: AttackRecord, case: AttackCase) -> bool:
 
 def _is_universal(case: AttackCase) -> bool:
     return case.rho is not None
-
-
-def _of_kind(kind: type[_Kind], records: Sequence[Record]) -> list[_Kind]:
-    return [record for record in records if isinstance(record, kind)]

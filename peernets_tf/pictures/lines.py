@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from peernets_tf.pictures.style import LINE_STYLES, Theme
@@ -101,22 +103,21 @@ def draw_lines(
         style = LINE_STYLES[line.kind]
         color = theme.color(line.model)
         points = line.points
-        y = [point.y for point in points]
         axes.errorbar(
             [point.x for point in points],
-            y,
+            [point.y for point in points],
             yerr=(
                 [point.y - point.low for point in points],
                 [point.high - point.y for point in points],
             ),
             color=color,
+            ecolor=to_rgba(color, 0.5),
             linestyle=style.dashes,
             linewidth=1 if line.is_published else 2,
             marker=style.marker,
             markerfacecolor=theme.background if line.is_published else color,
             markersize=5,
-            elinewidth=1,
-            capsize=0 if line.is_published else 3,
+            elinewidth=1.5,
             clip_on=False,
             # Lines with hollow markers lie below the others.
             zorder=2.1 if line.is_published else 2.5,
@@ -130,6 +131,11 @@ def drawn(text: str) -> str:
     It would read what stands between two of them as a formula.
     """
     return text.replace("$", r"\$")
+
+
+def text_box(theme: Theme) -> dict[str, Any]:
+    """Returns what keeps grid lines from crossing a text, for `annotate`."""
+    return {"facecolor": theme.background, "linewidth": 0, "pad": 0.5}
 
 
 def spread(positions: Sequence[float], gap: float) -> list[float]:
@@ -154,12 +160,12 @@ def spread(positions: Sequence[float], gap: float) -> list[float]:
 
 
 def model_key(
-    axes: Axes, names: Sequence[tuple[str, str]], theme: Theme
+    figure: Figure, names: Sequence[tuple[str, str]], theme: Theme
 ) -> None:
-    """Draws which colour stands for which model, above the axes.
+    """Draws which colour stands for which model, above all axes.
 
     Args:
-        axes: the `Axes`.
+        figure: the `Figure`.
         names: sequence of (model, name).
         theme: the `Theme`.
     """
@@ -167,14 +173,12 @@ def model_key(
         Line2D([], [], color=theme.color(model), linewidth=6, label=drawn(name))
         for model, name in names
     ]
-    axes.legend(
+    figure.legend(
         handles=handles,
-        loc="lower left",
-        bbox_to_anchor=(0, 1.0),
-        ncols=3,
+        loc="outside upper left",
+        ncols=4,
         handlelength=1,
-        borderaxespad=0.2,
-        borderpad=0,
+        columnspacing=1.2,
     )
 
 
@@ -187,7 +191,8 @@ def _name_lines(
 ) -> None:
     """Writes each line's name to the right of the axes, at its last point.
 
-    The name of a line that ends earlier stands above its last point.
+    The name of a line that ends earlier stands above its last point, or below
+    it if there is no room.
     """
     right = axes.get_xlim()[1]
     last = max(line.points[-1].x for line in lines)
@@ -197,14 +202,16 @@ def _name_lines(
         if end.x > last - 0.2 * (right - axes.get_xlim()[0]):
             ends.append(line)
         else:
+            is_high = end.y + gap > axes.get_ylim()[1]
             axes.annotate(
                 drawn(line.label),
                 xy=(end.x, end.y),
-                xytext=(0, 8),
+                xytext=(0, -8 if is_high else 8),
                 textcoords="offset points",
-                color=theme.color(line.model),
+                color=theme.ink(line.model),
                 fontsize=_LABEL_SIZE,
                 ha="center",
+                va="top" if is_high else "bottom",
             )
     heights = spread([line.points[-1].y for line in ends], gap)
     bottom, top = axes.get_ylim()
@@ -217,7 +224,7 @@ def _name_lines(
             xy=(end.x, end.y),
             xytext=(1.05, height + shift),
             textcoords=axes.get_yaxis_transform(),
-            color=theme.color(line.model),
+            color=theme.ink(line.model),
             fontsize=_LABEL_SIZE,
             va="center",
             annotation_clip=False,
