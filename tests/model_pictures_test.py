@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from networks_test import attack_on
+from sample_records import make_attack, make_case
 
 from peernets_tf import pictures
 from peernets_tf.errors import UserError
@@ -80,3 +81,32 @@ def test_perturbations_beside_a_record_are_shown(drawn, tmp_path):
         "figure_8_universal_images_mnist5k",
     ]
     assert not any("beside it" in line for line in missing)
+
+
+def test_a_data_set_of_a_file_names_no_folder():
+    shown = model_pictures._of_dataset(picture("figure_1"), "data/mine.npz")
+    assert shown.name == "figure_1_data_mine_npz"
+    assert shown.title == "figure_1 (data/mine.npz)"
+
+
+def test_different_budgets_are_told_apart():
+    def fit(model, **changes):
+        source = (
+            f"UniversalGradient(passes={changes.pop('passes')}) on 2000 "
+            "training images"
+        )
+        case = make_case(attack=f"FixedPerturbation(source={source!r})")
+        record = make_attack(
+            model=model, attack="universal.gradient", cases=(case,), **changes
+        )
+        return None, record, {}
+
+    five = (
+        "Fitted by universal gradient in 5 passes over 2,000 training images."
+    )
+    plain = fit("lenet5", passes=5, backward="exact")
+    assert model_pictures._budget([plain, plain]) == five
+    assert model_pictures._budget([plain, fit("pr_lenet5", passes=1)]) == (
+        f"LeNet-5, exact: {five} PR-LeNet-5, identity: "
+        f"{five.replace('5 passes', '1 pass')}"
+    )

@@ -44,6 +44,8 @@ def hide(axes: Axes) -> None:
     axes.set(xticks=[], yticks=[])
     axes.grid(visible=False)
     axes.set_facecolor("none")
+    # As an image has, or the labels would stand elsewhere.
+    axes.set_box_aspect(1)
     for spine in axes.spines.values():
         spine.set_visible(False)
 

@@ -111,8 +111,9 @@ def budget_of(record: records.AttackRecord) -> str:
     if match is None:
         return ""
     passes, images = map(int, match.groups())
+    unit = "pass" if passes == 1 else "passes"
     return (
-        f"Fitted by {attack_name(record)} in {passes} passes over {images:,} "
+        f"Fitted by {attack_name(record)} in {passes} {unit} over {images:,} "
         "training images."
     )
 

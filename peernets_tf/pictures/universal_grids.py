@@ -120,9 +120,7 @@ def images_picture(shown: Shown, budget: str) -> Picture:
 
     def draw(theme: Theme) -> Figure:
         rows, columns, count = len(shown.rows), 1 + len(shown.rhos), len(clean)
-        figure = Figure(
-            figsize=(1.5 + 1.3 * columns, 0.4 + 1.55 * rows * count)
-        )
+        figure = Figure(figsize=(1.5 + 1.3 * columns, 0.4 + 1.7 * rows * count))
         for i, block in enumerate(panels.blocks(figure, count, rows, columns)):
             _draw_block(block, shown, i, theme)
         return figure

@@ -28,6 +28,17 @@ def radius_text(epsilon: float, norm: str = "linf") -> str:
     return f"{255 * epsilon:.3g}/255"
 
 
+def ball_text(norm: str, epsilon: float) -> str:
+    """Returns a ball as a cell of a table: `L-inf 8/255` or `L2 0.5`.
+
+    Args:
+        norm: `"linf"` or `"l2"`.
+        epsilon: float, the radius for images in [0, 1].
+    """
+    name = "L-inf" if norm == "linf" else "L2"
+    return f"{name} {radius_text(epsilon, norm)}"
+
+
 def graphs_text(num_graphs: int, num_peers: int) -> str:
     """Returns a number of graphs as people write it: `10 graphs of 50 peers`.
 

@@ -13,10 +13,10 @@ from typing import Any
 from peernets_tf.records import paper, statistics
 from peernets_tf.records.escaping import escape
 from peernets_tf.records.names import (
+    ball_text,
     dataset_name,
     graphs_text,
     network_name,
-    radius_text,
 )
 from peernets_tf.records.schema import (
     AttackCase,
@@ -188,7 +188,7 @@ def attack_tables(records: Sequence[AttackRecord]) -> list[Table]:
 def _attack_title(record: AttackRecord, case: AttackCase) -> str:
     return (
         f"{network_name(record.model)} on {dataset_name(record.dataset)}"
-        f"{_peers(record.threat_model)}: {case.total:,} images, "
+        f"{peers_text(record.threat_model)}: {case.total:,} images, "
         f"{rate_text(case.correct, case.total)} correct before the attack"
     )
 
@@ -321,7 +321,7 @@ def _figure(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, int | float) else "-"
 
 
-def _peers(threat_model: ThreatModel | None) -> str:
+def peers_text(threat_model: ThreatModel | None) -> str:
     """Returns how a title names the defended model's graphs."""
     if threat_model is None:
         return ""
@@ -336,8 +336,7 @@ def _strength(case: AttackCase) -> str:
         return "rho " + max(f"{case.rho:.2f}", f"{case.rho:g}", key=len)
     if case.epsilon is None:
         return "smallest"
-    norm = "L-inf" if case.norm == "linf" else "L2"
-    return f"{norm} {radius_text(case.epsilon, case.norm)}"
+    return ball_text(case.norm, case.epsilon)
 
 
 def _distance(value: float | None) -> str:
