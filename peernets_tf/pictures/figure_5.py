@@ -12,6 +12,7 @@ from peernets_tf.pictures.lines import (
     Point,
     draw_lines,
     drawn,
+    from_zero,
     merge,
     model_key,
 )
@@ -110,8 +111,9 @@ def _lines(attacked: Sequence[Attacked]) -> list[Line]:
             label=attack_kinds.KIND_NAMES[kind] + suffixes[weights],
             model=model,
             kind=kind,
-            # One measurement is a marker: a line would invent the others.
-            points=(Point.bare(0, 0), *line) if len(line) > 1 else line,
+            points=line,
         )
-        for (model, weights, kind), line in points.items()
+        for (model, weights, kind), line in from_zero(
+            points, lambda _: Point.bare(0, 0)
+        ).items()
     ]

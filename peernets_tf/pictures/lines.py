@@ -1,9 +1,10 @@
 """Lines with intervals, each named at its end instead of in a legend."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
@@ -85,6 +86,25 @@ def merge(
             line[point.x] = point
     return {
         key: tuple(line[x] for x in sorted(line)) for key, line in kept.items()
+    }
+
+
+def from_zero(
+    lines: Mapping[Any, tuple[Point, ...]], zero: Callable[[Any], Point]
+) -> dict[Any, tuple[Point, ...]]:
+    """Returns lines that begin at x = 0.
+
+    Beside lines of several measurements a single one stays a marker: a line to
+    it would look as if there were measurements on the way.
+
+    Args:
+        lines: mapping from keys to tuples of `Point`s.
+        zero: function from a key to the `Point` at x = 0.
+    """
+    is_sweep = any(len(points) > 1 for points in lines.values())
+    return {
+        key: points if is_sweep and len(points) == 1 else (zero(key), *points)
+        for key, points in lines.items()
     }
 
 
@@ -202,16 +222,17 @@ def _name_lines(
         if end.x > last - 0.2 * (right - axes.get_xlim()[0]):
             ends.append(line)
         else:
-            is_high = end.y + gap > axes.get_ylim()[1]
+            is_below = _belongs_below(line, lines, axes.get_ylim(), gap)
             axes.annotate(
                 drawn(line.label),
                 xy=(end.x, end.y),
-                xytext=(0, -8 if is_high else 8),
+                xytext=(0, -8 if is_below else 8),
                 textcoords="offset points",
                 color=theme.ink(line.model),
                 fontsize=_LABEL_SIZE,
-                ha="center",
-                va="top" if is_high else "bottom",
+                # Below it, its own line may come from the left.
+                ha="left" if is_below else "center",
+                va="top" if is_below else "bottom",
             )
     heights = spread([line.points[-1].y for line in ends], gap)
     bottom, top = axes.get_ylim()
@@ -238,3 +259,19 @@ def _name_lines(
                 "shrinkB": 4,
             },
         )
+
+
+def _belongs_below(
+    line: Line, lines: Sequence[Line], limits: tuple[float, float], gap: float
+) -> bool:
+    """Whether there is more room below the end of a line than above it."""
+    bottom, top = limits
+    end = line.points[-1]
+    if end.y + gap > top or end.y - gap < bottom:
+        return end.y + gap > top
+    others = [
+        np.interp(end.x, [p.x for p in each.points], [p.y for p in each.points])
+        for each in lines
+        if each is not line and each.points[0].x <= end.x <= each.points[-1].x
+    ]
+    return any(end.y < y < end.y + 2 * gap for y in others)

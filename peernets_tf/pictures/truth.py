@@ -15,6 +15,7 @@ from peernets_tf.pictures.lines import (
     Line,
     Point,
     draw_lines,
+    from_zero,
     merge,
     model_key,
 )
@@ -91,10 +92,11 @@ def _lines(attacked: Sequence[Attacked]) -> list[Line]:
             label=attack_kinds.KIND_NAMES[kind] + suffixes[weights],
             model=model,
             kind=kind,
-            # One measurement is a marker: a line would invent the others.
-            points=(clean[weights], *line) if len(line) > 1 else line,
+            points=line,
         )
-        for (model, weights, kind), line in points.items()
+        for (model, weights, kind), line in from_zero(
+            points, lambda key: clean[key[1]]
+        ).items()
     ]
 
 
