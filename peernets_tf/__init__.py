@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from peernets_tf import interrupts, lazy
 
 if TYPE_CHECKING:
+    from peernets_tf.evaluation import robust_accuracy
     from peernets_tf.layers import PeerRegularization, nearest_neighbors
     from peernets_tf.models import insert_peer_regularization, load_pretrained
     from peernets_tf.peers import (
@@ -35,6 +36,7 @@ else:
         load_pretrained="models",
         monte_carlo="peers",
         nearest_neighbors="layers",
+        robust_accuracy="evaluation",
         set_peers="peers",
     )
 
@@ -48,6 +50,7 @@ __all__ = [
     "load_pretrained",
     "monte_carlo",
     "nearest_neighbors",
+    "robust_accuracy",
     "set_peers",
 ]
 __version__ = "0.1.0"

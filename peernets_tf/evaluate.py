@@ -1,6 +1,7 @@
 """Attacks a model on test images: `python -m peernets_tf.evaluate`.
 
     python -m peernets_tf.evaluate --checkpoint=cifar10_pr_resnet32 --attack=pgd
+    python -m peernets_tf.evaluate --checkpoint=model.keras --suite=autoattack
 
 Prints and records the accuracy before and after the attack. To attack a model
 of your own, give --checkpoint=model.keras and --dataset=data.npz. The model
@@ -12,11 +13,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from typing import Any
 
 from absl import flags
 
 from peernets_tf import adaptive, datasets, evaluation, models, records
 from peernets_tf.cli import app, attack_flags, shared_flags
+from peernets_tf.errors import UserError
 from peernets_tf.lazy import keras
 
 _CHECKPOINT = flags.DEFINE_string(
@@ -26,7 +29,24 @@ _CHECKPOINT = flags.DEFINE_string(
     f"{', '.join(models.presets())} (required).",
     required=True,
 )
-_attack_config = attack_flags.define()
+_ATTACK_FLAGS = attack_flags.AttackFlags()
+_SUITE = flags.DEFINE_enum(
+    "suite",
+    None,
+    list(evaluation.SUITES),
+    "Suite of attacks to run instead of --attack, each on the images that "
+    "earlier ones left, with a checklist. autoattack: the standard version of "
+    "AutoAttack. rand: its version for models with a random forward pass. "
+    "adaptive: cheap attacks first, then attacks that know of peers, black "
+    "boxes and transfer (default: none).",
+)
+_BUDGET = flags.DEFINE_float(
+    "budget",
+    None,
+    "Factor of all steps, restarts and queries of --suite (default: 1).",
+    1e-6,
+)
+flags.mark_flags_as_mutual_exclusive(["attack", "suite"], required=True)
 _DATASET = shared_flags.define_dataset(
     None, "the one that the checkpoint's record names"
 )
@@ -112,7 +132,7 @@ class Config:
         output_dir: str or None, the folder of the results; None for a folder
             named after what is evaluated.
         evaluation: the `EvaluationConfig` of the exact backward pass, or of the
-            chosen one.
+            chosen one; or the `SuiteConfig`.
 
     Raises:
         DataError: if there is no such data set.
@@ -123,7 +143,7 @@ class Config:
     data_dir: str | None
     backward: str | None
     output_dir: str | None
-    evaluation: evaluation.EvaluationConfig
+    evaluation: evaluation.EvaluationConfig | evaluation.SuiteConfig
 
     def __post_init__(self) -> None:
         datasets.check_name(self.dataset)
@@ -132,7 +152,6 @@ class Config:
 def _parse(arguments: list[str]) -> Config:
     app.refuse_arguments(arguments)
     shared_flags.check_model(_CHECKPOINT.value, "--checkpoint")
-    attack = _attack_config()
     graphs = evaluation.GraphsConfig(
         policy=_PEERS.value,
         num_peers=_NUM_PEERS.value,
@@ -146,11 +165,9 @@ def _parse(arguments: list[str]) -> Config:
         data_dir=_DATA_DIR.value,
         backward=_BACKWARD.value,
         output_dir=_OUTPUT_DIR.value,
-        evaluation=evaluation.EvaluationConfig(
-            attack=attack,
+        evaluation=_parse_evaluation(
             graphs=graphs,
             backward=_BACKWARD.value or "exact",
-            temperature=_TEMPERATURE.value,
             test_size=_TEST_SIZE.value,
             batch_size=_BATCH_SIZE.value,
             seed=_SEED.value,
@@ -159,10 +176,35 @@ def _parse(arguments: list[str]) -> Config:
     )
 
 
+def _parse_evaluation(
+    **config: Any,
+) -> evaluation.EvaluationConfig | evaluation.SuiteConfig:
+    """Returns the evaluation by one attack, or by a suite.
+
+    Args:
+        **config: the fields that both have.
+    """
+    if _SUITE.value is None:
+        if _BUDGET.value is not None:
+            raise UserError("--budget is for --suite: leave it out")
+        return evaluation.EvaluationConfig(
+            attack=_ATTACK_FLAGS.attack(),
+            temperature=_TEMPERATURE.value,
+            **config,
+        )
+    if _TEMPERATURE.value != _TEMPERATURE.default:
+        raise UserError("--temperature is for --attack: leave it out")
+    budget = 1.0 if _BUDGET.value is None else _BUDGET.value
+    return _ATTACK_FLAGS.suite(_SUITE.value, budget=budget, **config)
+
+
 def _run(config: Config, provenance: records.Provenance) -> None:
     model = models.load(models.preset_path(config.checkpoint))
     dataset = datasets.load(config.dataset, config.data_dir)
-    planned = _evaluations(config, model)
+    if isinstance(config.evaluation, evaluation.SuiteConfig):
+        _run_suite(config, config.evaluation, model, dataset, provenance)
+        return
+    planned = _evaluations(config, config.evaluation, model)
     for each in planned:
         evaluation.evaluate(
             model,
@@ -174,14 +216,33 @@ def _run(config: Config, provenance: records.Provenance) -> None:
     evaluation.print_report([each.output_dir for each in planned])
 
 
+def _run_suite(
+    config: Config,
+    suite: evaluation.SuiteConfig,
+    model: keras.Model,
+    dataset: datasets.Dataset,
+    provenance: records.Provenance,
+) -> None:
+    folder = config.output_dir or evaluation.default_suite_folder(
+        config.checkpoint, suite
+    )
+    evaluation.evaluate_suite(
+        model,
+        dataset,
+        dataclasses.replace(suite, output_dir=folder),
+        checkpoint=config.checkpoint,
+        provenance=provenance,
+    )
+    print(records.report([os.path.join(folder, "record.json")]), flush=True)
+
+
 def _evaluations(
-    config: Config, model: keras.Model
+    config: Config, chosen: evaluation.EvaluationConfig, model: keras.Model
 ) -> list[evaluation.EvaluationConfig]:
     """Returns the evaluation with each backward pass, in folders of their own.
 
     Without --backward, a PeerNet is never judged by its exact gradient alone.
     """
-    chosen = config.evaluation
     backwards = evaluation.backward_passes(
         model, chosen.attack, config.backward
     )

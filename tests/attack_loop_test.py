@@ -10,7 +10,7 @@ from keras import ops
 from peernets_tf import datasets
 from peernets_tf.attacks import Classifier
 from peernets_tf.errors import AttackError
-from peernets_tf.evaluation import attack_loop
+from peernets_tf.evaluation import attack_loop, image_bar
 from peernets_tf.evaluation.batch_log import BatchLog
 from peernets_tf.evaluation.plan import Strength
 
@@ -228,7 +228,7 @@ def test_the_bar_moves_within_a_batch(target, log, monkeypatch):
         return images
 
     clean = attack_loop.clean_predictions(target, log, loss=None)
-    monkeypatch.setattr(attack_loop, "Progress", Noting)
+    monkeypatch.setattr(image_bar, "Progress", Noting)
     attack_loop.attack_images(target, attack, STRENGTH, clean, log, name="a")
     # Three steps, and the predictions that are counted.
     assert shown[:6] == [(0, 4), (0, 8), (0, 12), (0, 16), (4, 0.0), (4, 0, 4)]

@@ -26,6 +26,8 @@ def all_tables(found):
     trainings = kinds[records.TrainingRecord]
     if trainings:
         tables.append(records.tables.training_table(trainings))
+    for record in kinds[records.SuiteRecord]:
+        tables += records.suite_tables.suite_tables(record)
     for record in kinds[records.ComparisonRecord]:
         tables.append(records.tables.comparison_table(record))
     for record in kinds[records.BenchmarkRecord]:

@@ -4,7 +4,7 @@ Each function takes records and returns tables of `peernets_tf.records.tables`.
 """
 
 from peernets_tf import records
-from peernets_tf.records import tables
+from peernets_tf.records import suite_tables, tables
 from peernets_tf.records.tables import Table
 
 # What the README shows: an attack, its backward pass and its strength.
@@ -62,6 +62,11 @@ def _rate(case, count="adversarial_correct"):
     if case is None:
         return "-"
     return tables.rate_text(getattr(case, count), case.total)
+
+
+def suites(found):
+    """Suites of attacks, each with its checklist."""
+    return [t for r in found for t in suite_tables.suite_tables(r)]
 
 
 def training(found):
@@ -215,9 +220,10 @@ TABLES = {
     "headline": headline,
     "runs": runs,
     "speed": speed,
+    "suites": suites,
     "training": training,
     "trials": trials,
     "trials_summary": trials_summary,
 }
 # Those that show all that a record holds.
-WHOLE = ("attacks", "comparison", "speed", "training", "trials")
+WHOLE = ("attacks", "comparison", "speed", "suites", "training", "trials")

@@ -39,6 +39,8 @@ def test_every_kind_has_a_table(paths):
     for columns in (
         records.tables.TRAINING_COLUMNS,
         records.tables.ATTACK_COLUMNS,
+        records.suite_tables.SUITE_COLUMNS,
+        records.suite_tables.CHECK_COLUMNS,
         records.tables.COMPARISON_COLUMNS,
         ("timed", "median seconds"),
         records.tables.TRIALS_COLUMNS,
@@ -77,6 +79,9 @@ def test_every_published_record_is_printed():
             expected = [records.tables.training_row(record)]
         elif isinstance(record, records.AttackRecord):
             for table in records.tables.attack_tables([record]):
+                expected += table.rows
+        elif isinstance(record, records.SuiteRecord):
+            for table in records.suite_tables.suite_tables(record):
                 expected += table.rows
         elif isinstance(record, records.ComparisonRecord):
             expected = records.tables.comparison_table(record).rows

@@ -78,6 +78,80 @@ def make_attack(**changes):
     return records.AttackRecord(**{**fields, **changes})
 
 
+def make_suite_case(**changes):
+    fields = {
+        "name": "pgd",
+        "attack": "PGD(epsilon=0.03, steps=40)",
+        "access": "white-box",
+        "backward": "exact",
+        "epsilon": 8 / 255,
+        "is_counted": True,
+        "attacked": 180,
+        "fooled": 120,
+        "robust": 60,
+        "queries": 7380,
+    }
+    return records.SuiteCase(**{**fields, **changes})
+
+
+def make_suite_result(**changes):
+    fields = {
+        "suite": "adaptive",
+        "norm": "linf",
+        "epsilon": 8 / 255,
+        "budget": 1.0,
+        "total": 200,
+        "correct": 180,
+        "robust": 40,
+        "cases": (
+            make_suite_case(),
+            make_suite_case(
+                name="square",
+                access="black-box",
+                attacked=60,
+                fooled=20,
+                robust=40,
+                queries=150_000,
+            ),
+            make_suite_case(
+                name="large-ball",
+                is_counted=False,
+                epsilon=1.0,
+                attacked=100,
+                fooled=100,
+                robust=40,
+            ),
+        ),
+        "checks": (
+            records.Check(
+                name="outputs are logits",
+                verdict="passed",
+                measured="the outputs are not probabilities",
+            ),
+            records.Check(
+                name="white-box beats black-box and transfer",
+                verdict="failed",
+                measured="black box fools 20 of the 60 left",
+            ),
+        ),
+    }
+    return records.SuiteResult(**{**fields, **changes})
+
+
+def make_suite(**changes):
+    fields = {
+        "model": "pr_resnet32",
+        "checkpoint": "cifar10_pr_resnet32",
+        "weights_sha256": "0",
+        "dataset": "cifar10",
+        "test_size": 200,
+        "threat_model": THREAT_MODEL,
+        "result": make_suite_result(),
+        "provenance": make_provenance(),
+    }
+    return records.SuiteRecord(**{**fields, **changes})
+
+
 def make_comparison_case(**changes):
     fields = {
         "backward": "exact",
@@ -176,6 +250,8 @@ def one_of_each_kind():
         make_training(graphs=None, initial_model=None),
         make_attack(),
         make_attack(threat_model=None),
+        make_suite(),
+        make_suite(threat_model=None),
         make_comparison(),
         make_benchmark(),
         make_trials(),

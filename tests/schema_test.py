@@ -71,6 +71,7 @@ def test_each_kind_has_a_name_of_its_own():
         for kind in (
             records.TrainingRecord,
             records.AttackRecord,
+            records.SuiteRecord,
             records.ComparisonRecord,
             records.BenchmarkRecord,
             records.TrialsRecord,
@@ -79,6 +80,7 @@ def test_each_kind_has_a_name_of_its_own():
     assert kinds == {
         "training",
         "attack",
+        "suite",
         "comparison",
         "benchmark",
         "trials",

@@ -156,10 +156,16 @@ def check_epsilon(epsilon: NDArray[Any], count: int) -> None:
         )
 
 
+def are_probabilities(outputs: NDArray[Any]) -> bool:
+    """Whether the outputs `(B, classes)` of a model are probabilities."""
+    return bool(
+        np.all(outputs >= 0) and np.allclose(outputs.sum(axis=1), 1, atol=1e-3)
+    )
+
+
 def check_logits(logits: Any) -> None:
     """Raises an `AttackError` if the outputs of a model are probabilities."""
-    logits = ops.convert_to_numpy(logits)
-    if np.all(logits >= 0) and np.allclose(logits.sum(axis=1), 1, atol=1e-3):
+    if are_probabilities(ops.convert_to_numpy(logits)):
         raise AttackError(
             "the model must end in logits: remove its softmax, whose "
             "saturation hides gradients. Received: outputs that are "

@@ -21,7 +21,8 @@ class NoteVariables(keras.StatelessScope):
         raise AttackError(
             "the model must not change its variables while it is attacked on "
             f"the JAX backend. It changed '{update[0].path}': call the model "
-            "with training=False"
+            "with training=False. A model that draws random numbers in "
+            "inference can be attacked on the TensorFlow backend only"
         )
 
 

@@ -10,7 +10,7 @@ from peernets_tf.errors import UserError
 
 Number = TypeVar("Number", int, float)
 
-# The command that calls `define` owns the flags, and its --help shows them.
+# The command that makes an `AttackFlags` owns them, and its --help shows them.
 flags.disclaim_key_flags()
 
 _UNIVERSAL = "universal"
@@ -24,13 +24,17 @@ _OTHERS = [
 ]
 
 
-def define() -> Callable[[], evaluation.AttackConfig]:
-    """Defines the flags and returns a function that reads them."""
-    strength = _define_strength()
-    options = _define_options()
-    fit = _define_fit()
+class AttackFlags:
+    """The flags of an attack and, in part, of a suite of attacks."""
 
-    def read() -> evaluation.AttackConfig:
+    def __init__(self) -> None:
+        self._strength = _define_strength()
+        self._options = _define_options()
+        self._fit = _define_fit()
+
+    def attack(self) -> evaluation.AttackConfig:
+        """Returns the attack that the flags describe."""
+        strength, options, fit = self._strength, self._options, self._fit
         is_universal = strength["attack"].value == _UNIVERSAL
         for flag in (fit["maker"], options["batch_size"]):
             if flag.value is not None and (
@@ -61,7 +65,40 @@ def define() -> Callable[[], evaluation.AttackConfig]:
             },
         )
 
-    return read
+    def suite(
+        self,
+        suite: str,
+        **config: Any,
+    ) -> evaluation.SuiteConfig:
+        """Returns a suite at the norm and epsilon that the flags name.
+
+        Args:
+            suite: str, the suite's name.
+            **config: other fields of the `SuiteConfig`.
+
+        Raises:
+            UserError: if the flags name what a suite chooses itself.
+        """
+        norm, epsilon = self._strength["norm"], self._strength["epsilon"]
+        others = {**self._strength, **self._options, **self._fit}
+        del others["norm"], others["epsilon"]
+        for flag in others.values():
+            if flag.value != flag.default:
+                raise UserError(
+                    f"--suite={suite} chooses its attacks itself and does not "
+                    f"read --{flag.name}: leave it out"
+                )
+        radii = _list(epsilon, evaluation.parse_numbers)
+        if len(radii) > 1:
+            raise UserError(
+                f"--suite takes one --epsilon. Received: {epsilon.value}"
+            )
+        return evaluation.SuiteConfig(
+            suite=suite,
+            norm=norm.value or "linf",
+            epsilon=radii[0] if radii else None,
+            **config,
+        )
 
 
 def _list(
@@ -85,9 +122,8 @@ def _define_strength() -> dict[str, flags.FlagHolder[Any]]:
             "attack",
             None,
             [_UNIVERSAL, *_OTHERS],
-            "Attack to run. universal is one perturbation for all images, "
-            "noise is random noise as a control (required).",
-            required=True,
+            "Attack to run; this or --suite is required. universal is one "
+            "perturbation for all images, noise is random noise as a control.",
         ),
         "norm": flags.DEFINE_enum(
             "norm",

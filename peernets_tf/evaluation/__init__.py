@@ -17,7 +17,11 @@ from peernets_tf.evaluation.config import (
     backward_passes,
     check_fits,
 )
-from peernets_tf.evaluation.defaults import default_folder, trained_on
+from peernets_tf.evaluation.defaults import (
+    default_folder,
+    default_suite_folder,
+    trained_on,
+)
 from peernets_tf.evaluation.plan import (
     AttackConfig,
     Strength,
@@ -25,6 +29,8 @@ from peernets_tf.evaluation.plan import (
     parse_numbers,
     plan,
 )
+from peernets_tf.evaluation.suite_config import SuiteConfig
+from peernets_tf.evaluation.suites import SUITES
 from peernets_tf.evaluation.threat_model import (
     POLICIES,
     ChosenGraphs,
@@ -48,8 +54,11 @@ if TYPE_CHECKING:
         image_shape,
         tell_story,
     )
+    from peernets_tf.evaluation.robustness import robust_accuracy
     from peernets_tf.evaluation.run import evaluate, identity, print_report
     from peernets_tf.evaluation.story_words import story_text
+    from peernets_tf.evaluation.suite_loop import RobustAccuracy
+    from peernets_tf.evaluation.suite_run import evaluate_suite
 else:
     __getattr__, __dir__ = lazy.exports(
         __name__,
@@ -59,18 +68,22 @@ else:
         LayerExplanation="explanation",
         LogFrankenImages="franken_images",
         PeerGraph="explanation",
+        RobustAccuracy="suite_loop",
         draw_graph="explanation",
         evaluate="run",
+        evaluate_suite="suite_run",
         explain="explanation",
         identity="run",
         image_shape="image_story",
         print_report="run",
+        robust_accuracy="robustness",
         story_text="story_words",
         tell_story="image_story",
     )
 
 __all__ = [
     "POLICIES",
+    "SUITES",
     "AttackConfig",
     "ChosenGraphs",
     "EvaluationConfig",
@@ -81,13 +94,17 @@ __all__ = [
     "LayerExplanation",
     "LogFrankenImages",
     "PeerGraph",
+    "RobustAccuracy",
     "Strength",
+    "SuiteConfig",
     "backward_passes",
     "check_fits",
     "choose_graphs",
     "default_folder",
+    "default_suite_folder",
     "draw_graph",
     "evaluate",
+    "evaluate_suite",
     "explain",
     "identity",
     "image_shape",
@@ -96,6 +113,7 @@ __all__ = [
     "perturbations_of",
     "plan",
     "print_report",
+    "robust_accuracy",
     "story_text",
     "tell_story",
     "trained_on",

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +11,8 @@ from numpy.typing import NDArray
 from peernets_tf import datasets, records, seeds
 from peernets_tf.attacks import Attack, Classifier, checks, losses
 from peernets_tf.evaluation.batch_log import BatchLog
+from peernets_tf.evaluation.image_bar import ImageBar, image_bar
 from peernets_tf.evaluation.plan import Strength
-from peernets_tf.progress import Progress
 from peernets_tf.seeds import Stream
 
 
@@ -53,6 +54,10 @@ class Target:
         rng = seeds.generator(Stream.TARGET_LABELS, self.seed, number)
         other = rng.integers(1, self.num_classes, len(labels))
         return ((labels + other) % self.num_classes).astype(np.int32)
+
+    def bar(self, name: str) -> contextlib.AbstractContextManager[ImageBar]:
+        """Returns a bar over the images, moved by the queries of both."""
+        return image_bar(name, len(self.test), (self.attacker, self.defended))
 
     def batches(self) -> Iterator[tuple[int, datasets.Split]]:
         """Yields the number and the images of each batch."""
@@ -122,7 +127,7 @@ def clean_predictions(
             [0, 1].
     """
     rows: list[CleanBatch] = []
-    with _bar(target, "unperturbed images") as bar:
+    with target.bar("unperturbed images") as bar:
         for number, batch in target.batches():
             key = f"clean/{number}"
             row = log.get(key, CleanBatch)
@@ -163,7 +168,7 @@ def attack_images(
             or logits are not finite.
     """
     rows: list[AttackedBatch] = []
-    with _bar(target, name) as bar:
+    with target.bar(name) as bar:
         for number, batch in target.batches():
             key = f"{name}/{number}"
             row = log.get(key, AttackedBatch)
@@ -197,6 +202,54 @@ def attack_images(
     )
 
 
+class Perturbed(NamedTuple):
+    """A batch of adversarial images, as the defended model sees them.
+
+    Attributes:
+        change: float array of shape `(B, H W C)`, the perturbations.
+        logits: float array of shape `(B, classes)`.
+        predictions: int array of shape `(B,)`, the predicted classes.
+    """
+
+    change: NDArray[np.float32]
+    logits: NDArray[np.float32]
+    predictions: NDArray[np.int32]
+
+
+def perturb(
+    target: Target,
+    attack: Attack,
+    strength: Strength,
+    number: int,
+    batch: datasets.Split,
+) -> Perturbed:
+    """Attacks a batch and checks what comes out.
+
+    Args:
+        target: the `Target`.
+        attack: the `Attack`.
+        strength: the `Strength`; every perturbation must lie in its ball.
+        number: int, the batch's number, from which the attack's seed follows.
+        batch: the `Split` of the batch.
+
+    Raises:
+        AttackError: if an adversarial image lies outside [0, 1] or the ball,
+            or logits are not finite.
+    """
+    labels = target.target_labels(number, batch.labels)
+    rng = seeds.generator(Stream.ATTACK, target.seed, number)
+    adversarial = attack(
+        target.attacker, batch.images, labels, seed=int(rng.integers(2**31))
+    )
+    change = (adversarial - batch.images).reshape(len(batch), -1)
+    checks.check_images(adversarial)
+    checks.check_ball(change, strength.epsilon, strength.norm)
+    logits = target.defended.logits(adversarial)
+    predictions = losses.classes_of(logits)
+    checks.check_predictions(predictions)
+    return Perturbed(change, logits, predictions)
+
+
 def _predict_batch(
     target: Target, number: int, batch: datasets.Split, loss: str | None
 ) -> CleanBatch:
@@ -228,17 +281,10 @@ def _attack_batch(
     batch: datasets.Split,
     clean: CleanBatch,
 ) -> AttackedBatch:
-    labels = target.target_labels(number, batch.labels)
-    rng = seeds.generator(Stream.ATTACK, target.seed, number)
-    adversarial = attack(
-        target.attacker, batch.images, labels, seed=int(rng.integers(2**31))
+    change, logits, predictions = perturb(
+        target, attack, strength, number, batch
     )
-    change = (adversarial - batch.images).reshape(len(batch), -1)
-    checks.check_images(adversarial)
-    checks.check_ball(change, strength.epsilon, strength.norm)
-    logits = target.defended.logits(adversarial)
-    predictions = losses.classes_of(logits)
-    checks.check_predictions(predictions)
+    labels = target.target_labels(number, batch.labels)
     before = np.array(clean.predictions)
     was_correct = before == batch.labels
     fooled = was_correct & losses.is_fooled(
@@ -270,58 +316,3 @@ def _mean_loss(rows: Sequence[AttackedBatch]) -> float | None:
     if len(known) < len(rows):
         return None
     return round(sum(known) / sum(row.total for row in rows), 6)
-
-
-class _Bar:
-    """A bar that moves with every query, within batches too.
-
-    It counts images, and shows the queries of the batch under attack and the
-    share of the images done whose class changed.
-    """
-
-    def __init__(self, target: Target, name: str) -> None:
-        print(name, flush=True)
-        self._progress = Progress(len(target.test), "images")
-        self._done = 0
-        self._changed: int | None = None
-        self._queries = 0
-
-    def query(self, queries: int) -> None:
-        """Notes that an attack computed the logits of some images."""
-        self._queries += queries
-        self._progress.update(
-            self._done, **self._shares(), queries=self._queries
-        )
-
-    def resume(self, images: int, changed: int | None = None) -> None:
-        """Moves on by images of an earlier run, which took no time now."""
-        self._progress.skip(images)
-        self.add(images, changed)
-
-    def add(self, images: int, changed: int | None = None) -> None:
-        """Moves on by some images, of which some changed if it is known."""
-        self._done += images
-        self._queries = 0
-        if changed is not None:
-            self._changed = (self._changed or 0) + changed
-        self._progress.update(self._done, **self._shares())
-
-    def close(self) -> None:
-        """Ends the bar's line."""
-        self._progress.close()
-
-    def _shares(self) -> dict[str, float]:
-        if self._changed is None or not self._done:
-            return {}
-        return {"changed": self._changed / self._done}
-
-
-@contextlib.contextmanager
-def _bar(target: Target, name: str) -> Iterator[_Bar]:
-    """Gives a bar that follows the queries of both classifiers."""
-    bar = _Bar(target, name)
-    with contextlib.ExitStack() as stack:
-        stack.callback(bar.close)
-        for classifier in (target.attacker, target.defended):
-            stack.enter_context(classifier.observed(bar.query))
-        yield bar

@@ -51,9 +51,9 @@ class BatchLog:
                     check(key, row)
                 self._rows[key] = row
             except (AttributeError, KeyError, TypeError, ValueError) as error:
-                raise self._damaged(f"line {number}, {error!r}") from error
+                raise self.damaged(f"line {number}, {error!r}") from error
             if not is_ours:
-                raise self._damaged(f"line {number} is of another run")
+                raise self.damaged(f"line {number} is of another run")
         if not is_whole:
             files.write_text("".join(lines), path)
 
@@ -69,7 +69,7 @@ class BatchLog:
         try:
             return msgspec.convert(row, row_type)
         except msgspec.ValidationError as error:
-            raise self._damaged(f"the row of {key}, {error}") from error
+            raise self.damaged(f"the row of {key}, {error}") from error
 
     def add(self, key: str, row: Any) -> None:
         """Stores a row; it is in the file when this returns."""
@@ -82,7 +82,8 @@ class BatchLog:
             file.flush()
             os.fsync(file.fileno())
 
-    def _damaged(self, where: str) -> UserError:
+    def damaged(self, where: str) -> UserError:
+        """Returns the error for a row that cannot be of this evaluation."""
         return UserError(
             f"{self._path} is not the log of an evaluation: {where}. Remove "
             "it to attack all images again, or give another --output_dir"

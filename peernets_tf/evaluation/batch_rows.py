@@ -12,6 +12,45 @@ _COUNTS = (
 )
 
 
+def check_suite_row(
+    key: str,
+    row: dict[str, Any],
+    *,
+    test_size: int,
+    batch_size: int,
+    num_classes: int,
+) -> None:
+    """Raises a `ValueError` if a row is of no batch of a suite.
+
+    Args:
+        key: str, see `check_row`.
+        row: dict, the fields of a `CleanBatch` or a `SuiteBatch`.
+        test_size: int, see `check_row`.
+        batch_size: int, see `check_row`.
+        num_classes: int, see `check_row`.
+    """
+    if "images" not in row:
+        check_row(
+            key,
+            row,
+            test_size=test_size,
+            batch_size=batch_size,
+            num_classes=num_classes,
+        )
+        return
+    images = row["images"]
+    if not 0 < len(images) <= batch_size or not all(
+        0 <= image < test_size for image in images
+    ):
+        raise ValueError(
+            f"images must be 1 to {batch_size} places below {test_size}"
+        )
+    if not set(row["fooled"]) <= set(images):
+        raise ValueError("fooled must be among images")
+    if row["queries"] < 0:
+        raise ValueError("queries must be at least 0")
+
+
 def check_row(
     key: str,
     row: dict[str, Any],

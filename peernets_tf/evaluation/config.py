@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from peernets_tf import adaptive, datasets
+from peernets_tf import adaptive, datasets, records
 from peernets_tf.errors import UserError
 from peernets_tf.evaluation.plan import AttackConfig
 from peernets_tf.evaluation.threat_model import GraphsConfig, describe_graphs
@@ -132,6 +132,25 @@ def check_fits(model: keras.Model, dataset: datasets.Dataset) -> None:
         )
 
 
+def check_graphs(
+    model: keras.Model, config: GraphsConfig, backward: str, *, seed: int
+) -> records.ThreatModel | None:
+    """Returns which graphs an evaluation uses, None for a model without peers.
+
+    Raises:
+        UserError: if the model has no peers and the arguments name some, or see
+            `describe_graphs`.
+    """
+    graphs = describe_graphs(model, config, seed=seed)
+    if graphs is None and (config != GraphsConfig() or backward != "exact"):
+        raise UserError(
+            f"{model.name} has no PeerRegularization layer: leave out "
+            "backward, peers, num_peers, num_graphs and attack_graphs. "
+            f"Received: backward={backward}, {config}"
+        )
+    return graphs
+
+
 def check_peers(model: keras.Model, config: EvaluationConfig) -> None:
     """Checks what a configuration says of peers.
 
@@ -140,14 +159,10 @@ def check_peers(model: keras.Model, config: EvaluationConfig) -> None:
             or the attack stops for images that fool other graphs than those
             that count.
     """
-    graphs = describe_graphs(model, config.graphs, seed=config.seed)
+    graphs = check_graphs(
+        model, config.graphs, config.backward, seed=config.seed
+    )
     if graphs is None:
-        if config.graphs != GraphsConfig() or config.backward != "exact":
-            raise UserError(
-                f"{model.name} has no PeerRegularization layer: leave out "
-                "backward, peers, num_peers, num_graphs and attack_graphs. "
-                f"Received: backward={config.backward}, {config.graphs}"
-            )
         return
     attack = config.attack
     stops = (

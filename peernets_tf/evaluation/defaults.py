@@ -5,6 +5,7 @@ import os
 from peernets_tf import records
 from peernets_tf.errors import UserError
 from peernets_tf.evaluation.plan import AttackConfig
+from peernets_tf.evaluation.suite_config import SuiteConfig
 from peernets_tf.evaluation.threat_model import GraphsConfig
 
 
@@ -30,11 +31,23 @@ def default_folder(
     checkpoint: str, attack: AttackConfig, graphs: GraphsConfig, backward: str
 ) -> str:
     """Returns the folder of an evaluation, named by what is evaluated."""
+    names = [attack.name, *(["search"] if attack.search else []), backward]
+    return _folder(checkpoint, names, graphs)
+
+
+def default_suite_folder(checkpoint: str, config: SuiteConfig) -> str:
+    """Returns the folder of an evaluation by a suite, named likewise."""
+    names = [config.suite]
+    if config.backward != "exact":
+        names.append(config.backward)
+    if config.graphs.policy != "known":
+        names.append(config.graphs.policy)
+    return _folder(checkpoint, names, config.graphs)
+
+
+def _folder(checkpoint: str, names: list[str], graphs: GraphsConfig) -> str:
     path = checkpoint.removesuffix(".keras")
-    parts = [path.replace(os.sep, "_").strip("._"), attack.name]
-    if attack.search:
-        parts.append("search")
-    parts.append(backward)
+    parts = [path.replace(os.sep, "_").strip("._"), *names]
     if graphs.num_peers or graphs.num_graphs:
         parts.append(f"{graphs.num_peers or 'N'}x{graphs.num_graphs or 'M'}")
     return os.path.join("runs", "attacks", "_".join(parts))

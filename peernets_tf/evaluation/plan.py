@@ -13,7 +13,7 @@ from peernets_tf.errors import UserError
 from peernets_tf.evaluation import universal
 
 # The radius of the ball by default, for images in [0, 1].
-_DEFAULT_EPSILON = {"linf": 8 / 255, "l2": 0.5}
+DEFAULT_EPSILON = {"linf": 8 / 255, "l2": 0.5}
 # A search sets these itself.
 _SET_BY_SEARCH = {"keep_best", "step_size", "stop_when_fooled"}
 _TRAIN_SIZE = 10_000
@@ -316,7 +316,7 @@ def _strengths(
             )
             for rho in config.rhos
         ]
-    epsilons = config.epsilons or (_DEFAULT_EPSILON[norm],)
+    epsilons = config.epsilons or (DEFAULT_EPSILON[norm],)
     return [Strength(norm=norm, epsilon=epsilon) for epsilon in epsilons]
 
 

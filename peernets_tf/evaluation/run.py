@@ -1,7 +1,5 @@
 """One evaluation: a model, a data set, an attack, and the record of it all."""
 
-import dataclasses
-import functools
 import os
 import sys
 import time
@@ -14,11 +12,9 @@ from peernets_tf import (
     adaptive,
     attacks,
     datasets,
-    models,
     peers,
     records,
 )
-from peernets_tf.errors import AttackError
 from peernets_tf.evaluation import attack_loop, universal
 from peernets_tf.evaluation.batch_log import BatchLog
 from peernets_tf.evaluation.batch_rows import check_row
@@ -28,11 +24,12 @@ from peernets_tf.evaluation.config import (
     check_peers,
 )
 from peernets_tf.evaluation.plan import Strength, plan
-from peernets_tf.evaluation.threat_model import (
-    ChosenGraphs,
-    choose_graphs,
-    describe_graphs,
+from peernets_tf.evaluation.resumable import (
+    open_log,
+    target_identity,
+    unchanged_weights,
 )
+from peernets_tf.evaluation.threat_model import ChosenGraphs, choose_graphs
 
 
 def evaluate(
@@ -95,26 +92,48 @@ def _evaluate(
     start: float,
 ) -> records.AttackRecord:
     """Attacks, writes the record and prints it; the folder is locked."""
-    first_start = records.claim(
-        config.output_dir, identity(model, dataset, config), provenance
+    log, first_start = open_log(
+        dataset,
+        config,
+        identity(model, dataset, config),
+        provenance,
+        check_row,
     )
-    log = BatchLog(
-        os.path.join(config.output_dir, "batches.jsonl"),
-        run=records.run_id(config.output_dir),
-        check=functools.partial(
-            check_row,
-            test_size=len(dataset.test.first(config.test_size)),
-            batch_size=config.batch_size,
-            num_classes=dataset.num_classes,
-        ),
-    )
-    weights_sha256 = models.weights_sha256(model)
     target = _target(model, dataset, config, graphs, planned[0][1].targeted)
     print(
         f"Attacking {model.name} on {dataset.name} with {config.attack.name} "
         f"in {config.output_dir}",
         flush=True,
     )
+    with unchanged_weights(model) as weights_sha256:
+        cases = _attack(target, dataset, config, planned, log)
+    record = records.AttackRecord(
+        model=model.name,
+        checkpoint=checkpoint,
+        weights_sha256=weights_sha256,
+        dataset=dataset.name,
+        test_size=len(target.test),
+        attack=config.attack.name,
+        is_universal=config.attack.attack_type.is_universal,
+        follows_gradient=config.attack.attack_type.follows_gradient,
+        backward=config.backward,
+        threat_model=graphs.record if graphs else None,
+        cases=cases,
+        provenance=records.with_seconds(first_start, time.monotonic() - start),
+    )
+    path = os.path.join(config.output_dir, "record.json")
+    records.write(record, path)
+    return record
+
+
+def _attack(
+    target: attack_loop.Target,
+    dataset: datasets.Dataset,
+    config: EvaluationConfig,
+    planned: Sequence[tuple[Strength, attacks.Attack]],
+    log: BatchLog,
+) -> tuple[records.AttackCase, ...]:
+    """Attacks the test images at each strength."""
     clean = attack_loop.clean_predictions(target, log, loss=planned[0][1].loss)
     _warn_of_masked_gradients(clean, len(target.test))
     # A function compiled for test batches rounds differently: a perturbation
@@ -130,28 +149,7 @@ def _evaluate(
                 target, attack, strength, clean, log, name=name
             )
         )
-    if models.weights_sha256(model) != weights_sha256:
-        raise AttackError(
-            "the attack must not change the model's weights, but did: the "
-            "figures would be of another model"
-        )
-    record = records.AttackRecord(
-        model=model.name,
-        checkpoint=checkpoint,
-        weights_sha256=weights_sha256,
-        dataset=dataset.name,
-        test_size=len(target.test),
-        attack=config.attack.name,
-        is_universal=config.attack.attack_type.is_universal,
-        follows_gradient=config.attack.attack_type.follows_gradient,
-        backward=config.backward,
-        threat_model=graphs.record if graphs else None,
-        cases=tuple(cases),
-        provenance=records.with_seconds(first_start, time.monotonic() - start),
-    )
-    path = os.path.join(config.output_dir, "record.json")
-    records.write(record, path)
-    return record
+    return tuple(cases)
 
 
 def print_report(folders: Sequence[str]) -> None:
@@ -175,28 +173,15 @@ def identity(
 ) -> dict[str, Any]:
     """Returns all that the figures of an evaluation depend on, as JSON values.
 
-    Stored graphs of peers are part of the weights' hash if they are used.
-    Drawn graphs are known by their seed: their features, computed anew, may
-    differ in the last bit.
+    See `target_identity`.
     """
-    graphs = describe_graphs(model, config.graphs, seed=config.seed)
-    seeds = [graphs.defended.seed, graphs.attacker.seed] if graphs else []
     attack = config.attack
     train_size = None
     if attack.is_fitted:
         train_size = len(attack.training_images(dataset))
     return {
         "kind": records.AttackRecord.kind,
-        "model": model.name,
-        "weights_sha256": models.weights_sha256(
-            model, with_peers=None in seeds
-        ),
-        "dataset": dataset.name,
-        "dataset_sha256": dataset.sha256,
-        "test_size": len(dataset.test.first(config.test_size)),
-        "batch_size": config.batch_size,
-        "seed": config.seed,
-        "threat_model": dataclasses.asdict(graphs) if graphs else None,
+        **target_identity(model, dataset, config),
         "backward": config.backward,
         "temperature": config.temperature,
         # With all defaults of this version, and the hash of a file.

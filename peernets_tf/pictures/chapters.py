@@ -9,10 +9,12 @@ from peernets_tf.records import (
     BenchmarkRecord,
     ComparisonRecord,
     Record,
+    SuiteRecord,
     TrainingRecord,
     TrialsRecord,
     dataset_name,
     of_kind,
+    suite_tables,
     tables,
 )
 
@@ -46,6 +48,7 @@ class Chapter:
 def chapters(records: Sequence[Record]) -> list[Chapter]:
     """Returns the chapters that have tables, the paper's tables first."""
     attacks = of_kind(AttackRecord, records)
+    suites = of_kind(SuiteRecord, records)
     trainings = of_kind(TrainingRecord, records)
     comparisons = of_kind(ComparisonRecord, records)
     benchmarks = of_kind(BenchmarkRecord, records)
@@ -92,6 +95,19 @@ def chapters(records: Sequence[Record]) -> list[Chapter]:
                     not _is_table_2(record, case)
                     and not (record.dataset in _NUMBERS and _is_universal(case))
                 ),
+            ),
+        ),
+        Chapter(
+            anchor="suites",
+            title="Suites of attacks",
+            text="Not in the paper. Most attacks run only on the images that "
+            "earlier ones left; accuracy is the worst case of an attack and "
+            "all before it. A checklist says how far to trust it. "
+            f"{_INTERVALS}",
+            tables=tuple(
+                table
+                for record in suites
+                for table in suite_tables.suite_tables(record)
             ),
         ),
         Chapter(

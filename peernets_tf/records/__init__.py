@@ -1,8 +1,9 @@
 """Records of runs: JSON files from which every table and picture is made."""
 
-from peernets_tf.records import paper, statistics, tables
+from peernets_tf.records import paper, statistics, suite_tables, tables
 from peernets_tf.records.escaping import code, escape, visible
 from peernets_tf.records.folder_lock import lock_folder
+from peernets_tf.records.kinds import Record
 from peernets_tf.records.names import (
     dataset_name,
     graphs_text,
@@ -24,7 +25,6 @@ from peernets_tf.records.schema import (
     Graphs,
     InitialModel,
     Provenance,
-    Record,
     ThreatModel,
     TrainingRecord,
     TrialFailure,
@@ -33,12 +33,21 @@ from peernets_tf.records.schema import (
 )
 from peernets_tf.records.sources import Source, of_kind, read_sources
 from peernets_tf.records.storage import of_model, read, write
+from peernets_tf.records.suite import (
+    VERDICTS,
+    Check,
+    SuiteCase,
+    SuiteRecord,
+    SuiteResult,
+)
 
 __all__ = [
     "SCHEMA_VERSION",
+    "VERDICTS",
     "AttackCase",
     "AttackRecord",
     "BenchmarkRecord",
+    "Check",
     "ComparisonCase",
     "ComparisonRecord",
     "ComparisonRow",
@@ -48,6 +57,9 @@ __all__ = [
     "Provenance",
     "Record",
     "Source",
+    "SuiteCase",
+    "SuiteRecord",
+    "SuiteResult",
     "ThreatModel",
     "TrainingRecord",
     "TrialFailure",
@@ -70,6 +82,7 @@ __all__ = [
     "report",
     "run_id",
     "statistics",
+    "suite_tables",
     "tables",
     "visible",
     "with_seconds",

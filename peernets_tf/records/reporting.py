@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from peernets_tf.records import tables
+from peernets_tf.records import suite_tables, tables
 from peernets_tf.records.escaping import code
 from peernets_tf.records.schema import (
     AttackRecord,
@@ -12,6 +12,7 @@ from peernets_tf.records.schema import (
     TrialsRecord,
 )
 from peernets_tf.records.sources import Source, of_kind, read_sources
+from peernets_tf.records.suite import SuiteRecord
 
 
 def report(paths: Sequence[str], curves: bool = False) -> str:
@@ -32,6 +33,8 @@ def report(paths: Sequence[str], curves: bool = False) -> str:
         if curves:
             found += tables.curves(trainings)
     found += tables.attack_tables(of_kind(AttackRecord, records))
+    for suite in of_kind(SuiteRecord, records):
+        found += suite_tables.suite_tables(suite)
     for comparison in of_kind(ComparisonRecord, records):
         found.append(tables.comparison_table(comparison))
     for benchmark in of_kind(BenchmarkRecord, records):

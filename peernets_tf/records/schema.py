@@ -6,11 +6,11 @@ first that names its kind; `records.upgrade` reads the records of version 1.
 """
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from peernets_tf.errors import UserError
+from peernets_tf.records.counts import check_counts, check_not_negative
 
 SCHEMA_VERSION = 2
 
@@ -40,7 +40,7 @@ class Provenance:
     seconds: float | None = None
 
     def __post_init__(self) -> None:
-        _check_not_negative(seconds=self.seconds)
+        check_not_negative(seconds=self.seconds)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,8 +59,8 @@ class Graphs:
     seed: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
-        _check_counts("num_peers", self.num_peers)
-        _check_counts("num_graphs", self.num_graphs)
+        check_counts("num_peers", self.num_peers)
+        check_counts("num_graphs", self.num_graphs)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ class InitialModel:
     weights_sha256: str
 
     def __post_init__(self) -> None:
-        _check_not_negative(epochs=self.epochs)
+        check_not_negative(epochs=self.epochs)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -116,8 +116,8 @@ class TrainingRecord:
     provenance: Provenance
 
     def __post_init__(self) -> None:
-        _check_counts("train_size", self.train_size)
-        _check_counts("test_size", self.test_size, correct=self.correct)
+        check_counts("train_size", self.train_size)
+        check_counts("test_size", self.test_size, correct=self.correct)
 
     @property
     def accuracy(self) -> float:
@@ -191,7 +191,7 @@ class AttackCase:
     mean_loss: float | None = None
 
     def __post_init__(self) -> None:
-        _check_counts(
+        check_counts(
             "total",
             self.total,
             correct=self.correct,
@@ -199,9 +199,9 @@ class AttackCase:
             changed=self.changed,
             zero_gradients=self.zero_gradients,
         )
-        _check_counts("correct", self.correct, fooled=self.fooled, at_least=0)
-        _check_counts("changed", self.changed, fooled=self.fooled, at_least=0)
-        _check_not_negative(
+        check_counts("correct", self.correct, fooled=self.fooled, at_least=0)
+        check_counts("changed", self.changed, fooled=self.fooled, at_least=0)
+        check_not_negative(
             epsilon=self.epsilon,
             rho=self.rho,
             mean_l2=self.mean_l2,
@@ -363,8 +363,8 @@ class BenchmarkRecord:
     provenance: Provenance
 
     def __post_init__(self) -> None:
-        _check_counts("rounds", self.rounds)
-        _check_not_negative(
+        check_counts("rounds", self.rounds)
+        check_not_negative(
             warm_up_rounds=self.warm_up_rounds, load_average=self.load_average
         )
         for case in self.cases:
@@ -380,7 +380,7 @@ class BenchmarkRecord:
                         f"median_seconds.{name} must be a number. Received: "
                         f"{seconds!r}"
                     )
-            _check_not_negative(**medians)
+            check_not_negative(**medians)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -400,8 +400,8 @@ class TrialGroup:
     allowed: int = 0
 
     def __post_init__(self) -> None:
-        _check_counts("tried", self.tried, passed=self.passed)
-        _check_counts("passed", self.passed, allowed=self.allowed, at_least=0)
+        check_counts("tried", self.tried, passed=self.passed)
+        check_counts("passed", self.passed, allowed=self.allowed, at_least=0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -442,53 +442,12 @@ class TrialsRecord:
     provenance: Provenance
 
 
-Record = (
-    TrainingRecord
-    | AttackRecord
-    | ComparisonRecord
-    | BenchmarkRecord
-    | TrialsRecord
-)
-
-
-def _check_counts(
-    total_name: str, total: int, *, at_least: int = 1, **counts: int | None
-) -> None:
-    """Raises a `UserError` unless each count lies between 0 and a total.
-
-    Args:
-        total_name: str, the total's name.
-        total: int, the total.
-        at_least: int, the smallest total that is allowed.
-        **counts: ints or None, by their names.
-    """
-    if total < at_least:
-        raise UserError(
-            f"{total_name} must be at least {at_least}. Received: {total}"
-        )
-    for name, count in counts.items():
-        if count is not None and not 0 <= count <= total:
-            raise UserError(
-                f"{name} must lie between 0 and {total_name}={total}. "
-                f"Received: {count}"
-            )
-
-
 def _check_totals(test_size: int, cases: Sequence[AttackCase]) -> None:
     """Raises a `UserError` unless each case attacked all test images."""
-    _check_counts("test_size", test_size)
+    check_counts("test_size", test_size)
     for case in cases:
         if case.total != test_size:
             raise UserError(
                 f"total must be test_size={test_size} in each case. Received: "
                 f"{case.total}"
-            )
-
-
-def _check_not_negative(**values: float | None) -> None:
-    """Raises a `UserError` unless each value is None or finite and >= 0."""
-    for name, value in values.items():
-        if value is not None and not 0 <= value < math.inf:
-            raise UserError(
-                f"{name} must be finite and at least 0. Received: {value}"
             )

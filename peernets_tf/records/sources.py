@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from peernets_tf.records import storage
-from peernets_tf.records.schema import Record
+from peernets_tf.records.kinds import Record
 
 _Kind = TypeVar("_Kind", bound=Record)
 

@@ -11,27 +11,9 @@ import msgspec
 from peernets_tf import files
 from peernets_tf.errors import UserError
 from peernets_tf.records import upgrade
+from peernets_tf.records.kinds import TYPES, Record
 from peernets_tf.records.leaves import leaves
-from peernets_tf.records.schema import (
-    SCHEMA_VERSION,
-    AttackRecord,
-    BenchmarkRecord,
-    ComparisonRecord,
-    Record,
-    TrainingRecord,
-    TrialsRecord,
-)
-
-_TYPES: dict[str, type[Record]] = {
-    record_type.kind: record_type
-    for record_type in (
-        TrainingRecord,
-        AttackRecord,
-        ComparisonRecord,
-        BenchmarkRecord,
-        TrialsRecord,
-    )
-}
+from peernets_tf.records.schema import SCHEMA_VERSION, TrainingRecord
 
 
 def read(path: str) -> Record:
@@ -84,9 +66,9 @@ def _decode(fields: Any) -> Record:
     if "kind" not in fields:
         fields = upgrade.from_version_1(fields)
     kind, version = fields["kind"], fields.get("schema_version")
-    if kind not in list(_TYPES):
+    if kind not in list(TYPES):
         raise UserError(
-            f"kind must be one of {', '.join(_TYPES)}. Received: {kind!r}"
+            f"kind must be one of {', '.join(TYPES)}. Received: {kind!r}"
         )
     if version != SCHEMA_VERSION:
         raise UserError(
@@ -94,7 +76,7 @@ def _decode(fields: Any) -> Record:
             "Read it with the version of this package that wrote it"
         )
     try:
-        record = msgspec.convert(fields, _TYPES[kind], strict=True)
+        record = msgspec.convert(fields, TYPES[kind], strict=True)
     except msgspec.ValidationError as error:
         raise UserError(str(error).replace("$.", "")) from error
     known = dict(leaves(to_json(record)))

@@ -1,0 +1,98 @@
+"""What all evaluations share to resume after a kill, and to stay sound."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+
+from peernets_tf import datasets, models, records
+from peernets_tf.errors import AttackError
+from peernets_tf.evaluation.batch_log import BatchLog
+from peernets_tf.evaluation.config import EvaluationConfig
+from peernets_tf.evaluation.suite_config import SuiteConfig
+from peernets_tf.evaluation.threat_model import describe_graphs
+
+Config = EvaluationConfig | SuiteConfig
+
+
+def target_identity(
+    model: keras.Model, dataset: datasets.Dataset, config: Config
+) -> dict[str, Any]:
+    """Returns what is attacked, as the JSON values of a run's identity.
+
+    Stored graphs of peers are part of the weights' hash if they are used.
+    Drawn graphs are known by their seed: their features, computed anew, may
+    differ in the last bit.
+    """
+    graphs = describe_graphs(model, config.graphs, seed=config.seed)
+    seeds = [graphs.defended.seed, graphs.attacker.seed] if graphs else []
+    return {
+        "model": model.name,
+        "weights_sha256": models.weights_sha256(
+            model, with_peers=None in seeds
+        ),
+        "dataset": dataset.name,
+        "dataset_sha256": dataset.sha256,
+        "test_size": len(dataset.test.first(config.test_size)),
+        "batch_size": config.batch_size,
+        "seed": config.seed,
+        "threat_model": dataclasses.asdict(graphs) if graphs else None,
+    }
+
+
+def open_log(
+    dataset: datasets.Dataset,
+    config: Config,
+    identity: dict[str, Any],
+    provenance: records.Provenance,
+    check: Callable[..., None],
+) -> tuple[BatchLog, records.Provenance]:
+    """Claims the folder of an evaluation and opens its log.
+
+    Args:
+        dataset: the `Dataset`.
+        config: the configuration, whose `output_dir` is locked.
+        identity: dict of JSON values, all that the figures depend on.
+        provenance: the `records.Provenance` of this start.
+        check: `batch_rows.check_row`, or a function with its arguments.
+
+    Returns:
+        The `BatchLog`, and the `records.Provenance` of the first start.
+
+    Raises:
+        UserError: if the folder holds another run, or the log is damaged.
+    """
+    first_start = records.claim(config.output_dir, identity, provenance)
+    log = BatchLog(
+        os.path.join(config.output_dir, "batches.jsonl"),
+        run=records.run_id(config.output_dir),
+        check=functools.partial(
+            check,
+            test_size=len(dataset.test.first(config.test_size)),
+            batch_size=config.batch_size,
+            num_classes=dataset.num_classes,
+        ),
+    )
+    return log, first_start
+
+
+@contextlib.contextmanager
+def unchanged_weights(model: keras.Model) -> Iterator[str]:
+    """Gives the hash of a model's weights, and checks that they stay so.
+
+    Raises:
+        AttackError: if the weights differ when the block ends.
+    """
+    weights_sha256 = models.weights_sha256(model)
+    yield weights_sha256
+    if models.weights_sha256(model) != weights_sha256:
+        raise AttackError(
+            "the attack must not change the model's weights, but did: the "
+            "figures would be of another model"
+        )

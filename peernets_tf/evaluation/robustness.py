@@ -1,0 +1,135 @@
+"""Robust accuracy of a model under a suite of attacks, as one function."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from peernets_tf import datasets
+from peernets_tf.attacks import checks
+from peernets_tf.errors import UserError
+from peernets_tf.evaluation.batch_log import BatchLog
+from peernets_tf.evaluation.config import check_graphs
+from peernets_tf.evaluation.suite_config import SuiteConfig
+from peernets_tf.evaluation.suite_loop import RobustAccuracy, run_suite
+from peernets_tf.evaluation.threat_model import (
+    ChosenGraphs,
+    GraphsConfig,
+    choose_graphs,
+)
+from peernets_tf.types import LogitsFunction
+
+
+def robust_accuracy(
+    model: keras.Model | LogitsFunction,
+    images: NDArray[Any],
+    labels: NDArray[Any],
+    *,
+    norm: str = "linf",
+    epsilon: float | None = None,
+    suite: str = "adaptive",
+    budget: float = 1.0,
+    seed: int = 0,
+    batch_size: int = 100,
+    backward: str = "exact",
+    graphs: GraphsConfig | None = None,
+    train_images: NDArray[Any] | None = None,
+    transfer_model: keras.Model | LogitsFunction | None = None,
+) -> RobustAccuracy:
+    """Attacks a model with a suite of attacks, and checks the evaluation.
+
+    The robust accuracy of the result is an upper bound: another attack may
+    lower it. Its checks say how far to trust it.
+
+    If the outputs are probabilities, attacks follow their logarithm, which is a
+    vector of logits as far as no probability was rounded to 0 or 1; the check
+    of the outputs fails. If the forward pass is random, a prediction is the
+    class of the mean logits of 20 calls; the check of randomness fails unless
+    the attacks of the suite average, too.
+
+    Args:
+        model: any Keras model, or function, from images `(B, H, W, C)` in
+            [0, 1] to logits `(B, classes)`. Of a model with PeerRegularization
+            layers, predictions average over the graphs of peers.
+        images: float array of shape `(N, H, W, C)` in [0, 1].
+        labels: int array of shape `(N,)` or `(N, 1)`, the true classes.
+        norm: `"linf"` or `"l2"`.
+        epsilon: float, the radius of the ball for images in [0, 1]; None for
+            8/255 in L-infinity and 0.5 in L2.
+        suite: `"autoattack"`, the standard version of AutoAttack; `"rand"`, its
+            version for models with a random forward pass; `"adaptive"`, which
+            adds attacks on peers.
+        budget: float, the factor of all steps, restarts and queries.
+        seed: int, the seed of everything drawn.
+        batch_size: int, images attacked at once.
+        backward: `"exact"`, `"identity"` or `"soft"`, the backward pass of
+            PeerRegularization layers; `"adaptive"` follows all of them.
+        graphs: the `evaluation.GraphsConfig`: which graphs of peers
+            predictions use, and what the attacker knows of them; None for the
+            stored graphs, which the attacker knows.
+        train_images: float array of shape `(N', H, W, C)`, from which graphs
+            are drawn; needed if `graphs` asks for new ones.
+        transfer_model: another model, or None. `"adaptive"` also makes images
+            on it, and shows them to `model`.
+
+    Returns:
+        A `RobustAccuracy`. `print` shows its tables.
+
+    Raises:
+        UserError: if an argument is out of range, or `graphs` does not fit the
+            model.
+        AttackError: if images lie outside [0, 1], labels are not classes of the
+            model, or logits or gradients are not finite.
+    """
+    config = SuiteConfig(
+        suite=suite,
+        norm=norm,
+        epsilon=epsilon,
+        budget=budget,
+        backward=backward,
+        graphs=graphs or GraphsConfig(),
+        batch_size=batch_size,
+        seed=seed,
+    )
+    chosen = None
+    if isinstance(model, keras.Model):
+        chosen = _chosen_graphs(model, config, train_images)
+    images = np.asarray(images, np.float32)
+    checks.check_images(images)
+    test = datasets.Split(
+        images=images, labels=checks.checked_labels(labels, len(images), None)
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        log = BatchLog(os.path.join(folder, "batches.jsonl"))
+        return run_suite(
+            model,
+            test,
+            config,
+            graphs=chosen,
+            log=log,
+            transfer_model=transfer_model,
+        )
+
+
+def _chosen_graphs(
+    model: keras.Model, config: SuiteConfig, images: NDArray[Any] | None
+) -> ChosenGraphs | None:
+    """Returns the graphs of a model, None for a model without peers."""
+    record = check_graphs(
+        model, config.graphs, config.backward, seed=config.seed
+    )
+    if record is None:
+        return None
+    is_drawn = (record.defended.seed, record.attacker.seed) != (None, None)
+    if images is None and is_drawn:
+        raise UserError(
+            "`train_images` must be the images from which graphs of peers are "
+            f"drawn. Received: None, with graphs={config.graphs}"
+        )
+    images = np.zeros(0) if images is None else np.asarray(images, np.float32)
+    return choose_graphs(model, images, config.graphs, seed=config.seed)

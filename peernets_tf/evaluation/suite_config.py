@@ -1,0 +1,81 @@
+"""What an evaluation by a suite of attacks is asked to do."""
+
+import dataclasses
+import math
+
+from peernets_tf import adaptive, attacks
+from peernets_tf.errors import UserError
+from peernets_tf.evaluation.plan import DEFAULT_EPSILON
+from peernets_tf.evaluation.suites import SUITES
+from peernets_tf.evaluation.threat_model import GraphsConfig
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SuiteConfig:
+    """A suite of attacks, their strength, and what they attack.
+
+    Attributes:
+        suite: str, one of `suites.SUITES`.
+        norm: `"linf"` or `"l2"`.
+        epsilon: float or None, the radius of the ball for images in [0, 1];
+            None for 8/255 in L-infinity and 0.5 in L2.
+        budget: float, the factor of all steps, restarts and queries.
+        backward: the backward pass of PeerRegularization layers, one of
+            `adaptive.BACKWARDS`, that attacks follow whose suite names none.
+        graphs: the `GraphsConfig`.
+        test_size: int or None, the number of test images, the first ones; None
+            for all.
+        batch_size: int, images attacked at once.
+        seed: int, the seed of everything drawn.
+        output_dir: str, the folder of this evaluation: run.json, batches.jsonl
+            and record.json.
+
+    Raises:
+        UserError: if a value is out of range.
+    """
+
+    suite: str = "adaptive"
+    norm: str = "linf"
+    epsilon: float | None = None
+    budget: float = 1.0
+    backward: str = "exact"
+    graphs: GraphsConfig = GraphsConfig()
+    test_size: int | None = None
+    batch_size: int = 100
+    seed: int = 0
+    output_dir: str = ""
+
+    def __post_init__(self) -> None:
+        for name, value, choices in (
+            ("suite", self.suite, tuple(SUITES)),
+            ("norm", self.norm, attacks.NORMS),
+            ("backward", self.backward, adaptive.BACKWARDS),
+        ):
+            if value not in choices:
+                raise UserError(
+                    f"`{name}` must be one of {choices}. Received: {value}"
+                )
+        attacks.checks.check_radius(self.radius, self.norm)
+        if not 0 < self.budget < math.inf:
+            raise UserError(
+                "`budget` must be finite and above 0: 1 is the published "
+                f"suite. Received: {self.budget}"
+            )
+        test_size = 1 if self.test_size is None else self.test_size
+        if self.batch_size < 1 or test_size < 1:
+            raise UserError(
+                "`batch_size` and `test_size` must be at least 1. Received: "
+                f"batch_size={self.batch_size}, test_size={self.test_size}"
+            )
+        if self.suite == "adaptive" and self.backward != "exact":
+            raise UserError(
+                "the suite adaptive follows all backward passes: leave "
+                f"`backward` out. Received: {self.backward}"
+            )
+
+    @property
+    def radius(self) -> float:
+        """`epsilon`, or the default that stands for None."""
+        if self.epsilon is None:
+            return DEFAULT_EPSILON[self.norm]
+        return self.epsilon

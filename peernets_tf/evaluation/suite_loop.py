@@ -1,0 +1,261 @@
+"""Runs the steps of a suite, and keeps the worst case for each image."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from peernets_tf import datasets, records
+from peernets_tf.attacks import Attack
+from peernets_tf.evaluation import attack_loop, suites
+from peernets_tf.evaluation.batch_log import BatchLog
+from peernets_tf.evaluation.checklist import Evidence, Outcome, checklist
+from peernets_tf.evaluation.plan import Strength
+from peernets_tf.evaluation.suite_config import SuiteConfig
+from peernets_tf.evaluation.suite_views import Views
+from peernets_tf.evaluation.suites import Step
+from peernets_tf.evaluation.threat_model import ChosenGraphs
+from peernets_tf.types import LogitsFunction
+
+# The values of `RobustAccuracy.outcomes`.
+NOT_ATTACKED, ROBUST, FOOLED = -1, 0, 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RobustAccuracy:
+    """What a suite of attacks did to each image.
+
+    Attributes:
+        result: the `records.SuiteResult`: counts for each attack, and the
+            checklist.
+        correct: bool array of shape `(N,)`, the images classified correctly
+            before the attacks.
+        robust: bool array of shape `(N,)`, those classified correctly after
+            each attack that counts: the worst case for each image.
+        outcomes: mapping from an attack's name to an int8 array of shape
+            `(N,)`: 1 where it fooled the model, 0 where it did not, -1 where
+            it did not attack, because the image was classified wrongly or, for
+            most attacks, because an earlier one had fooled the model.
+    """
+
+    result: records.SuiteResult
+    correct: NDArray[np.bool_]
+    robust: NDArray[np.bool_]
+    outcomes: Mapping[str, NDArray[np.int8]]
+
+    @property
+    def clean_accuracy(self) -> float:
+        """Accuracy before the attacks, in [0, 1]."""
+        return self.result.clean_accuracy
+
+    @property
+    def robust_accuracy(self) -> float:
+        """Accuracy in the worst case of all attacks that count, in [0, 1]."""
+        return self.result.robust_accuracy
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % Wilson interval of the robust accuracy."""
+        return self.result.interval
+
+    @property
+    def checks(self) -> tuple[records.Check, ...]:
+        """The checklist of the evaluation."""
+        return self.result.checks
+
+    @property
+    def failed(self) -> tuple[records.Check, ...]:
+        """The checks that failed: reasons not to trust the robust accuracy."""
+        return self.result.failed
+
+    def __str__(self) -> str:
+        tables = records.suite_tables.result_tables(self.result, "The model")
+        return records.tables.markdown(tables)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SuiteBatch:
+    """A batch of images under one attack of a suite.
+
+    Attributes:
+        images: tuple of ints, their places among all images.
+        fooled: tuple of ints, the places of those that fooled the model.
+        queries: int, images whose logits the attack computed.
+    """
+
+    images: tuple[int, ...]
+    fooled: tuple[int, ...]
+    queries: int
+
+
+def run_suite(
+    model: keras.Model | LogitsFunction,
+    test: datasets.Split,
+    config: SuiteConfig,
+    *,
+    graphs: ChosenGraphs | None,
+    log: BatchLog,
+    transfer_model: keras.Model | LogitsFunction | None = None,
+) -> RobustAccuracy:
+    """Runs the steps of a suite, each batch of images once; see `BatchLog`.
+
+    Args:
+        model: see `robust_accuracy`.
+        test: the `Split` of all images.
+        config: the `SuiteConfig`; its `test_size` is not read.
+        graphs: the `ChosenGraphs`, None for a model without peers.
+        log: the `BatchLog` that batches are read from and written to.
+        transfer_model: see `robust_accuracy`.
+
+    Returns:
+        A `RobustAccuracy`.
+
+    Raises:
+        AttackError: see `robust_accuracy`.
+    """
+    views = Views(
+        model, test.first(config.batch_size).images, graphs, transfer_model
+    )
+    target = attack_loop.Target(
+        defended=views.defended,
+        attacker=views.attacker(config.backward),
+        test=test,
+        num_classes=views.outputs.num_classes,
+        batch_size=config.batch_size,
+        seed=config.seed,
+    )
+    clean = attack_loop.clean_predictions(target, log, loss="cross_entropy")
+    predictions = np.concatenate([row.predictions for row in clean])
+    correct = predictions == test.labels
+    robust = correct.copy()
+    outcomes: list[Outcome] = []
+    cases: list[records.SuiteCase] = []
+    for step in suites.steps_of(config.suite, views.traits):
+        step = dataclasses.replace(
+            step, backward=step.backward or config.backward
+        )
+        candidates = robust if step.only_survivors else correct
+        where = np.flatnonzero(candidates)[: step.limit]
+        outcome, case = _run_step(step, config, views, target, where, log)
+        if step.is_counted:
+            robust &= ~outcome.fooled
+        outcomes.append(outcome)
+        cases.append(dataclasses.replace(case, robust=int(robust.sum())))
+    evidence = Evidence(
+        correct=correct,
+        outcomes=tuple(outcomes),
+        zero_gradients=sum(row.zero_gradients or 0 for row in clean),
+        are_probabilities=views.outputs.are_probabilities,
+        variation=views.outputs.variation,
+    )
+    return RobustAccuracy(
+        result=records.SuiteResult(
+            suite=config.suite,
+            norm=config.norm,
+            epsilon=config.radius,
+            budget=config.budget,
+            total=len(test),
+            correct=int(correct.sum()),
+            robust=int(robust.sum()),
+            cases=tuple(cases),
+            checks=checklist(evidence),
+        ),
+        correct=correct,
+        robust=robust,
+        outcomes={o.step.name: _values(o) for o in outcomes},
+    )
+
+
+def _run_step(
+    step: Step,
+    config: SuiteConfig,
+    views: Views,
+    target: attack_loop.Target,
+    where: NDArray[np.int_],
+    log: BatchLog,
+) -> tuple[Outcome, records.SuiteCase]:
+    """Attacks the images at the places `where`."""
+    shape = target.test.images.shape[1:]
+    epsilon = step.radius(config.norm, config.radius, shape)
+    strength = Strength(norm=config.norm, epsilon=epsilon)
+    attack = step.make(
+        config.norm,
+        epsilon,
+        budget=config.budget,
+        num_classes=target.num_classes,
+        may_stop=views.may_stop(step),
+    )
+    rows: list[SuiteBatch] = []
+    if len(where):
+        part = dataclasses.replace(
+            target,
+            attacker=views.attacker_of(step),
+            test=datasets.Split(
+                images=target.test.images[where],
+                labels=target.test.labels[where],
+            ),
+        )
+        rows = _attack(part, step.name, attack, strength, where, log)
+    fooled = np.zeros(len(target.test), bool)
+    fooled[[i for row in rows for i in row.fooled]] = True
+    attacked = np.zeros_like(fooled)
+    attacked[where] = True
+    case = records.SuiteCase(
+        name=step.name,
+        attack=repr(attack),
+        access=step.access,
+        backward=step.backward,
+        epsilon=epsilon,
+        is_counted=step.is_counted,
+        attacked=len(where),
+        fooled=int(fooled.sum()),
+        robust=0,
+        queries=sum(row.queries for row in rows),
+    )
+    return Outcome(step=step, attacked=attacked, fooled=fooled), case
+
+
+def _attack(
+    target: attack_loop.Target,
+    name: str,
+    attack: Attack,
+    strength: Strength,
+    where: NDArray[np.int_],
+    log: BatchLog,
+) -> list[SuiteBatch]:
+    """Attacks the images of a target, which are those at `where` of all."""
+    rows: list[SuiteBatch] = []
+    with target.bar(name) as bar:
+        for number, batch in target.batches():
+            start = number * target.batch_size
+            images = where[start : start + len(batch)]
+            key = f"{name}/{number}"
+            row = log.get(key, SuiteBatch)
+            if row is None:
+                before = target.attacker.queries
+                found = attack_loop.perturb(
+                    target, attack, strength, number, batch
+                )
+                is_fooled = found.predictions != batch.labels
+                row = SuiteBatch(
+                    images=tuple(images.tolist()),
+                    fooled=tuple(images[is_fooled].tolist()),
+                    queries=target.attacker.queries - before,
+                )
+                log.add(key, row)
+                bar.add(len(batch), len(row.fooled))
+            elif row.images != tuple(images.tolist()):
+                raise log.damaged(f"the row of {key} is of other images")
+            else:
+                bar.resume(len(batch), len(row.fooled))
+            rows.append(row)
+    return rows
+
+
+def _values(outcome: Outcome) -> NDArray[np.int8]:
+    values = np.where(outcome.fooled, FOOLED, ROBUST)
+    return np.where(outcome.attacked, values, NOT_ATTACKED).astype(np.int8)

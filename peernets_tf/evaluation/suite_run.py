@@ -1,0 +1,137 @@
+"""One evaluation by a suite of attacks, and the record of it."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import keras
+
+from peernets_tf import datasets, models, records
+from peernets_tf.evaluation.batch_rows import check_suite_row
+from peernets_tf.evaluation.config import check_fits, check_graphs
+from peernets_tf.evaluation.resumable import (
+    open_log,
+    target_identity,
+    unchanged_weights,
+)
+from peernets_tf.evaluation.suite_config import SuiteConfig
+from peernets_tf.evaluation.suite_loop import run_suite
+from peernets_tf.evaluation.suites import SUITES
+from peernets_tf.evaluation.threat_model import choose_graphs
+
+
+def evaluate_suite(
+    model: keras.Model,
+    dataset: datasets.Dataset,
+    config: SuiteConfig,
+    *,
+    checkpoint: str,
+    provenance: records.Provenance,
+    transfer_model: keras.Model | None = None,
+) -> records.SuiteRecord:
+    """Attacks the test images with a suite and writes the record.
+
+    An evaluation that was interrupted resumes after its last whole batch, if
+    the folder `config.output_dir` holds the same one (see `suite_identity`).
+
+    Args:
+        model: a Keras model from images in [0, 1] to logits; not changed.
+        dataset: the `Dataset`.
+        config: the `SuiteConfig`.
+        checkpoint: str, the file or preset that the model was loaded from.
+        provenance: the `records.Provenance` of this start.
+        transfer_model: another model of the same images, or None; see
+            `robust_accuracy`.
+
+    Returns:
+        The `records.SuiteRecord` that is in record.json.
+
+    Raises:
+        UserError: if the configuration does not fit the model or the data set,
+            or the folder holds another run.
+        AttackError: if the figures would mean nothing.
+    """
+    start = time.monotonic()
+    for each in (model, transfer_model):
+        if each is not None:
+            check_fits(each, dataset)
+    check_graphs(model, config.graphs, config.backward, seed=config.seed)
+    # Encodes the peers before anything is written, since they may not fit.
+    graphs = choose_graphs(
+        model, dataset.train.images, config.graphs, seed=config.seed
+    )
+    test = dataset.test.first(config.test_size)
+    with records.lock_folder(config.output_dir):
+        log, first_start = open_log(
+            dataset,
+            config,
+            suite_identity(model, dataset, config, transfer_model),
+            provenance,
+            check_suite_row,
+        )
+        print(
+            f"Attacking {model.name} on {dataset.name} with the suite "
+            f"{config.suite} in {config.output_dir}",
+            flush=True,
+        )
+        with unchanged_weights(model) as weights_sha256:
+            found = run_suite(
+                model,
+                test,
+                config,
+                graphs=graphs,
+                log=log,
+                transfer_model=transfer_model,
+            )
+        seconds = time.monotonic() - start
+        record = records.SuiteRecord(
+            model=model.name,
+            checkpoint=checkpoint,
+            weights_sha256=weights_sha256,
+            dataset=dataset.name,
+            test_size=len(test),
+            threat_model=graphs.record if graphs else None,
+            result=found.result,
+            provenance=records.with_seconds(first_start, seconds),
+        )
+        path = os.path.join(config.output_dir, "record.json")
+        records.write(record, path)
+        return record
+
+
+def suite_identity(
+    model: keras.Model,
+    dataset: datasets.Dataset,
+    config: SuiteConfig,
+    transfer_model: keras.Model | None = None,
+) -> dict[str, Any]:
+    """Returns all that the figures of a suite depend on, as JSON values."""
+    transfer = transfer_model and models.weights_sha256(transfer_model)
+    return {
+        "kind": records.SuiteRecord.kind,
+        **target_identity(model, dataset, config),
+        "suite": config.suite,
+        "budget": config.budget,
+        "backward": config.backward,
+        "transfer_sha256": transfer,
+        # With all defaults of this version.
+        "steps": [
+            {
+                "name": step.name,
+                "backward": step.backward,
+                "only_survivors": step.only_survivors,
+                "attack": repr(
+                    step.make(
+                        config.norm,
+                        config.radius,
+                        budget=config.budget,
+                        num_classes=dataset.num_classes,
+                        may_stop=False,
+                    )
+                ),
+            }
+            for step in SUITES[config.suite]
+        ],
+    }

@@ -1,0 +1,66 @@
+"""The tables of a suite: its attacks in their order, and its checklist."""
+
+from peernets_tf.records.names import ball_text, dataset_name, network_name
+from peernets_tf.records.suite import SuiteCase, SuiteRecord, SuiteResult
+from peernets_tf.records.tables import Table, peers_text, rate_text
+
+SUITE_COLUMNS = (
+    "attack",
+    "access",
+    "backward",
+    "images",
+    "fooled",
+    "accuracy",
+    "queries each",
+)
+CHECK_COLUMNS = ("check", "verdict", "measured")
+
+
+def suite_tables(record: SuiteRecord) -> list[Table]:
+    """Returns the table of a record's attacks and that of its checklist."""
+    subject = (
+        f"{network_name(record.model)} on {dataset_name(record.dataset)}"
+        f"{peers_text(record.threat_model)}"
+    )
+    return result_tables(record.result, subject)
+
+
+def result_tables(result: SuiteResult, subject: str) -> list[Table]:
+    """Returns the table of a suite's attacks and that of its checklist.
+
+    The rows are the attacks that count, in their order, each with the accuracy
+    in the worst case of it and all before it.
+
+    Args:
+        result: the `SuiteResult`.
+        subject: str, what the titles call the model and its images.
+    """
+    suite = result.suite
+    if result.budget != 1:
+        suite += f" with budget {result.budget:g}"
+    title = (
+        f"{subject}, {suite}, {ball_text(result.norm, result.epsilon)}: "
+        f"{result.total:,} images, {rate_text(result.correct, result.total)} "
+        "correct before the attacks"
+    )
+    rows = [_case_row(result, c) for c in result.cases if c.is_counted]
+    worst = ("worst case", "-", "-", str(result.correct))
+    fooled = str(result.correct - result.robust)
+    rows.append((*worst, fooled, rate_text(result.robust, result.total), "-"))
+    checks = tuple((c.name, c.verdict, c.measured) for c in result.checks)
+    return [
+        Table(title, SUITE_COLUMNS, tuple(rows)),
+        Table(f"Checklist of {subject}, {suite}", CHECK_COLUMNS, checks),
+    ]
+
+
+def _case_row(result: SuiteResult, case: SuiteCase) -> tuple[str, ...]:
+    return (
+        case.name,
+        case.access,
+        case.backward if case.access == "white-box" else "-",
+        str(case.attacked),
+        str(case.fooled),
+        rate_text(case.robust, result.total),
+        f"{case.queries / case.attacked:,.0f}" if case.attacked else "-",
+    )

@@ -1,0 +1,189 @@
+"""Each check passes, fails and goes unmeasured where it should."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from peernets_tf.evaluation import checklist, suites
+from peernets_tf.evaluation.checklist import Evidence, Outcome
+from peernets_tf.evaluation.suites import Step
+
+# Of 1,000 images, AutoAttack's flag allows a black box 2 and no more.
+TOTAL = 1000
+BLACK_BOX = Step(name="square", attack="square", access="black-box")
+TRANSFER = Step(name="transfer", attack="pgd", access="transfer")
+
+
+def of_role(role, **fields):
+    return Step(name=role, attack="pgd", role=role, **fields)
+
+
+def outcome(step, fooled, attacked=TOTAL):
+    """A step that attacked the first images, and fooled the first of them."""
+    places = np.arange(TOTAL)
+    return Outcome(
+        step=step, attacked=places < attacked, fooled=places < fooled
+    )
+
+
+def outcome_at(step, places):
+    """A step that fooled the images at some places."""
+    fooled = np.isin(np.arange(TOTAL), places)
+    return Outcome(step=step, attacked=fooled, fooled=fooled)
+
+
+def check(name, *outcomes, **fields):
+    """Returns the verdict of one check, None if it is left out."""
+    evidence = Evidence(
+        **{
+            "correct": np.ones(TOTAL, bool),
+            "outcomes": outcomes,
+            "zero_gradients": 0,
+            "are_probabilities": False,
+            "variation": 0.0,
+            **fields,
+        }
+    )
+    found = {c.name: c for c in checklist.checklist(evidence)}
+    assert set(found) <= set(checklist.NAMES)
+    return found[name].verdict if name in found else None
+
+
+def test_probabilities():
+    name = "outputs are logits"
+    assert check(name) == "passed"
+    assert check(name, are_probabilities=True) == "failed"
+
+
+def test_randomness():
+    name = "attacks allow for randomness"
+    averages = Step(name="e", attack="apgd", options={"expectation": 20})
+    assert check(name) == "passed"
+    assert check(name, outcome(BLACK_BOX, 1), variation=0.1) == "failed"
+    assert check(name, outcome(averages, 1), variation=0.1) == "passed"
+
+
+def test_zero_gradients():
+    name = "no gradient is exactly zero"
+    assert check(name) == "passed"
+    assert check(name, zero_gradients=1) == "failed"
+
+
+@pytest.mark.parametrize(
+    ("single", "iterative", "verdict"),
+    [
+        (300, 400, "passed"),
+        (300, 300, "passed"),
+        (300, 299, "failed"),
+        (0, 0, "not measured"),
+        (None, 300, "not measured"),
+        (300, None, "not measured"),
+    ],
+)
+def test_iterative_and_single_step(single, iterative, verdict):
+    outcomes = [
+        outcome(of_role(role), fooled)
+        for role, fooled in (
+            (suites.SINGLE_STEP, single),
+            (suites.ITERATIVE, iterative),
+        )
+        if fooled is not None
+    ]
+    assert check("iterative beats single-step", *outcomes) == verdict
+
+
+@pytest.mark.parametrize("step", [BLACK_BOX, TRANSFER], ids=lambda s: s.name)
+@pytest.mark.parametrize(
+    ("places", "verdict"),
+    [
+        ([], "passed"),
+        ([500, 501], "passed"),
+        ([500, 501, 502], "failed"),
+        # The white box fooled those, too.
+        ([0, 1, 2, 3, 500], "passed"),
+    ],
+)
+def test_black_box_and_transfer(step, places, verdict):
+    name = "white-box beats black-box and transfer"
+    white = outcome(of_role(suites.ITERATIVE), 400)
+    assert check(name, white, outcome_at(step, places)) == verdict
+    # A step that only serves the checklist is no attack of the suite.
+    probe = dataclasses.replace(of_role(suites.BPDA), is_counted=False)
+    with_probe = check(
+        name, white, outcome(probe, TOTAL), outcome_at(step, places)
+    )
+    assert with_probe == verdict
+
+
+def test_without_a_black_box_nothing_is_compared():
+    white = outcome(of_role(suites.ITERATIVE), 400)
+    name = "white-box beats black-box and transfer"
+    assert check(name, white) == "not measured"
+
+
+@pytest.mark.parametrize(
+    ("noise", "single", "iterative", "verdict"),
+    [
+        (10, 300, 400, "passed"),
+        (301, 300, 400, "failed"),
+        (301, 400, 300, "failed"),
+        (1, 0, 0, "failed"),
+        (0, 0, 0, "not measured"),
+    ],
+)
+def test_noise(noise, single, iterative, verdict):
+    found = check(
+        "random noise is weakest",
+        outcome(of_role(suites.NOISE), noise),
+        outcome(of_role(suites.SINGLE_STEP), single),
+        outcome(of_role(suites.ITERATIVE), iterative),
+    )
+    assert found == verdict
+
+
+@pytest.mark.parametrize(
+    ("fooled", "verdict"), [(0, "passed"), (10, "passed"), (11, "failed")]
+)
+def test_more_steps(fooled, verdict):
+    name = "more steps and restarts change little"
+    more = outcome(of_role(suites.MORE), fooled, attacked=500)
+    assert check(name, more) == verdict
+    assert check(name) == "not measured"
+
+
+@pytest.mark.parametrize(
+    ("fooled", "verdict"), [(100, "passed"), (99, "failed")]
+)
+def test_the_large_ball(fooled, verdict):
+    name = "a large enough ball reaches 0 %"
+    step = of_role(suites.LARGE_BALL, in_large_ball=True)
+    assert check(name, outcome(step, fooled, attacked=100)) == verdict
+    assert check(name, outcome(step, 0, attacked=0)) == "not measured"
+    assert check(name) == "not measured"
+
+
+def test_one_attack_that_reaches_the_whole_ball_is_enough():
+    step = of_role(suites.LARGE_BALL, in_large_ball=True)
+    masked, other = (outcome(step, fooled, attacked=100) for fooled in (3, 100))
+    name = "a large enough ball reaches 0 %"
+    assert check(name, masked, other) == "passed"
+
+
+@pytest.mark.parametrize(
+    ("exact", "bpda", "verdict"),
+    [
+        (300, 310, "passed"),
+        (300, 200, "passed"),
+        (300, 311, "failed"),
+    ],
+)
+def test_bpda(exact, bpda, verdict):
+    name = "exact gradient is as strong as BPDA"
+    other = outcome(of_role(suites.BPDA, backward="identity"), bpda)
+    for backward, expected in (("exact", verdict), ("soft", "not measured")):
+        step = of_role(suites.ITERATIVE, backward=backward)
+        assert check(name, outcome(step, exact), other) == expected
+    # A model without peers has but one backward pass.
+    step = of_role(suites.ITERATIVE, backward="exact")
+    assert check(name, outcome(step, exact)) is None

@@ -1,0 +1,247 @@
+"""Robust accuracy of models whose robustness is known, and planted faults."""
+
+import numpy as np
+import pytest
+import suite_models
+from commands import run_python
+
+import peernets_tf
+from peernets_tf import evaluation, records
+from peernets_tf.errors import AttackError, UserError
+
+SETTINGS = {"epsilon": 0.05, "budget": 0.04, "batch_size": 12}
+
+
+@pytest.fixture(scope="module")
+def images():
+    return suite_models.make_images()
+
+
+@pytest.fixture(scope="module")
+def linear():
+    return suite_models.make_linear()
+
+
+def run(model, images, suite="adaptive", **settings):
+    return peernets_tf.robust_accuracy(
+        model, *images, suite=suite, **{**SETTINGS, **settings}
+    )
+
+
+@pytest.fixture(scope="module")
+def found(linear, images):
+    """The suite's result for the linear model."""
+    return run(linear, images)
+
+
+def verdicts(result):
+    return {check.name: check.verdict for check in result.checks}
+
+
+def test_the_robustness_of_a_linear_model(found, images):
+    expected = suite_models.robust(*images, 0.05, "linf")
+    assert 0 < expected.sum() < len(expected)
+    np.testing.assert_array_equal(found.robust, expected)
+    assert found.correct.all()
+    assert found.clean_accuracy == 1
+    assert found.robust_accuracy == expected.mean()
+    low, high = found.interval
+    assert low < expected.mean() < high
+    assert not found.failed
+
+
+def test_the_robustness_of_a_linear_model_in_l2(linear, images):
+    found = run(linear, images, norm="l2", epsilon=0.3)
+    expected = suite_models.robust(*images, 0.3, "l2")
+    assert 0 < expected.sum() < len(expected)
+    np.testing.assert_array_equal(found.robust, expected)
+
+
+def test_outcomes_and_counts_agree(found):
+    result = found.result
+    assert list(found.outcomes) == [case.name for case in result.cases]
+    left = found.correct.copy()
+    for case in result.cases:
+        outcome = found.outcomes[case.name]
+        assert case.attacked == np.sum(outcome >= 0)
+        assert case.fooled == np.sum(outcome == 1)
+        if case.is_counted:
+            left &= outcome != 1
+        assert case.robust == left.sum()
+    np.testing.assert_array_equal(found.robust, left)
+    assert result.total == 24
+    assert (result.suite, result.norm, result.epsilon) == (
+        "adaptive",
+        "linf",
+        0.05,
+    )
+    assert "worst case" in str(found)
+    assert "large enough ball" in str(found)
+
+
+def test_later_attacks_only_attack_what_is_left(found):
+    assert np.all(found.outcomes["pgd"] >= 0)
+    left = (found.outcomes["noise"] != 1) & (found.outcomes["fgsm"] != 1)
+    left &= found.outcomes["pgd"] != 1
+    assert not left.all()
+    np.testing.assert_array_equal(found.outcomes["pgd-margin"] >= 0, left)
+
+
+def test_images_that_are_classified_wrongly_are_not_attacked(linear, images):
+    labels = images[1].copy()
+    labels[:3] = (labels[:3] + 1) % 4
+    found = run(linear, (images[0], labels), budget=0.01)
+    assert found.correct.tolist() == [False] * 3 + [True] * 21
+    assert not found.robust[:3].any()
+    for outcome in found.outcomes.values():
+        assert np.all(outcome[:3] == -1)
+    assert {case.attacked for case in found.result.cases} <= set(range(22))
+
+
+def test_the_budget_scales_steps_queries_and_restarts(linear, images):
+    found = run(linear, images, budget=0.02)
+    attacks = {case.name: case.attack for case in found.result.cases}
+    assert "steps=1," in attacks["pgd"]
+    assert "steps=4," in attacks["pgd-margin"]
+    assert "restarts=1," in attacks["pgd-margin"]
+    assert "queries=100," in attacks["square"]
+    assert found.result.budget == 0.02
+
+
+def test_a_function_is_a_model_too_and_equal_seeds_give_equal_outcomes(
+    found, linear, images
+):
+    again = run(lambda x: linear(x), images)
+    assert again.result == found.result
+    for name, outcome in again.outcomes.items():
+        np.testing.assert_array_equal(outcome, found.outcomes[name])
+
+
+def test_a_stopped_gradient_is_found(images):
+    found = run(suite_models.plant("stop_gradient"), images)
+    failed = [check.name for check in found.failed]
+    assert failed == [
+        "no gradient is exactly zero",
+        "white-box beats black-box and transfer",
+        "random noise is weakest",
+        "a large enough ball reaches 0 %",
+    ]
+    # Square sees no gradient: what it fools, a white box must fool, too.
+    assert found.robust_accuracy < 1
+
+
+def test_a_softmax_is_found_and_attacked_through_logits(found, images):
+    softmax = run(suite_models.plant("softmax"), images)
+    assert [check.name for check in softmax.failed] == ["outputs are logits"]
+    # Where no probability was rounded, nothing is lost.
+    np.testing.assert_array_equal(softmax.robust, found.robust)
+
+
+def test_scaled_logits_are_found(images):
+    found = run(suite_models.plant("scaled"), images)
+    failed = {check.name for check in found.failed}
+    assert "no gradient is exactly zero" in failed
+    assert "a large enough ball reaches 0 %" in failed
+
+
+def test_a_random_forward_pass_is_found(images):
+    found = run(suite_models.plant("random"), images, budget=0.02)
+    assert "attacks allow for randomness" in [c.name for c in found.failed]
+
+
+def test_a_random_model_is_judged_by_the_mean_of_its_draws(images):
+    """One draw would call many images of small margin wrong."""
+    found = run(suite_models.plant("random"), images, epsilon=1e-4, budget=0.02)
+    assert found.correct.mean() > 0.9
+
+
+def test_a_model_that_nothing_is_planted_in_passes(found):
+    assert set(verdicts(found).values()) == {"passed"}
+
+
+def test_transfer_uses_another_model(linear, images):
+    """Images made on the linear model fool one without a gradient."""
+    masked = suite_models.plant("stop_gradient")
+    found = run(masked, images, transfer_model=linear)
+    expected = suite_models.robust(*images, 0.05, "linf")
+    np.testing.assert_array_equal(found.robust, expected)
+    (case,) = [c for c in found.result.cases if c.access == "transfer"]
+    assert case.fooled > 0
+    assert verdicts(found)["white-box beats black-box and transfer"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"suite": "autoattacks"}, "`suite` must be one of"),
+        ({"norm": "l1"}, "`norm` must be one of"),
+        ({"epsilon": 8}, "at most 1 in L-infinity"),
+        ({"epsilon": -0.1}, "at least 0"),
+        ({"budget": 0}, "`budget` must be finite and above 0"),
+        ({"budget": float("nan")}, "`budget` must be finite"),
+        ({"batch_size": 0}, "`batch_size`"),
+        ({"backward": "identity"}, "leave `backward` out"),
+        ({"backward": "surrogate"}, "`backward` must be one of"),
+        (
+            {"graphs": evaluation.GraphsConfig(policy="drawn")},
+            "no PeerRegularization",
+        ),
+    ],
+    ids=str,
+)
+def test_refuses_bad_arguments(settings, message, linear, images):
+    with pytest.raises(UserError, match=message):
+        run(linear, images, **settings)
+
+
+def test_refuses_images_and_labels_that_do_not_fit(linear, images):
+    with pytest.raises(AttackError, match=r"must lie in \[0, 1\]"):
+        run(linear, (255 * images[0], images[1]))
+    with pytest.raises(AttackError, match="one class for each image"):
+        run(linear, (images[0], images[1][:3]))
+    with pytest.raises(AttackError, match="between 0 and 3"):
+        run(linear, (images[0], images[1] + 1))
+
+
+def test_refuses_logits_that_are_not_finite(linear, images):
+    with pytest.raises(AttackError, match="finite"):
+        run(lambda x: linear(x) / 0.0, images)
+
+
+def test_a_result_is_of_values_that_a_record_holds(found):
+    result = found.result
+    assert isinstance(result, records.SuiteResult)
+    assert result.cases[0].access == "nothing"
+
+
+_ON_JAX = """
+import sys
+
+sys.path.insert(0, "tests")
+import keras
+import numpy as np
+import suite_models
+from peernets_tf import robust_accuracy
+from peernets_tf.errors import AttackError
+
+assert keras.backend.backend() == "jax"
+images, labels = suite_models.make_images()
+settings = {"epsilon": 0.05, "budget": 0.02, "suite": sys.argv[1]}
+found = robust_accuracy(suite_models.make_linear(), images, labels, **settings)
+expected = suite_models.robust(images, labels, 0.05, "linf")
+np.testing.assert_array_equal(found.robust, expected)
+assert not found.failed
+try:
+    robust_accuracy(suite_models.plant("random"), images, labels, **settings)
+except AttackError as error:
+    assert "on the TensorFlow backend only" in str(error)
+else:
+    raise AssertionError("a random model was attacked with frozen draws")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suite", ["adaptive"])
+def test_jax_finds_the_same(suite):
+    pytest.importorskip("jax", reason="pip install jax")
+    run_python(_ON_JAX, suite, KERAS_BACKEND="jax")

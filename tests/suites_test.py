@@ -1,0 +1,119 @@
+"""Which attacks a suite runs, in which order and with which settings."""
+
+import pytest
+
+from peernets_tf import adaptive, attacks, evaluation
+from peernets_tf.errors import UserError
+from peernets_tf.evaluation import SuiteConfig, suites
+from peernets_tf.evaluation.suites import SUITES, Traits, steps_of
+
+PLAIN = Traits(num_classes=10)
+PEERS = Traits(num_classes=10, has_peers=True)
+
+
+def names(suite, traits):
+    return [step.name for step in steps_of(suite, traits)]
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_steps_are_attacks_with_names_of_their_own(suite):
+    steps = SUITES[suite]
+    assert len({step.name for step in steps}) == len(steps)
+    for step in steps:
+        assert step.backward in ("", *adaptive.BACKWARDS)
+        assert not step.needs or hasattr(PLAIN, step.needs)
+        made = step.make("l2", 0.5, budget=1, num_classes=10, may_stop=False)
+        assert made.name == step.attack
+        assert (made.norm, made.epsilon) == ("l2", 0.5)
+        # A suite attacks the true labels.
+        assert not made.targeted
+        assert not made.is_universal
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_what_the_checklist_compares_attacks_the_same_images(suite):
+    for step in SUITES[suite]:
+        compared = step.role in (
+            suites.NOISE,
+            suites.SINGLE_STEP,
+            suites.ITERATIVE,
+            suites.BPDA,
+            suites.LARGE_BALL,
+        )
+        assert step.only_survivors != compared
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_a_black_box_attacks_what_white_boxes_left(suite):
+    steps = [step for step in SUITES[suite] if step.is_counted]
+    access = [step.access for step in steps if step.role != suites.MORE]
+    first = access.index("black-box") if "black-box" in access else len(access)
+    assert "white-box" not in access[first:]
+    assert "nothing" not in access[1:]
+
+
+def test_adaptive_goes_from_cheap_to_expensive():
+    found = names("adaptive", PLAIN)
+    assert found[:3] == ["noise", "fgsm", "pgd"]
+    assert found.index("pgd-margin") < found.index("square")
+    with_peers = names("adaptive", PEERS)
+    # What knows peers comes before many restarts of the exact gradient.
+    assert with_peers.index("pgd-identity-margin") < with_peers.index(
+        "pgd-margin"
+    )
+    assert set(with_peers) - set(found) == {
+        step.name
+        for step in SUITES["adaptive"]
+        if step.backward in ("identity", "soft")
+    }
+
+
+def test_a_transfer_needs_a_model():
+    assert "transfer" not in names("adaptive", PLAIN)
+    given = Traits(num_classes=10, has_transfer_model=True)
+    assert "transfer" in names("adaptive", given)
+
+
+def make(name, suite="adaptive", **settings):
+    (step,) = (step for step in SUITES[suite] if step.name == name)
+    settings = {"budget": 1, "num_classes": 10, "may_stop": False, **settings}
+    return step.make("linf", 0.1, **settings)
+
+
+def test_the_budget_scales_but_never_to_nothing():
+    assert make("pgd-margin") == attacks.PGD(
+        epsilon=0.1, steps=200, restarts=5, loss="margin"
+    )
+    assert make("pgd-margin", budget=0.1) == attacks.PGD(
+        epsilon=0.1, steps=20, restarts=1, loss="margin"
+    )
+    assert make("pgd-margin", budget=2) == attacks.PGD(
+        epsilon=0.1, steps=400, restarts=10, loss="margin"
+    )
+    assert make("square", budget=1e-6).queries == 1
+    assert make("square").queries == 5000
+    # A single step stays one.
+    assert make("fgsm", budget=0.01) == attacks.FGSM(epsilon=0.1)
+
+
+def test_an_attack_stops_early_only_where_that_loses_nothing():
+    assert make("pgd", may_stop=True).stop_when_fooled
+    assert not make("pgd", may_stop=False).stop_when_fooled
+
+
+@pytest.mark.parametrize(("norm", "expected"), [("linf", 1.0), ("l2", 12.0)])
+def test_the_large_ball_holds_all_images(norm, expected):
+    (step,) = (s for s in SUITES["adaptive"] if s.name == "large-ball")
+    assert step.radius(norm, 0.01, (12, 12, 1)) == expected
+    assert not step.is_counted
+    # From a random image of this ball, nothing would be left to do.
+    assert not make("large-ball").random_start
+
+
+def test_the_default_radius_is_that_of_a_single_attack():
+    assert SuiteConfig(suite="adaptive").radius == 8 / 255
+    assert SuiteConfig(suite="adaptive", norm="l2").radius == 0.5
+    assert SuiteConfig(suite="adaptive", epsilon=0.25).radius == 0.25
+    with pytest.raises(UserError, match="test_size"):
+        SuiteConfig(suite="adaptive", test_size=0)
+    assert evaluation.SUITES is SUITES
