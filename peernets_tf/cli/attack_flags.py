@@ -50,6 +50,7 @@ def define() -> Callable[[], evaluation.AttackConfig]:
             norm=strength["norm"].value,
             epsilons=_list(strength["epsilon"], evaluation.parse_numbers),
             rhos=_list(strength["rho"], evaluation.parse_numbers),
+            rho_of=strength["rho_of"].value,
             steps=_list(strength["steps"], evaluation.parse_counts),
             search=strength["search"].value,
             train_size=fit["train_size"].value,
@@ -108,6 +109,15 @@ def _define_strength() -> dict[str, flags.FlagHolder[Any]]:
             "Largest L2 norms as multiples of the mean L2 norm of the training "
             "images, comma-separated, such as 0.04,0.08 (default: --epsilon "
             "is used).",
+        ),
+        "rho_of": flags.DEFINE_enum(
+            "rho_of",
+            "unit",
+            attacks.RHO_READINGS,
+            "Which x the mean L2 norm of --rho is of; the paper does not say. "
+            "unit: the image in [0, 1]. centered: the image minus 1/2. "
+            "standardized: the image minus the mean of each channel, over its "
+            "standard deviation (default: unit).",
         ),
         "steps": flags.DEFINE_list(
             "steps",
@@ -193,8 +203,8 @@ def _define_options() -> dict[str, flags.FlagHolder[Any]]:
             None,
             "Fooling rate in [0, 1] on the training images. The fit of a "
             "universal perturbation stops after a pass that reaches it "
-            "(default: 0.8 for --maker=deepfool, as in its publication; 1 for "
-            "--maker=gradient, which makes all passes).",
+            "(default: 0.8 for deepfool and sequential, as in their "
+            "publication; 1 for --maker=gradient, which makes all passes).",
             0.0,
             1.0,
         ),
@@ -202,8 +212,15 @@ def _define_options() -> dict[str, flags.FlagHolder[Any]]:
             "maker_batch_size",
             None,
             "Training images per step of the fit of a universal perturbation; "
-            "1 is the published, sequential algorithm (default: 32).",
+            "not for --maker=sequential, which takes one (default: 32).",
             1,
+        ),
+        "clip": flags.DEFINE_bool(
+            "clip",
+            None,
+            "Clip images with a universal perturbation to [0, 1]. The "
+            "algorithm's authors do not (default: true; false for "
+            "--maker=sequential).",
         ),
     }
 
@@ -215,8 +232,10 @@ def _define_fit() -> dict[str, flags.FlagHolder[Any]]:
             None,
             _FITTED,
             "How a universal perturbation is fitted. deepfool: the algorithm "
-            "of Moosavi-Dezfooli et al., as in the paper. gradient: projected "
-            "gradient ascent on the mean loss (default: deepfool).",
+            "of Moosavi-Dezfooli et al., as in the paper, on batches. "
+            "sequential: as its authors published it, one image at a time and "
+            "never clipped. gradient: projected gradient ascent on the mean "
+            "loss (default: deepfool).",
         ),
         "train_size": flags.DEFINE_integer(
             "train_size",

@@ -21,6 +21,7 @@ ATTACK_NAMES = {
     "pgd": "PGD",
     "square": "Square Attack",
     "universal.deepfool": "universal DeepFool",
+    "universal.sequential": "universal DeepFool, one image at a time",
     "universal.file": "perturbation from a file",
     "universal.gradient": "universal gradient",
 }
@@ -84,12 +85,20 @@ def is_sweep_of_steps(record: AttackRecord) -> bool:
 def strength(case: AttackCase) -> str:
     """Returns the ball of a case as a phrase; empty if none was given."""
     if case.rho is not None:
-        return f"at rho = {case.rho:g}"
+        return f"at rho = {case.rho:g}{reading(case)}"
     if case.epsilon is None:
         return ""
     if case.norm == "linf":
         return f"in an L-infinity ball of {255 * case.epsilon:.3g}/255"
     return f"in an L2 ball of {case.epsilon:.3g}"
+
+
+def reading(case: AttackCase) -> str:
+    """Returns how a case reads rho; empty for images in [0, 1], clipped."""
+    parts = [] if case.rho_of == "unit" else [case.rho_of]
+    if not case.clip:
+        parts.append("unclipped")
+    return "".join(f", {part}" for part in parts)
 
 
 def line_labels(records: Sequence[AttackRecord]) -> dict[str, str]:
