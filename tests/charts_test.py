@@ -201,6 +201,27 @@ def test_figure_7_has_the_share_of_all_images_and_the_papers():
     assert drawn_lines.lines(mnist)[0] == [(0.2, 45)]
 
 
+def test_figure_7_draws_each_reading_of_rho_apart():
+    readings = ("unit", True), ("centered", True), ("unit", False)
+    (picture,) = figure_7.figure_7(
+        [
+            make_attack(
+                cases=(
+                    make_case(rho_of=rho_of, clip=clip),
+                    make_case(rho=0.1, rho_of=rho_of, clip=clip),
+                )
+            )
+            for rho_of, clip in readings
+        ]
+    )
+    (axes,) = drawn_lines.figure(picture).axes
+    *ours, _ = drawn_lines.lines(axes)
+    assert ours == [[(0.08, 45), (0.1, 45)]] * 3
+    shown = " ".join(drawn_lines.texts(axes))
+    assert "centered" in shown
+    assert "unclipped" in shown
+
+
 def test_loss_needs_several_steps():
     def steps(number, loss):
         return case(attack=f"PGD(steps={number})", mean_loss=loss)

@@ -24,8 +24,10 @@ from peernets_tf.attacks.cleverhans import (
 from peernets_tf.attacks.deepfool import DeepFool
 from peernets_tf.attacks.fgsm import FGSM
 from peernets_tf.attacks.fixed_perturbation import (
+    RHO_READINGS,
     FixedPerturbation,
     apply_perturbation,
+    check_rho_of,
     epsilon_from_rho,
 )
 from peernets_tf.attacks.gradient_descent import GradientDescent
@@ -37,7 +39,10 @@ from peernets_tf.attacks.registry import ATTACKS, NAMES, make, make_search
 from peernets_tf.attacks.smallest_epsilon import SmallestEpsilon
 from peernets_tf.attacks.square import Square
 from peernets_tf.attacks.universal import Progress, UniversalAttack
-from peernets_tf.attacks.universal_deepfool import UniversalDeepFool
+from peernets_tf.attacks.universal_deepfool import (
+    UniversalDeepFool,
+    UniversalSequential,
+)
 from peernets_tf.attacks.universal_gradient import UniversalGradient
 
 __all__ = [
@@ -47,6 +52,7 @@ __all__ = [
     "NAMES",
     "NORMS",
     "PGD",
+    "RHO_READINGS",
     "Ascended",
     "Ascent",
     "Attack",
@@ -65,8 +71,10 @@ __all__ = [
     "UniversalAttack",
     "UniversalDeepFool",
     "UniversalGradient",
+    "UniversalSequential",
     "apply_perturbation",
     "autodiff",
+    "check_rho_of",
     "checks",
     "epsilon_from_rho",
     "losses",

@@ -26,6 +26,7 @@ class Attack(abc.ABC):
         loss: `"cross_entropy"`, `"margin"` or None, the loss whose gradient the
             attack follows.
         targeted: bool, whether the labels are classes to reach.
+        clip: bool, whether adversarial images are clipped to [0, 1].
         follows_gradient: bool, whether the attack follows a gradient.
         uses_labels: bool, whether the attack needs labels.
         always_stops: bool, whether the attack makes no more queries for an
@@ -56,6 +57,10 @@ class Attack(abc.ABC):
     @property
     @abc.abstractmethod
     def targeted(self) -> bool: ...
+
+    @property
+    def clip(self) -> bool:
+        return True
 
     def __post_init__(self) -> None:
         checks.check_arguments(self)
@@ -91,7 +96,8 @@ class Attack(abc.ABC):
                 replaces the attack's own; only if `is_searchable`.
 
         Returns:
-            Float32 array of the shape of `images`, in [0, 1].
+            Float32 array of the shape of `images`, in [0, 1] unless `clip` is
+            False.
 
         Raises:
             AttackError: if an argument is out of range, or losses, logits or

@@ -19,7 +19,10 @@ from peernets_tf.attacks.noise import RandomNoise
 from peernets_tf.attacks.pgd import PGD
 from peernets_tf.attacks.smallest_epsilon import SmallestEpsilon
 from peernets_tf.attacks.square import Square
-from peernets_tf.attacks.universal_deepfool import UniversalDeepFool
+from peernets_tf.attacks.universal_deepfool import (
+    UniversalDeepFool,
+    UniversalSequential,
+)
 from peernets_tf.attacks.universal_gradient import UniversalGradient
 from peernets_tf.errors import UserError
 
@@ -29,6 +32,7 @@ _CLASSES: tuple[type[Attack], ...] = (
     PGD,
     DeepFool,
     UniversalDeepFool,
+    UniversalSequential,
     UniversalGradient,
     FixedPerturbation,
     RandomNoise,

@@ -101,6 +101,8 @@ class UniversalAttack(Attack):
     passes: int = 10
     batch_size: int = 32
     fooling_rate: float = 1.0
+    # Records name it beside the attack, whose name in them stays as it was.
+    clip: bool = dataclasses.field(default=True, repr=False)
 
     def fit(
         self,
@@ -133,6 +135,7 @@ class UniversalAttack(Attack):
             source=f"{self} on {num_images} training images, "
             f"{progress.batches} batches",
             norm=self.norm,
+            clip=self.clip,
         )
 
     def iterate(
@@ -173,7 +176,7 @@ class UniversalAttack(Attack):
             before = progress.perturbation
             change, fooled = self._change(
                 classifier,
-                apply_perturbation(images[chosen], before),
+                apply_perturbation(images[chosen], before, clip=self.clip),
                 classes[chosen],
             )
             after = norms.project(
@@ -190,7 +193,9 @@ class UniversalAttack(Attack):
                 finished=is_last,
             )
             if batch == per_pass - 1 and not is_last and self.fooling_rate < 1:
-                perturbed = apply_perturbation(images, progress.perturbation)
+                perturbed = apply_perturbation(
+                    images, progress.perturbation, clip=self.clip
+                )
                 now = self._predict(classifier, perturbed)
                 reached = np.mean(now != classes) >= self.fooling_rate
                 progress = dataclasses.replace(progress, finished=bool(reached))
@@ -207,7 +212,7 @@ class UniversalAttack(Attack):
     ) -> NDArray[np.float32]:
         del labels, epsilon
         fitted = self.fit(classifier, images, seed=seed)
-        return apply_perturbation(images, fitted.perturbation)
+        return apply_perturbation(images, fitted.perturbation, clip=self.clip)
 
     @abc.abstractmethod
     def _change(

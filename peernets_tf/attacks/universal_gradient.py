@@ -25,6 +25,7 @@ class UniversalGradient(UniversalAttack):
         batch_size: int, the number of images whose losses are averaged.
         fooling_rate: float in [0, 1]. The fit stops after a pass if the
             perturbation fools this share of the images; 1 makes all passes.
+        clip: bool, whether perturbed images are clipped to [0, 1].
         loss: `"cross_entropy"` or `"margin"`.
         step_size: float, the length of a step as a share of epsilon.
     """

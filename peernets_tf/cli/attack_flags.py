@@ -54,6 +54,7 @@ class AttackFlags:
             norm=strength["norm"].value,
             epsilons=_list(strength["epsilon"], evaluation.parse_numbers),
             rhos=_list(strength["rho"], evaluation.parse_numbers),
+            rho_of=strength["rho_of"].value,
             steps=_list(strength["steps"], evaluation.parse_counts),
             search=strength["search"].value,
             train_size=fit["train_size"].value,
@@ -146,6 +147,15 @@ def _define_strength() -> dict[str, flags.FlagHolder[Any]]:
             "norm of the training images. Several, such as 0.04,0.08, are "
             "tried one by one (default: --epsilon is used).",
         ),
+        "rho_of": flags.DEFINE_enum(
+            "rho_of",
+            "unit",
+            attacks.RHO_READINGS,
+            "Which x the mean L2 norm of --rho is of; the paper does not say. "
+            "unit: the image in [0, 1]. centered: the image minus 1/2. "
+            "standardized: the image minus the mean of each channel, over its "
+            "standard deviation (default: unit).",
+        ),
         "steps": flags.DEFINE_list(
             "steps",
             None,
@@ -233,8 +243,8 @@ def _define_options() -> dict[str, flags.FlagHolder[Any]]:
             None,
             "Fooling rate in [0, 1] on the training images. The fit of a "
             "universal perturbation stops after a pass that reaches it "
-            "(default: 0.8 for --maker=deepfool, as in its publication; 1 for "
-            "--maker=gradient, which makes all passes).",
+            "(default: 0.8 for deepfool and sequential, as in their "
+            "publication; 1 for --maker=gradient, which makes all passes).",
             0.0,
             1.0,
         ),
@@ -242,8 +252,15 @@ def _define_options() -> dict[str, flags.FlagHolder[Any]]:
             "maker_batch_size",
             None,
             "Training images per step of the fit of a universal perturbation; "
-            "1 is the published, sequential algorithm (default: 32).",
+            "not for --maker=sequential, which takes one (default: 32).",
             1,
+        ),
+        "clip": flags.DEFINE_bool(
+            "clip",
+            None,
+            "Clip images with a universal perturbation to [0, 1]. The "
+            "algorithm's authors do not (default: true; false for "
+            "--maker=sequential).",
         ),
     }
 
@@ -255,8 +272,10 @@ def _define_fit() -> dict[str, flags.FlagHolder[Any]]:
             None,
             _FITTED,
             "How a universal perturbation is fitted. deepfool: the algorithm "
-            "of Moosavi-Dezfooli et al., as in the paper. gradient: projected "
-            "gradient ascent on the mean loss (default: deepfool).",
+            "of Moosavi-Dezfooli et al., as in the paper, on batches. "
+            "sequential: as its authors published it, one image at a time and "
+            "never clipped. gradient: projected gradient ascent on the mean "
+            "loss (default: deepfool).",
         ),
         "train_size": flags.DEFINE_integer(
             "train_size",

@@ -27,6 +27,7 @@ ATTACK_NAMES = {
     "pgd": "PGD",
     "square": "Square Attack",
     "universal.deepfool": "universal DeepFool",
+    "universal.sequential": "universal DeepFool, one image at a time",
     "universal.file": "perturbation from a file",
     "universal.gradient": "universal gradient",
 }
@@ -110,11 +111,19 @@ def is_sweep_of_steps(record: AttackRecord) -> bool:
 def strength(case: AttackCase) -> str:
     """Returns the ball of a case as a phrase; empty if none was given."""
     if case.rho is not None:
-        return f"at rho = {case.rho:g}"
+        return f"at rho = {case.rho:g}{reading(case)}"
     if case.epsilon is None:
         return ""
     norm = "L-infinity" if case.norm == "linf" else "L2"
     return f"in an {norm} ball of {radius_text(case.epsilon, case.norm)}"
+
+
+def reading(case: AttackCase) -> str:
+    """Returns how a case reads rho; empty for images in [0, 1], clipped."""
+    parts = [] if case.rho_of == "unit" else [case.rho_of]
+    if not case.clip:
+        parts.append("unclipped")
+    return "".join(f", {part}" for part in parts)
 
 
 def line_labels(records: Sequence[AttackRecord]) -> dict[str, str]:

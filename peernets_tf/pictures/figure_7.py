@@ -15,7 +15,7 @@ from peernets_tf.pictures.lines import (
     model_key,
 )
 from peernets_tf.pictures.style import Picture, Theme
-from peernets_tf.records import AttackRecord, tables
+from peernets_tf.records import AttackCase, AttackRecord, tables
 
 _PANEL_HEIGHT = 3.2
 # The height of a line's name, in percent of fooling rate.
@@ -25,6 +25,7 @@ _MAKERS = {
     "universal.deepfool": "DeepFool",
     "universal.file": "from a file",
     "universal.gradient": "gradient",
+    "universal.sequential": "DeepFool, one image at a time",
 }
 
 
@@ -70,9 +71,10 @@ def figure_7(records: Sequence[AttackRecord]) -> list[Picture]:
                 f"{attack_kinds.setting(shown)}. The fooling rate is the share "
                 "of images whose predicted class one perturbation for all of "
                 "them changes; ρ is its L2 norm over the mean L2 norm of the "
-                "training images. Random noise of the same norm is the "
-                "control. Thin lines with hollow markers are the paper's. Bars "
-                "are 95 % Wilson intervals."
+                "training images, in [0, 1] unless a line names another "
+                "reading. Random noise of the same norm is the control. Thin "
+                "lines with hollow markers are the paper's. Bars are 95 % "
+                "Wilson intervals."
                 f"{attack_kinds.graphs(record for record, _ in shown)}"
             ),
             alt="Fooling rate against rho. "
@@ -90,13 +92,16 @@ def figure_7(records: Sequence[AttackRecord]) -> list[Picture]:
 def _universal_lines(
     records: Sequence[AttackRecord], dataset: str
 ) -> list[Line]:
-    """Returns a line for each network, maker and kind, and the paper's."""
+    """Returns a line for each network, maker, reading of rho and kind.
+
+    The paper's lines follow.
+    """
     of_dataset = [record for record in records if record.dataset == dataset]
     suffixes = attack_kinds.line_labels(of_dataset)
     points = merge(
         [
             (
-                (record.model, record.weights_sha256, *_maker(record)),
+                (record.model, record.weights_sha256, *_maker(record, case)),
                 Point.counted(case.rho, case.changed, case.total),
             )
             for record in of_dataset
@@ -116,13 +121,13 @@ def _universal_lines(
     return lines + _published_lines(of_dataset, {line.model for line in lines})
 
 
-def _maker(record: AttackRecord) -> tuple[str, str]:
+def _maker(record: AttackRecord, case: AttackCase) -> tuple[str, str]:
     """Returns the name of a line and its kind."""
     kind = attack_kinds.attack_kind(record)
     maker = _MAKERS.get(record.attack, labels.short(record.attack))
     if record.follows_gradient and record.threat_model is not None:
         maker = f"{maker}, {kind}"
-    return maker, kind
+    return maker + attack_kinds.reading(case), kind
 
 
 def _published_lines(

@@ -171,6 +171,9 @@ def _curves(dataset: str, records: Sequence[TrainingRecord]) -> Table:
 def attack_tables(records: Sequence[AttackRecord]) -> list[Table]:
     """Returns the tables of attacks, one for each model, images and graphs.
 
+    Images that are not clipped to [0, 1] have tables of their own. A strength
+    of `ρ 0.10 unit` is 0.10 times the mean L2 norm of images in [0, 1].
+
     The paper's column has accuracy / fooling rate of Tables 3 to 5, or fooling
     rate / mean L2 norm / mean L-infinity norm of Table 2.
     """
@@ -188,7 +191,8 @@ def attack_tables(records: Sequence[AttackRecord]) -> list[Table]:
 def _attack_title(record: AttackRecord, case: AttackCase) -> str:
     return (
         f"{network_name(record.model)} on {dataset_name(record.dataset)}"
-        f"{peers_text(record.threat_model)}: {case.total:,} images, "
+        f"{peers_text(record.threat_model)}"
+        f"{'' if case.clip else ', not clipped'}: {case.total:,} images, "
         f"{rate_text(case.correct, case.total)} correct before the attack"
     )
 
@@ -333,7 +337,8 @@ def peers_text(threat_model: ThreatModel | None) -> str:
 def _strength(case: AttackCase) -> str:
     if case.rho is not None:
         # Two decimals as in the paper, or all that the value has.
-        return "rho " + max(f"{case.rho:.2f}", f"{case.rho:g}", key=len)
+        rho = max(f"{case.rho:.2f}", f"{case.rho:g}", key=len)
+        return f"ρ {rho} {case.rho_of}"
     if case.epsilon is None:
         return "smallest"
     return ball_text(case.norm, case.epsilon)
