@@ -5,6 +5,8 @@ The attacks run in turns on the trained ResNet-32 and images of CIFAR-10:
 - PGD, L-infinity, 8/255, 40 steps. Ours runs in three ways: it keeps the best
   iterate, it returns the last one as the others do, or it takes no more steps
   for images that are fooled. The others are cleverhans, Foolbox and ART.
+- APGD and Square, L-infinity, 1/255, where some images stand to the end. The
+  other is ART.
 - The universal perturbation of Moosavi-Dezfooli et al., L2, rho = 0.08, one
   pass over the same training images. Ours runs in batches and one image at a
   time, as ART always does. It runs once, because it takes minutes. Fooling
@@ -16,35 +18,41 @@ Libraries that are not installed are left out: pip install -e ".[benchmark]".
 import dataclasses
 import importlib.metadata
 import os
-import warnings
 
 import keras
 import numpy as np
-import tensorflow as tf
 from absl import flags
 
-from benchmarks import timing
+from benchmarks import rivals, timing
 from peernets_tf import attacks, datasets, models, records
 from peernets_tf.cli import app, shared_flags
 
 _DATA_DIR = shared_flags.define_data_dir()
 _IMAGES = flags.DEFINE_integer(
-    "images", 100, "Test images attacked with PGD.", 1
+    "images", 100, "Test images attacked one by one.", 1
 )
-_STEPS = flags.DEFINE_integer("steps", 40, "Gradient steps of PGD.", 1)
+_STEPS = flags.DEFINE_integer("steps", 40, "Steps of PGD and APGD.", 1)
+_QUERIES = flags.DEFINE_integer("queries", 200, "Queries of Square.", 1)
 _TRAIN_SIZE = flags.DEFINE_integer(
     "train_size",
     100,
     "Training images that the universal perturbation is fitted on.",
     1,
 )
-_ROUNDS = flags.DEFINE_integer("rounds", 3, "Rounds of PGD that are timed.", 1)
+_ROUNDS = flags.DEFINE_integer(
+    "rounds",
+    3,
+    "Timed rounds of all attacks but the universal perturbation.",
+    1,
+)
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of all random numbers.", 0)
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir", "results", "Folder for benchmark_attacks.json."
 )
 
 _EPSILON = 8 / 255
+# Some images stand at this radius to the end.
+_SMALL_EPSILON = 1 / 255
 _RHO = 0.08
 _RIVALS = {
     "cleverhans": "cleverhans",
@@ -58,6 +66,7 @@ class _Config:
     data_dir: str | None
     images: int
     steps: int
+    queries: int
     train_size: int
     rounds: int
     seed: int
@@ -70,6 +79,7 @@ def _parse(arguments):
         data_dir=_DATA_DIR.value,
         images=_IMAGES.value,
         steps=_STEPS.value,
+        queries=_QUERIES.value,
         train_size=_TRAIN_SIZE.value,
         rounds=_ROUNDS.value,
         seed=_SEED.value,
@@ -87,6 +97,8 @@ def benchmark(config, provenance):
     model = models.load_pretrained("cifar10_resnet32")
     cases = [
         _pgd(config, model, dataset, versions),
+        _apgd(config, model, dataset, versions),
+        _square(config, model, dataset, versions),
         _universal(config, model, dataset, versions),
     ]
     for case in cases:
@@ -127,11 +139,7 @@ def _pgd(config, model, dataset, versions):
     test = dataset.test.first(config.images)
     step_size = 2.5 * _EPSILON / config.steps
     options = {"steps": config.steps, "step_size": step_size}
-
-    def logits_fn(images):
-        return model(images, training=False)
-
-    classifier = attacks.Classifier(logits_fn)
+    classifier = _classifier(model)
 
     def ours(**more):
         attack = attacks.PGD(epsilon=_EPSILON, **options, **more)
@@ -148,43 +156,68 @@ def _pgd(config, model, dataset, versions):
             classifier, test.images, test.labels
         )
     if "foolbox" in versions:
-        functions["foolbox"] = _foolbox(logits_fn, test, options)
-    if "art" in versions:
-        from art.attacks.evasion import ProjectedGradientDescent
-
-        art = ProjectedGradientDescent(
-            _art_classifier(model),
-            eps=_EPSILON,
-            eps_step=step_size,
-            max_iter=config.steps,
-            num_random_init=1,
-            batch_size=config.images,
-            verbose=False,
+        functions["foolbox"] = rivals.foolbox_pgd(
+            classifier.logits_fn, test, _EPSILON, **options
         )
-        functions["art"] = lambda: art.generate(test.images, test.labels)
+    if "art" in versions:
+        functions["art"] = rivals.art_pgd(model, test, _EPSILON, **options)
+    name = f"PGD-{config.steps}"
+    return _image_case(config, model, test, functions, name, _EPSILON)
+
+
+def _apgd(config, model, dataset, versions):
+    test = dataset.test.first(config.images)
+    attack = attacks.APGD(epsilon=_SMALL_EPSILON, steps=config.steps)
+    classifier = _classifier(model)
+    functions = {
+        "ours": lambda: attack(classifier, test.images, test.labels, seed=0)
+    }
+    if "art" in versions:
+        functions["art"] = rivals.art_apgd(
+            model, test, _SMALL_EPSILON, steps=config.steps
+        )
+    name = f"APGD-{config.steps}, 1/255"
+    return _image_case(config, model, test, functions, name, _SMALL_EPSILON)
+
+
+def _square(config, model, dataset, versions):
+    test = dataset.test.first(config.images)
+    attack = attacks.Square(epsilon=_SMALL_EPSILON, queries=config.queries)
+    classifier = _classifier(model)
+    functions = {
+        "ours": lambda: attack(classifier, test.images, test.labels, seed=0)
+    }
+    if "art" in versions:
+        functions["art"] = rivals.art_square(
+            model, test, _SMALL_EPSILON, queries=config.queries
+        )
+    name = f"Square, {config.queries} queries, 1/255"
+    return _image_case(config, model, test, functions, name, _SMALL_EPSILON)
+
+
+def _classifier(model):
+    return attacks.Classifier(lambda images: model(images, training=False))
+
+
+def _image_case(config, model, test, functions, name, epsilon):
+    """Times attacks on test images, functions by name, in one ball."""
     clean = np.argmax(model.predict(test.images, verbose=0), axis=1)
     is_correct = clean == test.labels
 
     def fooling_rate(adversarial):
         change = np.abs(adversarial - test.images)
-        assert change.max() <= _EPSILON + 1e-6
+        assert change.max() <= epsilon + 1e-6
         predictions = np.argmax(model.predict(adversarial, verbose=0), axis=1)
         return float(np.mean(predictions[is_correct] != clean[is_correct]))
 
-    case = {"attack": f"PGD-{config.steps}", "images": len(test)}
-    times = _times(
-        functions, fooling_rate, case["attack"], rounds=config.rounds
-    )
-    return {**case, **times}
+    times = _times(functions, fooling_rate, name, rounds=config.rounds)
+    return {"attack": name, "images": len(test), **times}
 
 
 def _universal(config, model, dataset, versions):
     images = dataset.train.first(config.train_size).images
     epsilon = attacks.epsilon_from_rho(dataset.train.images, _RHO)
-
-    classifier = attacks.Classifier(
-        lambda images: model(images, training=False)
-    )
+    classifier = _classifier(model)
 
     def ours(batch_size):
         attack = attacks.UniversalDeepFool(
@@ -194,30 +227,7 @@ def _universal(config, model, dataset, versions):
 
     functions = {"ours": ours(32), "ours, one by one": ours(1)}
     if "art" in versions:
-        from art.attacks.evasion import UniversalPerturbation
-
-        def art():
-            # ART's DeepFool takes up to 100 steps with an overshoot of 1e-6
-            # by default. These are the settings of the published algorithm.
-            attack = UniversalPerturbation(
-                _art_classifier(model),
-                attacker="deepfool",
-                attacker_params={
-                    "max_iter": 10,
-                    "epsilon": 0.02,
-                    "nb_grads": 10,
-                    "verbose": False,
-                },
-                delta=0.2,
-                max_iter=1,
-                eps=epsilon,
-                norm=2,
-                verbose=False,
-            )
-            attack.generate(images)
-            return attack.noise[0]
-
-        functions["art"] = art
+        functions["art"] = rivals.art_universal(model, images, epsilon)
     test = dataset.test.first(1000).images
     clean = np.argmax(model.predict(test, verbose=0), axis=1)
 
@@ -260,40 +270,6 @@ def _times(functions, fooling_rate, label, **rounds):
         "median_seconds": timing.median_seconds(seconds),
         "ratio_to_ours": timing.median_ratios(seconds, "ours"),
     }
-
-
-def _foolbox(logits_fn, test, options):
-    # Foolbox calls a function that NumPy 2 removed.
-    if not hasattr(np, "find_common_type"):
-        np.find_common_type = lambda arrays, scalars: np.result_type(
-            *arrays, *scalars
-        )
-    import foolbox
-
-    model = foolbox.TensorFlowModel(logits_fn, bounds=(0, 1))
-    attack = foolbox.attacks.LinfPGD(
-        abs_stepsize=options["step_size"], steps=options["steps"]
-    )
-    images, labels = tf.constant(test.images), tf.constant(test.labels)
-    return lambda: attack(model, images, labels, epsilons=_EPSILON)[1].numpy()
-
-
-def _art_classifier(model):
-    with warnings.catch_warnings():
-        # It warns that PyTorch is not installed.
-        warnings.simplefilter("ignore")
-        from art.estimators.classification import TensorFlowV2Classifier
-
-    height, width, channels = model.input_shape[1:]
-    return TensorFlowV2Classifier(
-        model,
-        nb_classes=10,
-        input_shape=(height, width, channels),
-        loss_object=tf.keras.losses.SparseCategoricalCrossentropy(
-            from_logits=True
-        ),
-        clip_values=(0, 1),
-    )
 
 
 COMMAND = app.Command(module="benchmarks.attacks", parse=_parse, run=benchmark)

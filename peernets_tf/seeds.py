@@ -29,6 +29,8 @@ class Stream(enum.IntEnum):
     # The seed that an attack receives for each batch.
     ATTACK = 14
     SQUARE = 15
+    APGD_START = 20
+    FAB_START = 21
 
 
 def generator(stream: Stream, *key: int) -> np.random.Generator:

@@ -22,13 +22,22 @@ BALLS = [
     attacks.PGD(epsilon=EPSILON, steps=5, norm="l2", loss="margin", restarts=2),
     attacks.PGD(epsilon=EPSILON, steps=5, keep_best=False, step_size=0.03),
     attacks.PGD(epsilon=EPSILON, steps=7, stop_when_fooled=True),
+    attacks.APGD(epsilon=EPSILON, steps=8),
+    attacks.APGD(epsilon=EPSILON, steps=8, norm="l2", loss="dlr", restarts=2),
+    attacks.APGD(epsilon=EPSILON, steps=5, loss="dlr", num_targets=2),
     attacks.RandomNoise(epsilon=EPSILON),
     attacks.RandomNoise(epsilon=EPSILON, norm="l2"),
     attacks.Square(epsilon=EPSILON, queries=30),
     attacks.Square(epsilon=EPSILON, queries=30, norm="l2", targeted=True),
 ]
+# Attacks that may stay well inside the ball, or find nothing there.
+NEAREST = [
+    attacks.FAB(epsilon=EPSILON, steps=6, num_targets=2),
+    attacks.FAB(epsilon=EPSILON, steps=6, norm="l2", restarts=2),
+]
 ALL = [
     *BALLS,
+    *NEAREST,
     attacks.DeepFool(max_steps=5),
     attacks.SmallestEpsilon(attack=SEARCHED),
     attacks.SmallestEpsilon(attack=attacks.PGD(steps=3), halvings=2),
@@ -83,17 +92,29 @@ def test_images_stay_in_range(attack, classifier, batch):
     np.testing.assert_array_equal(images, before)
 
 
-@pytest.mark.parametrize("attack", BALLS, ids=repr)
-def test_perturbations_stay_in_the_ball(attack, classifier, batch):
+def sizes_of(attack, classifier, batch):
+    """The norms of perturbations, of shape `(7,)`."""
     images, labels = batch
     change = attack(classifier, images, labels, seed=3) - images
-    sizes = ops.convert_to_numpy(norms.norms(change, attack.norm))
+    return ops.convert_to_numpy(norms.norms(change, attack.norm))
+
+
+@pytest.mark.parametrize("attack", BALLS, ids=repr)
+def test_perturbations_stay_in_the_ball(attack, classifier, batch):
+    sizes = sizes_of(attack, classifier, batch)
     assert sizes.max() <= EPSILON + 1e-6
     # No image is forgotten.
     assert sizes.min() > EPSILON / 10
 
 
-@pytest.mark.parametrize("attack", BALLS, ids=repr)
+@pytest.mark.parametrize("attack", NEAREST, ids=repr)
+def test_nearest_images_lie_in_the_ball(attack, classifier, batch):
+    sizes = sizes_of(attack, classifier, batch)
+    assert sizes.max() <= EPSILON + 1e-6
+    assert np.sum(sizes > EPSILON / 10) >= 4
+
+
+@pytest.mark.parametrize("attack", [*BALLS, *NEAREST], ids=repr)
 def test_epsilon_zero_returns_the_images(attack, classifier, batch):
     images, labels = batch
     still = dataclasses.replace(attack, epsilon=0.0)
@@ -269,6 +290,16 @@ def test_a_large_epsilon_fools_everywhere(classifier, batch):
         (lambda: attacks.RandomNoise(norm="l1"), "norm"),
         (lambda: attacks.Square(queries=0), "queries"),
         (lambda: attacks.Square(p_init=1.1), "p_init"),
+        (lambda: attacks.APGD(steps=0), "steps"),
+        (lambda: attacks.APGD(expectation=0), "expectation"),
+        (lambda: attacks.APGD(num_targets=-1, loss="dlr"), "num_targets"),
+        (lambda: attacks.APGD(num_targets=9), "num_targets=9, loss=cross"),
+        (
+            lambda: attacks.APGD(num_targets=9, loss="dlr", targeted=True),
+            "targeted=True",
+        ),
+        (lambda: attacks.FAB(num_targets=0), "num_targets"),
+        (lambda: attacks.FAB(norm="l1"), "norm"),
         (lambda: attacks.DeepFool(max_steps=0), "max_steps"),
         (lambda: attacks.DeepFool(num_classes=1), "num_classes"),
         (lambda: attacks.DeepFool(overshoot=-0.1), "overshoot"),
@@ -321,12 +352,22 @@ def test_the_names_in_published_records_stay():
         "Square(epsilon=0.03137254901960784, queries=100, norm='linf', "
         "targeted=False, p_init=0.8)"
     )
+    assert repr(attacks.APGD(loss="dlr", num_targets=9)) == (
+        "APGD(epsilon=0.03137254901960784, norm='linf', steps=100, restarts=1, "
+        "loss='dlr', targeted=False, num_targets=9, expectation=1)"
+    )
+    assert repr(attacks.FAB()) == (
+        "FAB(epsilon=0.03137254901960784, norm='linf', steps=100, restarts=1, "
+        "num_targets=9)"
+    )
     assert repr(attacks.RandomNoise(epsilon=0.5, norm="l2")) == (
         "RandomNoise(epsilon=0.5, norm='l2')"
     )
 
 
-@pytest.mark.parametrize("cls", [attacks.PGD, attacks.FGSM], ids=str)
+@pytest.mark.parametrize(
+    "cls", [attacks.PGD, attacks.FGSM, attacks.APGD], ids=str
+)
 def test_radii_on_the_pixel_scale_are_refused(cls):
     with pytest.raises(UserError, match="write 8/255"):
         cls(epsilon=8.0)

@@ -17,6 +17,8 @@ from linear_model import WEIGHTS, linear
 
 from peernets_tf import PeerRegularization, monte_carlo, set_peers
 from peernets_tf.attacks import (
+    APGD,
+    FAB,
     FGSM,
     PGD,
     Classifier,
@@ -306,6 +308,9 @@ class Counter:
         (PGD(steps=7, restarts=3), 5 * 3 * (7 + 1)),
         (PGD(steps=12, stop_when_fooled=True, epsilon=1.0), None),
         (PGD(steps=12, stop_when_fooled=True, restarts=2), None),
+        (APGD(steps=7), None),
+        (APGD(steps=7, epsilon=0.0, expectation=3, restarts=2), None),
+        (FAB(steps=7), None),
         (DeepFool(), None),
         (SmallestEpsilon(attack=FGSM()), None),
         (UniversalDeepFool(epsilon=0.1, passes=2, batch_size=2), None),
@@ -389,7 +394,7 @@ def test_refuses_a_model_that_changes_its_variables(images):
 )
 def test_all_of_this_on_jax():
     """Keras chooses its backend at import, so JAX needs its own process."""
-    files = ["classifier", "fgsm", "deepfool", "finite"]
+    files = ["classifier", "fgsm", "deepfool", "apgd", "fab", "finite"]
     process = subprocess.run(
         [
             sys.executable,

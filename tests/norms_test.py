@@ -59,3 +59,17 @@ def test_random_points_fill_the_ball(norm, rng):
         (4000, 1, 2, 1), norm, epsilon, rng, on_surface=True
     )
     np.testing.assert_allclose(norms.norms(on_surface, norm), 0.5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("norm", norms.NORMS)
+def test_random_starts_share_a_direction(norm, rng):
+    images = np.full((3, 4, 4, 2), 0.5, "float32")
+    images[2] = 0.0
+    epsilon = np.array([0.1, 0.2, 0.1], "float32")
+    starts = norms.random_start(images, norm, epsilon, rng)
+    change = starts - images
+    sizes = ops.convert_to_numpy(norms.norms(change[:2], norm))
+    np.testing.assert_allclose(sizes, epsilon[:2], rtol=1e-5)
+    np.testing.assert_allclose(change[1], 2 * change[0], atol=1e-6)
+    np.testing.assert_allclose(change[2], np.maximum(change[0], 0), atol=1e-6)
+    assert len(np.unique(change[0])) > 20

@@ -17,7 +17,7 @@ def test_options_are_arguments(name):
         "norm": "l2",
         "steps": 3,
         "step_size": 0.1,
-        "loss": "margin",
+        "loss": "dlr",
         "random_start": False,
         "restarts": 2,
         "targeted": True,
@@ -25,6 +25,8 @@ def test_options_are_arguments(name):
         "stop_when_fooled": True,
         "passes": 2,
         "queries": 7,
+        "num_targets": 3,
+        "expectation": 4,
         "p_init": 0.3,
         "batch_size": 5,
         "fooling_rate": 0.5,
@@ -32,6 +34,9 @@ def test_options_are_arguments(name):
         "max_steps": 4,
         "overshoot": 0.1,
     }
+    if name == "apgd":
+        # It follows its own targets or those of the labels.
+        values["targeted"] = False
     taken = registry.ATTACKS[name].options()
     needed = {"perturbation": np.zeros((2, 2, 1)), "source": ""}
     if name != "universal.file":
@@ -56,7 +61,8 @@ def test_an_attack_says_what_it_is(name):
     assert cls.follows_gradient == (cls.loss is not None)
     assert cls.targeted is False
     assert cls.is_universal == name.startswith("universal.")
-    assert cls.is_searchable == (name in ("gradient_descent", "fgsm", "pgd"))
+    searchable = ("gradient_descent", "fgsm", "pgd", "apgd")
+    assert cls.is_searchable == (name in searchable)
     assert not cls.internal & cls.options()
 
 

@@ -19,6 +19,8 @@ def test_values_are_those_of_the_published_records():
         "TARGET_LABELS": 13,
         "ATTACK": 14,
         "SQUARE": 15,
+        "APGD_START": 20,
+        "FAB_START": 21,
     }
 
 

@@ -12,6 +12,7 @@ from peernets_tf.attacks import (
     norms,
     registry,
 )
+from peernets_tf.attacks.apgd import APGD
 from peernets_tf.attacks.ascent import Ascended, Ascent
 from peernets_tf.attacks.base import Attack
 from peernets_tf.attacks.classifier import Classifier
@@ -22,6 +23,7 @@ from peernets_tf.attacks.cleverhans import (
     CleverHansPGD,
 )
 from peernets_tf.attacks.deepfool import DeepFool
+from peernets_tf.attacks.fab import FAB
 from peernets_tf.attacks.fgsm import FGSM
 from peernets_tf.attacks.fixed_perturbation import (
     RHO_READINGS,
@@ -46,7 +48,9 @@ from peernets_tf.attacks.universal_deepfool import (
 from peernets_tf.attacks.universal_gradient import UniversalGradient
 
 __all__ = [
+    "APGD",
     "ATTACKS",
+    "FAB",
     "FGSM",
     "LOSSES",
     "NAMES",

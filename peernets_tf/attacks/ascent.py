@@ -40,7 +40,7 @@ class Ascent:
 
     Attributes:
         norm: `"linf"` or `"l2"`, the norm of the ball and of the steps.
-        loss: `"cross_entropy"` or `"margin"`.
+        loss: `"cross_entropy"`, `"margin"` or `"dlr"`.
         targeted: bool, whether the labels are classes to reach.
         keep_best: bool, whether to keep the best of all iterates of an image:
             one that fools the model if there is one, and among those the one

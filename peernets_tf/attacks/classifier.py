@@ -97,7 +97,7 @@ class Classifier:
         Args:
             images: float array of shape `(B, H, W, C)`.
             labels: int array of shape `(B,)` or `(B, 1)`.
-            loss: `"cross_entropy"` or `"margin"`.
+            loss: `"cross_entropy"`, `"margin"` or `"dlr"`.
             targeted: bool, whether the labels are classes to reach.
 
         Returns:

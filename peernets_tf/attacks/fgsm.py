@@ -51,7 +51,7 @@ class FGSM(SingleStep):
     Attributes:
         epsilon: float, the length of the step for images in [0, 1].
         norm: `"linf"` or `"l2"`.
-        loss: `"cross_entropy"` or `"margin"`.
+        loss: `"cross_entropy"`, `"margin"` or `"dlr"`.
         targeted: bool, whether the labels are classes to reach.
     """
 

@@ -17,7 +17,7 @@ class GradientDescent(SingleStep):
     Attributes:
         epsilon: float, the L2 length of the step for images in [0, 1].
         norm: `"l2"`.
-        loss: `"cross_entropy"` or `"margin"`.
+        loss: `"cross_entropy"`, `"margin"` or `"dlr"`.
         targeted: bool, whether the labels are classes to reach.
     """
 

@@ -92,6 +92,28 @@ def random_points(
     return (radius * points).astype(np.float32)
 
 
+def random_start(
+    images: NDArray[np.float32],
+    norm: str,
+    epsilon: NDArray[np.float32],
+    rng: np.random.Generator,
+) -> NDArray[np.float32]:
+    """Returns images moved by epsilon in one random direction.
+
+    All images share the direction. They are clipped to [0, 1].
+
+    Args:
+        images: float array of shape `(B, H, W, C)`.
+        norm: `"linf"` or `"l2"`.
+        epsilon: float array of shape `(B,)`.
+        rng: `numpy.random.Generator`.
+    """
+    direction = random_points((1, *images.shape[1:]), norm, np.ones(1), rng)
+    direction /= ops.convert_to_numpy(norms(direction, norm))
+    lengths = epsilon.reshape(-1, *[1] * (images.ndim - 1))
+    return np.clip(images + lengths * direction, 0, 1).astype(np.float32)
+
+
 def like_images(values: Tensor, images: Tensor) -> Tensor:
     """Reshapes `(B,)`, one value per image, to multiply `(B, H, W, C)`."""
     return ops.reshape(values, (-1, *[1] * (len(images.shape) - 1)))

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from peernets_tf.attacks import norms
-from peernets_tf.attacks.ascent import Ascended, Ascent, ascend
+from peernets_tf.attacks.ascent import Ascent, ascend
 from peernets_tf.attacks.base import Attack
+from peernets_tf.attacks.best_images import BestImages
 from peernets_tf.attacks.classifier import Classifier
 from peernets_tf.errors import UserError
 from peernets_tf.seeds import Stream, generator
@@ -30,7 +31,7 @@ class PGD(Attack):
         step_size: float or None, the length of a step; None for
             2.5 epsilon / steps.
         norm: `"linf"` or `"l2"`.
-        loss: `"cross_entropy"` or `"margin"`.
+        loss: `"cross_entropy"`, `"margin"` or `"dlr"`.
         targeted: bool, whether the labels are classes to reach.
         random_start: bool, whether to start at a random point of the ball.
         restarts: int, the number of starts; the best result is kept. More than
@@ -86,7 +87,7 @@ class PGD(Attack):
         )
         stop = self.stop_when_fooled
         steps_at_once = _STEPS_BETWEEN_STOPS if stop else self.steps
-        best = _Best(images)
+        best = BestImages(images)
         for restart in range(self.restarts):
             iterates = self._start(images, radius, seed, restart)
             for done in range(0, self.steps, steps_at_once):
@@ -104,7 +105,7 @@ class PGD(Attack):
                     min(steps_at_once, self.steps - done),
                 )
                 iterates[active] = found.last
-                best.update(active, found)
+                best.update(active, found.best, found.values, found.fooled)
         return best.images
 
     def _lengths(
@@ -133,23 +134,3 @@ class PGD(Attack):
         rng = generator(Stream.PGD_START, seed, restart)
         points = norms.random_points(images.shape, self.norm, radius, rng)
         return np.clip(images + points, 0, 1)
-
-
-class _Best:
-    """The best adversarial images so far."""
-
-    def __init__(self, images: NDArray[np.float32]) -> None:
-        self.images = images.copy()
-        self.fooled = np.zeros(len(images), np.float32)
-        self._values = np.full(len(images), -np.inf, np.float32)
-
-    def update(self, where: NDArray[np.int_], found: Ascended) -> None:
-        """Keeps what is better at the places `where`."""
-        better = (found.fooled > self.fooled[where]) | (
-            (found.fooled == self.fooled[where])
-            & (found.values > self._values[where])
-        )
-        where = where[better]
-        self.images[where] = found.best[better]
-        self.fooled[where] = found.fooled[better]
-        self._values[where] = found.values[better]

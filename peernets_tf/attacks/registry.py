@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from peernets_tf.attacks.apgd import APGD
 from peernets_tf.attacks.base import Attack
 from peernets_tf.attacks.cleverhans import (
     CleverHansBIM,
@@ -12,6 +13,7 @@ from peernets_tf.attacks.cleverhans import (
     CleverHansPGD,
 )
 from peernets_tf.attacks.deepfool import DeepFool
+from peernets_tf.attacks.fab import FAB
 from peernets_tf.attacks.fgsm import FGSM
 from peernets_tf.attacks.fixed_perturbation import FixedPerturbation
 from peernets_tf.attacks.gradient_descent import GradientDescent
@@ -30,6 +32,8 @@ _CLASSES: tuple[type[Attack], ...] = (
     GradientDescent,
     FGSM,
     PGD,
+    APGD,
+    FAB,
     DeepFool,
     UniversalDeepFool,
     UniversalSequential,

@@ -26,7 +26,7 @@ class UniversalGradient(UniversalAttack):
         fooling_rate: float in [0, 1]. The fit stops after a pass if the
             perturbation fools this share of the images; 1 makes all passes.
         clip: bool, whether perturbed images are clipped to [0, 1].
-        loss: `"cross_entropy"` or `"margin"`.
+        loss: `"cross_entropy"`, `"margin"` or `"dlr"`.
         step_size: float, the length of a step as a share of epsilon.
     """
 

@@ -160,7 +160,7 @@ def _define_strength() -> dict[str, flags.FlagHolder[Any]]:
             "steps",
             None,
             "Number of gradient steps. Several, comma-separated, are tried at "
-            "each epsilon or rho (default: 40).",
+            "each epsilon or rho (default: 40; 100 for APGD and FAB).",
         ),
         "search": flags.DEFINE_bool(
             "search",
@@ -202,8 +202,8 @@ def _define_options() -> dict[str, flags.FlagHolder[Any]]:
         "restarts": flags.DEFINE_integer(
             "restarts",
             None,
-            "Number of PGD runs per image, of which the best is kept "
-            "(default: 1).",
+            "Number of runs of PGD, APGD or FAB per image, of which the best "
+            "is kept (default: 1).",
             1,
         ),
         "keep_best": flags.DEFINE_bool(
@@ -223,6 +223,21 @@ def _define_options() -> dict[str, flags.FlagHolder[Any]]:
             None,
             "Largest number of queries of --attack=square for each image "
             "(default: 5000).",
+            1,
+        ),
+        "num_targets": flags.DEFINE_integer(
+            "num_targets",
+            None,
+            "Number of wrong classes that --attack=apgd --loss=dlr or "
+            "--attack=fab tries to reach, the likeliest first; 0 for "
+            "untargeted APGD (default: 0 for APGD, 9 for FAB).",
+            0,
+        ),
+        "expectation": flags.DEFINE_integer(
+            "expectation",
+            None,
+            "Number of forward passes over which APGD averages each gradient, "
+            "for models that draw random numbers (default: 1).",
             1,
         ),
         "targeted": flags.DEFINE_bool(

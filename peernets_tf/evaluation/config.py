@@ -172,7 +172,7 @@ def check_peers(model: keras.Model, config: EvaluationConfig) -> None:
     )
     if stops and graphs.defended != graphs.attacker:
         raise UserError(
-            "search, stop_when_fooled and square need an attacker that asks "
-            "the graphs that predictions use; other graphs would stop the "
-            f"attack before those are fooled. Received: {graphs}"
+            "search, stop_when_fooled, apgd, fab and square need an attacker "
+            "that asks the graphs that predictions use; other graphs would "
+            f"stop the attack before those are fooled. Received: {graphs}"
         )

@@ -20,7 +20,9 @@ KIND_NAMES = {
     "noise": "random noise",
 }
 ATTACK_NAMES = {
+    "apgd": "APGD",
     "deepfool": "DeepFool",
+    "fab": "FAB",
     "fgsm": "FGSM",
     "gradient_descent": "gradient descent",
     "noise": "random noise",
