@@ -166,7 +166,7 @@ def test_strengths_are_named():
         *("ρ 0.10 centered", "L2 0.5"),
     ]
     titles = [row["title"].split(":")[0] for row in rows]
-    clipped = "PR-ResNet-32 on CIFAR-10, 50 x 10 peers, known"
+    clipped = "PR-ResNet-32 on CIFAR-10, 10 graphs of 50 peers, known"
     assert titles == [clipped] * 4 + [f"{clipped}, not clipped"] * 2
     # The paper does not say which reading is its own.
     published = "70.0% / 28.3%"
