@@ -18,7 +18,7 @@ from typing import Any
 from absl import flags
 
 from peernets_tf import adaptive, datasets, evaluation, models, records
-from peernets_tf.cli import app, attack_flags, shared_flags
+from peernets_tf.cli import app, attack_flags, shared_flags, suite_flags
 from peernets_tf.errors import UserError
 from peernets_tf.lazy import keras
 
@@ -30,23 +30,7 @@ _CHECKPOINT = flags.DEFINE_string(
     required=True,
 )
 _ATTACK_FLAGS = attack_flags.AttackFlags()
-_SUITE = flags.DEFINE_enum(
-    "suite",
-    None,
-    list(evaluation.SUITES),
-    "Suite of attacks to run instead of --attack, each on the images that "
-    "earlier ones left, with a checklist. autoattack: the standard version of "
-    "AutoAttack. rand: its version for models with a random forward pass. "
-    "adaptive: cheap attacks first, then attacks that know of peers, black "
-    "boxes and transfer (default: none).",
-)
-_BUDGET = flags.DEFINE_float(
-    "budget",
-    None,
-    "Factor of all steps, restarts and queries of --suite (default: 1).",
-    1e-6,
-)
-flags.mark_flags_as_mutual_exclusive(["attack", "suite"], required=True)
+_SUITE_FLAGS = suite_flags.SuiteFlags()
 _DATASET = shared_flags.define_dataset(
     None, "the one that the checkpoint's record names"
 )
@@ -127,6 +111,8 @@ class Config:
         checkpoint: str, a .keras file or the name of a preset.
         dataset: str, a data set's name.
         data_dir: str or None, the folder of TensorFlow Datasets.
+        transfer_from: str or None, the model of a suite's transfer attack, as
+            `checkpoint`.
         backward: str or None, the backward pass that the attack follows; None
             for all by which the model should be judged.
         output_dir: str or None, the folder of the results; None for a folder
@@ -141,6 +127,7 @@ class Config:
     checkpoint: str
     dataset: str
     data_dir: str | None
+    transfer_from: str | None
     backward: str | None
     output_dir: str | None
     evaluation: evaluation.EvaluationConfig | evaluation.SuiteConfig
@@ -163,6 +150,7 @@ def _parse(arguments: list[str]) -> Config:
         dataset=_DATASET.value
         or evaluation.trained_on(models.preset_path(_CHECKPOINT.value)),
         data_dir=_DATA_DIR.value,
+        transfer_from=_SUITE_FLAGS.transfer_from,
         backward=_BACKWARD.value,
         output_dir=_OUTPUT_DIR.value,
         evaluation=_parse_evaluation(
@@ -184,9 +172,8 @@ def _parse_evaluation(
     Args:
         **config: the fields that both have.
     """
-    if _SUITE.value is None:
-        if _BUDGET.value is not None:
-            raise UserError("--budget is for --suite: leave it out")
+    suite = _SUITE_FLAGS.suite(_ATTACK_FLAGS, **config)
+    if suite is None:
         return evaluation.EvaluationConfig(
             attack=_ATTACK_FLAGS.attack(),
             temperature=_TEMPERATURE.value,
@@ -194,8 +181,7 @@ def _parse_evaluation(
         )
     if _TEMPERATURE.value != _TEMPERATURE.default:
         raise UserError("--temperature is for --attack: leave it out")
-    budget = 1.0 if _BUDGET.value is None else _BUDGET.value
-    return _ATTACK_FLAGS.suite(_SUITE.value, budget=budget, **config)
+    return suite
 
 
 def _run(config: Config, provenance: records.Provenance) -> None:
@@ -226,12 +212,17 @@ def _run_suite(
     folder = config.output_dir or evaluation.default_suite_folder(
         config.checkpoint, suite
     )
+    transfer_model = None
+    if config.transfer_from is not None:
+        transfer_model = models.load(models.preset_path(config.transfer_from))
     evaluation.evaluate_suite(
         model,
         dataset,
         dataclasses.replace(suite, output_dir=folder),
         checkpoint=config.checkpoint,
         provenance=provenance,
+        transfer_model=transfer_model,
+        transfer_from=config.transfer_from,
     )
     print(records.report([os.path.join(folder, "record.json")]), flush=True)
 

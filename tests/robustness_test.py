@@ -57,6 +57,29 @@ def test_the_robustness_of_a_linear_model_in_l2(linear, images):
     np.testing.assert_array_equal(found.robust, expected)
 
 
+@pytest.mark.parametrize("suite", ["autoattack", "rand"])
+def test_the_suites_of_autoattack(suite, linear, images):
+    found = run(linear, images, suite=suite)
+    expected = suite_models.robust(*images, 0.05, "linf")
+    np.testing.assert_array_equal(found.robust, expected)
+    assert not found.failed
+    counted = [case for case in found.result.cases if case.is_counted]
+    names = {
+        "autoattack": ["apgd-ce", "apgd-t", "fab-t", "square"],
+        "rand": ["apgd-ce", "apgd-dlr"],
+    }
+    assert [case.name for case in counted] == names[suite]
+    # Each but the first attacks only what is left.
+    lefts = [found.result.correct, *(case.robust for case in counted[:-1])]
+    assert [case.attacked for case in counted] == lefts
+    # Targets are the wrong classes, of which there are three.
+    for case in counted:
+        if case.name in ("apgd-t", "fab-t"):
+            assert "num_targets=3" in case.attack
+        if suite == "rand":
+            assert "expectation=20" in case.attack
+
+
 def test_outcomes_and_counts_agree(found):
     result = found.result
     assert list(found.outcomes) == [case.name for case in result.cases]
@@ -84,7 +107,7 @@ def test_later_attacks_only_attack_what_is_left(found):
     left = (found.outcomes["noise"] != 1) & (found.outcomes["fgsm"] != 1)
     left &= found.outcomes["pgd"] != 1
     assert not left.all()
-    np.testing.assert_array_equal(found.outcomes["pgd-margin"] >= 0, left)
+    np.testing.assert_array_equal(found.outcomes["apgd-ce"] >= 0, left)
 
 
 def test_images_that_are_classified_wrongly_are_not_attacked(linear, images):
@@ -124,7 +147,7 @@ def test_a_stopped_gradient_is_found(images):
         "no gradient is exactly zero",
         "white-box beats black-box and transfer",
         "random noise is weakest",
-        "a large enough ball reaches 0 %",
+        "a large enough ball fools all",
     ]
     # Square sees no gradient: what it fools, a white box must fool, too.
     assert found.robust_accuracy < 1
@@ -141,17 +164,27 @@ def test_scaled_logits_are_found(images):
     found = run(suite_models.plant("scaled"), images)
     failed = {check.name for check in found.failed}
     assert "no gradient is exactly zero" in failed
-    assert "a large enough ball reaches 0 %" in failed
+    assert "a large enough ball fools all" in failed
 
 
 def test_a_random_forward_pass_is_found(images):
-    found = run(suite_models.plant("random"), images, budget=0.02)
+    random = suite_models.plant("random")
+    found = run(random, images, suite="autoattack", budget=0.01)
     assert "attacks allow for randomness" in [c.name for c in found.failed]
+
+
+def test_averaging_attacks_suit_a_random_model(images):
+    found = run(suite_models.plant("random"), images, suite="rand")
+    assert verdicts(found)["attacks allow for randomness"] == "passed"
+    expected = suite_models.robust(*images, 0.05, "linf")
+    # Images at a boundary fall on either side of it.
+    assert np.mean(found.robust == expected) > 0.9
 
 
 def test_a_random_model_is_judged_by_the_mean_of_its_draws(images):
     """One draw would call many images of small margin wrong."""
-    found = run(suite_models.plant("random"), images, epsilon=1e-4, budget=0.02)
+    random = suite_models.plant("random")
+    found = run(random, images, suite="rand", epsilon=1e-4, budget=0.01)
     assert found.correct.mean() > 0.9
 
 
@@ -241,7 +274,7 @@ else:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("suite", ["adaptive"])
+@pytest.mark.parametrize("suite", ["adaptive", "autoattack"])
 def test_jax_finds_the_same(suite):
     pytest.importorskip("jax", reason="pip install jax")
     run_python(_ON_JAX, suite, KERAS_BACKEND="jax")

@@ -231,6 +231,7 @@ def test_the_command(flags, tmp_path):
         "--epsilon=1",
         "--test_size=10",
         "--seed=2",
+        flags[0].replace("--checkpoint", "--transfer_from"),
         f"--output_dir={folder}",
     )
     assert result.status == 0, result.stderr
@@ -238,6 +239,8 @@ def test_the_command(flags, tmp_path):
     assert record.result.budget == 0.01
     assert (record.result.norm, record.result.epsilon) == ("l2", 1)
     assert record.test_size == 10
+    assert record.transfer_from == record.checkpoint
+    assert "transfer" in [case.name for case in record.result.cases]
     assert record.provenance.seed == 2
     assert records.report([str(folder / "record.json")]) in result.stdout
     assert "| worst case" in result.stdout
@@ -274,6 +277,12 @@ def test_bad_flags_are_one_line(flags, tmp_path):
         ([suite, "--backward=soft"], "leave `backward` out"),
         ([suite, "--peers=drawn"], "no PeerRegularization"),
         (["--attack=pgd", "--budget=0.1"], "--budget is for --suite"),
+        (
+            ["--attack=pgd", "--transfer_from=cifar10_resnet32"],
+            "--transfer_from is for --suite=adaptive",
+        ),
+        ([suite, "--transfer_from=nowhere"], "mnist_pr_lenet5"),
+        ([suite, "--transfer_from=cifar10_resnet32"], "images of shape"),
     ]
     folder = tmp_path / "run"
     check_errors(MODULE, cases, usual=[*flags, f"--output_dir={folder}"])

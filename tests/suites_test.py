@@ -5,7 +5,8 @@ import pytest
 from peernets_tf import adaptive, attacks, evaluation
 from peernets_tf.errors import UserError
 from peernets_tf.evaluation import SuiteConfig, suites
-from peernets_tf.evaluation.suites import SUITES, Traits, steps_of
+from peernets_tf.evaluation.suite_step import Traits
+from peernets_tf.evaluation.suites import SUITES, steps_of
 
 PLAIN = Traits(num_classes=10)
 PEERS = Traits(num_classes=10, has_peers=True)
@@ -68,10 +69,51 @@ def test_adaptive_goes_from_cheap_to_expensive():
     }
 
 
+def test_a_random_model_gets_attacks_that_average():
+    found = names("adaptive", Traits(num_classes=10, is_random=True))
+    assert set(found) - set(names("adaptive", PLAIN)) == {
+        "apgd-ce-expectation",
+        "apgd-dlr-expectation",
+    }
+
+
 def test_a_transfer_needs_a_model():
     assert "transfer" not in names("adaptive", PLAIN)
     given = Traits(num_classes=10, has_transfer_model=True)
     assert "transfer" in names("adaptive", given)
+
+
+def test_autoattack_is_the_published_one():
+    counted = [step for step in SUITES["autoattack"] if step.is_counted]
+    made = {step.name: make(step.name, "autoattack") for step in counted}
+    assert made == {
+        "apgd-ce": attacks.APGD(epsilon=0.1, steps=100),
+        "apgd-t": attacks.APGD(
+            epsilon=0.1, steps=100, loss="dlr", num_targets=9
+        ),
+        "fab-t": attacks.FAB(epsilon=0.1, steps=100, num_targets=9),
+        "square": attacks.Square(epsilon=0.1, queries=5000),
+    }
+    random = [step for step in SUITES["rand"] if step.is_counted]
+    assert {step.name: make(step.name, "rand") for step in random} == {
+        "apgd-ce": attacks.APGD(epsilon=0.1, steps=100, expectation=20),
+        "apgd-dlr": attacks.APGD(
+            epsilon=0.1, steps=100, loss="dlr", expectation=20
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    ("num_classes", "missing"),
+    [(2, {"apgd-t", "apgd-dlr"}), (3, {"apgd-t"}), (4, set())],
+)
+def test_losses_need_classes(num_classes, missing):
+    few = Traits(num_classes=num_classes)
+    found = {*names("autoattack", few), *names("rand", few)}
+    many = {*names("autoattack", PLAIN), *names("rand", PLAIN)}
+    assert many - found == missing
+    targets = make("fab-t", "autoattack", num_classes=num_classes).num_targets
+    assert targets == num_classes - 1
 
 
 def make(name, suite="adaptive", **settings):

@@ -66,19 +66,14 @@ class AttackFlags:
             },
         )
 
-    def suite(
-        self,
-        suite: str,
-        **config: Any,
-    ) -> evaluation.SuiteConfig:
-        """Returns a suite at the norm and epsilon that the flags name.
+    def ball(self, reader: str) -> tuple[str | None, float | None]:
+        """Returns the norm and the epsilon, the only flags that are read.
 
         Args:
-            suite: str, the suite's name.
-            **config: other fields of the `SuiteConfig`.
+            reader: str, what reads no other flag: `"--suite=adaptive"`.
 
         Raises:
-            UserError: if the flags name what a suite chooses itself.
+            UserError: if another flag is given, or several radii.
         """
         norm, epsilon = self._strength["norm"], self._strength["epsilon"]
         others = {**self._strength, **self._options, **self._fit}
@@ -86,20 +81,15 @@ class AttackFlags:
         for flag in others.values():
             if flag.value != flag.default:
                 raise UserError(
-                    f"--suite={suite} chooses its attacks itself and does not "
-                    f"read --{flag.name}: leave it out"
+                    f"{reader} chooses its attacks itself and does not read "
+                    f"--{flag.name}: leave it out"
                 )
         radii = _list(epsilon, evaluation.parse_numbers)
         if len(radii) > 1:
             raise UserError(
-                f"--suite takes one --epsilon. Received: {epsilon.value}"
+                f"{reader} takes one --epsilon. Received: {epsilon.value}"
             )
-        return evaluation.SuiteConfig(
-            suite=suite,
-            norm=norm.value or "linf",
-            epsilon=radii[0] if radii else None,
-            **config,
-        )
+        return norm.value, radii[0] if radii else None
 
 
 def _list(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from peernets_tf.evaluation import suites
-from peernets_tf.evaluation.suites import Step
+from peernets_tf.evaluation.suite_step import Step
 from peernets_tf.records import Check
 
 # The share of the images that a black box may fool beyond white-box attacks:
@@ -30,13 +30,19 @@ class Outcome:
 
     Attributes:
         step: the `Step`, with the backward pass that it followed.
+        attack: str, the attack with all its settings.
+        epsilon: float, the radius of the ball.
         attacked: bool array of shape `(N,)`, the images attacked.
         fooled: bool array of shape `(N,)`, those classified wrongly after it.
+        queries: int, images whose logits the attack computed.
     """
 
     step: Step
+    attack: str
+    epsilon: float
     attacked: NDArray[np.bool_]
     fooled: NDArray[np.bool_]
+    queries: int
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -154,7 +160,7 @@ def _more_changes_little(evidence: Evidence) -> _Answer:
     return _verdict(_count(more) <= _LITTLE * len(more.fooled)), measured
 
 
-def _large_ball_reaches_zero(evidence: Evidence) -> _Answer:
+def _large_ball_fools_all(evidence: Evidence) -> _Answer:
     found = [o for o in evidence.outcomes if o.step.in_large_ball]
     attacked = np.any([o.attacked for o in found], axis=0) if found else None
     if attacked is None or not attacked.any():
@@ -186,7 +192,7 @@ _CHECKS: dict[str, Callable[[Evidence], _Answer]] = {
     "white-box beats black-box and transfer": _white_box_beats_black_box,
     "random noise is weakest": _noise_is_weakest,
     "more steps and restarts change little": _more_changes_little,
-    "a large enough ball reaches 0 %": _large_ball_reaches_zero,
+    "a large enough ball fools all": _large_ball_fools_all,
     "exact gradient is as strong as BPDA": _exact_equals_bpda,
 }
 NAMES = tuple(_CHECKS)

@@ -32,7 +32,7 @@ def robust_accuracy(
     *,
     norm: str = "linf",
     epsilon: float | None = None,
-    suite: str = "adaptive",
+    suite: str = "autoattack",
     budget: float = 1.0,
     seed: int = 0,
     batch_size: int = 100,

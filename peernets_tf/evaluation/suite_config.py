@@ -34,7 +34,7 @@ class SuiteConfig:
         UserError: if a value is out of range.
     """
 
-    suite: str = "adaptive"
+    suite: str = "autoattack"
     norm: str = "linf"
     epsilon: float | None = None
     budget: float = 1.0

@@ -16,8 +16,8 @@ from peernets_tf.evaluation.batch_log import BatchLog
 from peernets_tf.evaluation.checklist import Evidence, Outcome, checklist
 from peernets_tf.evaluation.plan import Strength
 from peernets_tf.evaluation.suite_config import SuiteConfig
+from peernets_tf.evaluation.suite_step import Step
 from peernets_tf.evaluation.suite_views import Views
-from peernets_tf.evaluation.suites import Step
 from peernets_tf.evaluation.threat_model import ChosenGraphs
 from peernets_tf.types import LogitsFunction
 
@@ -140,11 +140,11 @@ def run_suite(
         )
         candidates = robust if step.only_survivors else correct
         where = np.flatnonzero(candidates)[: step.limit]
-        outcome, case = _run_step(step, config, views, target, where, log)
+        outcome = _run_step(step, config, views, target, where, log)
         if step.is_counted:
             robust &= ~outcome.fooled
         outcomes.append(outcome)
-        cases.append(dataclasses.replace(case, robust=int(robust.sum())))
+        cases.append(_case(outcome, int(robust.sum())))
     evidence = Evidence(
         correct=correct,
         outcomes=tuple(outcomes),
@@ -177,7 +177,7 @@ def _run_step(
     target: attack_loop.Target,
     where: NDArray[np.int_],
     log: BatchLog,
-) -> tuple[Outcome, records.SuiteCase]:
+) -> Outcome:
     """Attacks the images at the places `where`."""
     shape = target.test.images.shape[1:]
     epsilon = step.radius(config.norm, config.radius, shape)
@@ -204,19 +204,14 @@ def _run_step(
     fooled[[i for row in rows for i in row.fooled]] = True
     attacked = np.zeros_like(fooled)
     attacked[where] = True
-    case = records.SuiteCase(
-        name=step.name,
+    return Outcome(
+        step=step,
         attack=repr(attack),
-        access=step.access,
-        backward=step.backward,
         epsilon=epsilon,
-        is_counted=step.is_counted,
-        attacked=len(where),
-        fooled=int(fooled.sum()),
-        robust=0,
+        attacked=attacked,
+        fooled=fooled,
         queries=sum(row.queries for row in rows),
     )
-    return Outcome(step=step, attacked=attacked, fooled=fooled), case
 
 
 def _attack(
@@ -254,6 +249,22 @@ def _attack(
                 bar.resume(len(batch), len(row.fooled))
             rows.append(row)
     return rows
+
+
+def _case(outcome: Outcome, robust: int) -> records.SuiteCase:
+    step = outcome.step
+    return records.SuiteCase(
+        name=step.name,
+        attack=outcome.attack,
+        access=step.access,
+        backward=step.backward,
+        epsilon=outcome.epsilon,
+        is_counted=step.is_counted,
+        attacked=int(outcome.attacked.sum()),
+        fooled=int(outcome.fooled.sum()),
+        robust=robust,
+        queries=outcome.queries,
+    )
 
 
 def _values(outcome: Outcome) -> NDArray[np.int8]:

@@ -30,6 +30,7 @@ def evaluate_suite(
     checkpoint: str,
     provenance: records.Provenance,
     transfer_model: keras.Model | None = None,
+    transfer_from: str | None = None,
 ) -> records.SuiteRecord:
     """Attacks the test images with a suite and writes the record.
 
@@ -44,6 +45,8 @@ def evaluate_suite(
         provenance: the `records.Provenance` of this start.
         transfer_model: another model of the same images, or None; see
             `robust_accuracy`.
+        transfer_from: str or None, the file or preset that `transfer_model` was
+            loaded from.
 
     Returns:
         The `records.SuiteRecord` that is in record.json.
@@ -93,6 +96,7 @@ def evaluate_suite(
             dataset=dataset.name,
             test_size=len(test),
             threat_model=graphs.record if graphs else None,
+            transfer_from=transfer_from,
             result=found.result,
             provenance=records.with_seconds(first_start, seconds),
         )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from peernets_tf import adaptive, peers
 from peernets_tf.attacks import Classifier, checks
-from peernets_tf.evaluation.suites import Step, Traits
+from peernets_tf.evaluation.suite_step import Step, Traits
 from peernets_tf.evaluation.threat_model import ChosenGraphs
 from peernets_tf.types import LogitsFunction, Tensor
 

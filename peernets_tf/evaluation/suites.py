@@ -6,12 +6,7 @@ Diverse Parameter-free Attacks*. `adaptive` adds attacks that know peers, and
 goes from cheap attacks to expensive ones.
 """
 
-import dataclasses
-import math
-from collections.abc import Mapping
-from typing import Any
-
-from peernets_tf import attacks
+from peernets_tf.evaluation.suite_step import Step, Traits
 
 # What a check looks for among the steps.
 NOISE = "noise"
@@ -20,138 +15,6 @@ ITERATIVE = "iterative"
 BPDA = "bpda"
 MORE = "more"
 LARGE_BALL = "large ball"
-
-# What `SuiteConfig.budget` scales.
-_SCALED = ("steps", "restarts", "queries")
-# Images for the ball in which no image can be robust.
-_LARGE_BALL_IMAGES = 100
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Traits:
-    """What decides which steps of a suite run.
-
-    Attributes:
-        num_classes: int, the classes of the model.
-        has_peers: bool, whether it has PeerRegularization layers.
-        is_random: bool, whether its forward pass is random.
-        has_transfer_model: bool, whether another model was given to make
-            images on.
-    """
-
-    num_classes: int
-    has_peers: bool = False
-    is_random: bool = False
-    has_transfer_model: bool = False
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Step:
-    """One attack of a suite.
-
-    Attributes:
-        name: str, unique in the suite.
-        attack: str, one of `attacks.NAMES`.
-        options: mapping, the attack's arguments but norm and epsilon.
-        access: str, what the attack uses of the model: `"nothing"`,
-            `"white-box"`, `"black-box"` or `"transfer"` (another model).
-        backward: str, the backward pass of PeerRegularization layers; empty
-            for the one that the suite follows.
-        role: str, what the checklist reads the step for; empty for nothing.
-        only_survivors: bool, whether it attacks only the images that no earlier
-            step fooled. Otherwise it attacks all that were classified
-            correctly.
-        is_counted: bool, whether the images that it fools count in the worst
-            case. A step that does not count serves the checklist.
-        needs: str, the `Traits` without which the step does not run; empty for
-            none.
-        min_classes: int, the classes that its loss needs.
-        in_large_ball: bool, whether it may move an image anywhere in [0, 1]. It
-            then attacks the first 100 images only.
-    """
-
-    name: str
-    attack: str
-    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    access: str = "white-box"
-    backward: str = ""
-    role: str = ""
-    only_survivors: bool = True
-    is_counted: bool = True
-    needs: str = ""
-    min_classes: int = 2
-    in_large_ball: bool = False
-
-    @property
-    def limit(self) -> int | None:
-        """The most images that the step attacks, the first ones."""
-        return _LARGE_BALL_IMAGES if self.in_large_ball else None
-
-    def fits(self, traits: Traits) -> bool:
-        """Whether the step runs on a model with these traits."""
-        return traits.num_classes >= self.min_classes and (
-            not self.needs or getattr(traits, self.needs)
-        )
-
-    def radius(
-        self, norm: str, epsilon: float, shape: tuple[int, ...]
-    ) -> float:
-        """Returns the radius of the ball that the step searches.
-
-        Args:
-            norm: `"linf"` or `"l2"`.
-            epsilon: float, the radius of the suite.
-            shape: tuple, the images' `(H, W, C)`.
-        """
-        if not self.in_large_ball:
-            return epsilon
-        return 1.0 if norm == "linf" else math.sqrt(math.prod(shape))
-
-    def make(
-        self,
-        norm: str,
-        epsilon: float,
-        *,
-        budget: float,
-        num_classes: int,
-        may_stop: bool,
-    ) -> attacks.Attack:
-        """Returns the attack.
-
-        Args:
-            norm: `"linf"` or `"l2"`.
-            epsilon: float, the radius of the ball.
-            budget: float, the factor of all steps, restarts and queries.
-            num_classes: int, the classes of the model.
-            may_stop: bool, whether an image that fools the attacked model
-                also fools the defended one, so that its attack may stop.
-        """
-        options = dict(self.options)
-        for name in _SCALED:
-            if name in options:
-                options[name] = max(1, round(budget * options[name]))
-        if "num_targets" in options:
-            options["num_targets"] = min(
-                options["num_targets"], num_classes - 1
-            )
-        if may_stop and "stop_when_fooled" in self._attack_type.options():
-            options["stop_when_fooled"] = True
-        return self._attack_type(norm=norm, epsilon=epsilon, **options)
-
-    @property
-    def _attack_type(self) -> Any:
-        return attacks.ATTACKS[self.attack]
-
-
-def steps_of(suite: str, traits: Traits) -> tuple[Step, ...]:
-    """Returns the steps of a suite that run on a model, in their order.
-
-    Args:
-        suite: str, one of `SUITES`.
-        traits: the model's `Traits`.
-    """
-    return tuple(step for step in SUITES[suite] if step.fits(traits))
-
 
 _NOISE = Step(
     name="noise",
@@ -178,6 +41,65 @@ _LARGE_BALL = Step(
     in_large_ball=True,
 )
 
+_APGD_CE = Step(
+    name="apgd-ce",
+    attack="apgd",
+    options={"steps": 100, "restarts": 1, "loss": "cross_entropy"},
+)
+_APGD_DLR = Step(
+    name="apgd-dlr",
+    attack="apgd",
+    options={"steps": 100, "restarts": 1, "loss": "dlr"},
+    min_classes=3,
+)
+_APGD_T = Step(
+    name="apgd-t",
+    attack="apgd",
+    options={"steps": 100, "restarts": 1, "loss": "dlr", "num_targets": 9},
+    min_classes=4,
+)
+_FAB_T = Step(
+    name="fab-t",
+    attack="fab",
+    options={"steps": 100, "restarts": 1, "num_targets": 9},
+)
+
+
+def _probes(iterative: Step) -> tuple[Step, ...]:
+    """Returns what the checklist of AutoAttack needs beside its attacks.
+
+    Args:
+        iterative: the attack that comes first in the suite.
+    """
+    return (
+        _NOISE.variant(is_counted=False),
+        _FGSM.variant(is_counted=False),
+        iterative.variant(
+            "-identity",
+            backward="identity",
+            role=BPDA,
+            needs="has_peers",
+            is_counted=False,
+        ),
+        iterative.variant(
+            "-more",
+            options={"steps": 200, "restarts": 2},
+            role=MORE,
+            only_survivors=True,
+            is_counted=False,
+        ),
+        _LARGE_BALL,
+    )
+
+
+_FIRST = _APGD_CE.variant(role=ITERATIVE, only_survivors=False)
+_AUTOATTACK = (_FIRST, _APGD_T, _FAB_T, _SQUARE, *_probes(_FIRST))
+_AVERAGED = _FIRST.variant(options={"expectation": 20})
+_RAND = (
+    _AVERAGED,
+    _APGD_DLR.variant(options={"expectation": 20}),
+    *_probes(_AVERAGED),
+)
 _ADAPTIVE = (
     _NOISE,
     _FGSM,
@@ -212,6 +134,22 @@ _ADAPTIVE = (
         backward="soft",
         needs="has_peers",
     ),
+    _APGD_CE.variant("-identity", backward="identity", needs="has_peers"),
+    _APGD_DLR.variant("-identity", backward="identity", needs="has_peers"),
+    _APGD_CE.variant(backward="exact"),
+    _APGD_DLR.variant(backward="exact"),
+    _APGD_CE.variant(
+        "-expectation",
+        options={"expectation": 20},
+        backward="exact",
+        needs="is_random",
+    ),
+    _APGD_DLR.variant(
+        "-expectation",
+        options={"expectation": 20},
+        backward="exact",
+        needs="is_random",
+    ),
     Step(
         name="pgd-margin",
         attack="pgd",
@@ -234,12 +172,21 @@ _ADAPTIVE = (
         role=MORE,
     ),
     _LARGE_BALL,
-    dataclasses.replace(
-        _LARGE_BALL,
-        name="large-ball-identity",
-        backward="identity",
-        needs="has_peers",
-    ),
+    _LARGE_BALL.variant("-identity", backward="identity", needs="has_peers"),
 )
 
-SUITES: dict[str, tuple[Step, ...]] = {"adaptive": _ADAPTIVE}
+SUITES: dict[str, tuple[Step, ...]] = {
+    "autoattack": _AUTOATTACK,
+    "rand": _RAND,
+    "adaptive": _ADAPTIVE,
+}
+
+
+def steps_of(suite: str, traits: Traits) -> tuple[Step, ...]:
+    """Returns the steps of a suite that run on a model, in their order.
+
+    Args:
+        suite: str, one of `SUITES`.
+        traits: the model's `Traits`.
+    """
+    return tuple(step for step in SUITES[suite] if step.fits(traits))

@@ -149,6 +149,8 @@ class SuiteRecord:
         dataset: str, the data set's name.
         test_size: int, test images attacked.
         threat_model: the `ThreatModel`, or None for a model without peers.
+        transfer_from: str or None, the file or preset of the other model that
+            transfer attacks made their images on.
         result: the `SuiteResult`.
         provenance: the `Provenance`.
     """
@@ -161,6 +163,7 @@ class SuiteRecord:
     dataset: str
     test_size: int
     threat_model: ThreatModel | None = None
+    transfer_from: str | None = None
     result: SuiteResult
     provenance: Provenance
 

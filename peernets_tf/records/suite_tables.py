@@ -28,8 +28,8 @@ def suite_tables(record: SuiteRecord) -> list[Table]:
 def result_tables(result: SuiteResult, subject: str) -> list[Table]:
     """Returns the table of a suite's attacks and that of its checklist.
 
-    The rows are the attacks that count, in their order, each with the accuracy
-    in the worst case of it and all before it.
+    The rows are the attacks that count and had an image left to attack, in
+    their order, each with the accuracy in the worst case of it and all before.
 
     Args:
         result: the `SuiteResult`.
@@ -43,7 +43,11 @@ def result_tables(result: SuiteResult, subject: str) -> list[Table]:
         f"{result.total:,} images, {rate_text(result.correct, result.total)} "
         "correct before the attacks"
     )
-    rows = [_case_row(result, c) for c in result.cases if c.is_counted]
+    rows = [
+        _case_row(result, case)
+        for case in result.cases
+        if case.is_counted and case.attacked
+    ]
     worst = ("worst case", "-", "-", str(result.correct))
     fooled = str(result.correct - result.robust)
     rows.append((*worst, fooled, rate_text(result.robust, result.total), "-"))
@@ -62,5 +66,5 @@ def _case_row(result: SuiteResult, case: SuiteCase) -> tuple[str, ...]:
         str(case.attacked),
         str(case.fooled),
         rate_text(case.robust, result.total),
-        f"{case.queries / case.attacked:,.0f}" if case.attacked else "-",
+        f"{case.queries / case.attacked:,.0f}",
     )
