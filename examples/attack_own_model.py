@@ -34,9 +34,9 @@ model.fit(
 
 test = data.test.first(500)
 attack = attacks.PGD(epsilon=0.1, steps=40)
-# A classifier compiles the model once, for the attack and for predictions. The
-# gradient of a model with PeerRegularization is masked: there, attack
-# peernets_tf.adaptive.bpda(model, "identity") and predict with the model.
+# A classifier compiles the model once, for the attack and for predictions. If
+# your model has PeerRegularization layers, its gradient is masked: then also
+# attack attacks.Classifier(peernets_tf.adaptive.bpda(model, "identity")).
 classifier = attacks.Classifier(model)
 adversarial = attack(classifier, test.images, test.labels, seed=0)
 

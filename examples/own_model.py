@@ -1,7 +1,7 @@
 """A Peer Regularization layer in a network of your own.
 
-Trains a small network on 4,000 digits, which need no download, then saves it
-and loads it again. Run it from anywhere: python examples/own_model.py
+Trains a small network on 4,000 digits (no download), saves it and loads it
+again. Run it as: python examples/own_model.py
 """
 
 import pathlib

@@ -1,16 +1,19 @@
 """Computes Table 6 of the paper: `python -m madry_challenge.compare`.
 
-Trains the three networks of the table: ResNet-32 on adversarial images with the
-challenge's hyper-parameters (A) and with the paper's (B), and PR-ResNet-32 on
-unperturbed images. Also trains three networks that the paper does not have:
-ResNet-32 on unperturbed images, and PR-ResNet-32 on adversarial images through
-the exact gradient and through --backward (BPDA). Then attacks all networks with
-the same PGD on the same images, and PeerNets a second time through --backward.
-Run the same command again to resume an interrupted comparison.
+    python -m madry_challenge.compare --budget=hour
+
+Trains six networks and attacks all of them with the same PGD on the same
+images. Three networks are in the paper: ResNet-32 trained on adversarial images
+with the challenge's hyper-parameters (A) and with the paper's (B), and
+PR-ResNet-32 trained on unperturbed images. Three are not: ResNet-32 trained on
+unperturbed images, and PR-ResNet-32 trained on adversarial images, once along
+the exact gradient and once with the backward pass of --backward (BPDA). Each
+PeerNet is attacked along the exact gradient and with that backward pass. Run
+the same command again to resume an interrupted comparison.
 
 The attack settings of --config and of the flags apply to every training run and
 to the test. The training settings of --config apply only to ResNet-32 A, and
-every budget but `full` shortens them. The budget sets the steps between
+every budget except `full` shortens them. The budget also sets the steps between
 checkpoints and the number of test images.
 """
 
@@ -48,8 +51,8 @@ _BACKWARD = flags.DEFINE_enum(
 _CHECKPOINT = flags.DEFINE_multi_string(
     "checkpoint",
     [],
-    "ROW=PATH: attacks a .keras file, or a published model such as "
-    "cifar10_resnet32, instead of training the network of this row. Rows: "
+    "ROW=PATH, such as resnet32=model.keras: attack this .keras file or "
+    "published model instead of training the network of the row. Rows: "
     f"{', '.join(table6.KEYS)}. May be repeated (default: all are trained).",
 )
 _read_config = config_flags.define(

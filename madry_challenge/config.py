@@ -103,7 +103,7 @@ class Config:
         "Largest L-infinity norm of the attack, on the 0-255 pixel scale",
         maximum=255,
     )
-    num_steps: int = _key(10, "Steps of PGD; 0 trains on unperturbed images")
+    num_steps: int = _key(10, "Steps of PGD")
     step_size: float = _key(
         2.0, "Length of a PGD step, on the 0-255 pixel scale"
     )

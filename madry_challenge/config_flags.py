@@ -42,8 +42,8 @@ def define(*names: str) -> Callable[[], config.Config]:
     path = flags.DEFINE_string(
         "config",
         None,
-        "A config.json of the original challenge or of this package (default: "
-        "the original's values).",
+        "A config.json of the original challenge, or one that this package "
+        "wrote (default: the values of the original).",
     )
     holders = {_FIELDS[name].name: _define_flag(name) for name in names}
 

@@ -3,8 +3,8 @@
     python -m madry_challenge.evaluate --checkpoint=models/adv_trained --watch
 
 Prints the accuracy on test images and on adversarial images. --config and the
-flags set the attack. That of the leaderboard is `--num_steps=20 --step_size=1`.
-Run the same command again to resume an interrupted evaluation.
+flags set the attack. The attack of the leaderboard is `--num_steps=20
+--step_size=1`. Run the same command again to resume an interrupted evaluation.
 """
 
 from absl import flags
@@ -45,8 +45,8 @@ _BACKWARD = flags.DEFINE_enum(
     adaptive.BACKWARDS,
     "Backward pass of PeerRegularization layers that the attack follows. "
     "exact: the layer's own gradient. identity, soft: smoother ones (BPDA), "
-    "see peernets_tf.evaluate (default: exact and identity, one after the "
-    "other).",
+    "see peernets_tf.evaluate (default: exact, and for a PeerNet also "
+    "identity).",
 )
 _NUM_PEERS = flags.DEFINE_integer(
     "num_peers",

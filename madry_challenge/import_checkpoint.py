@@ -1,4 +1,4 @@
-"""Converts a checkpoint: `python -m madry_challenge.import_checkpoint`.
+"""Converts an old checkpoint: `python -m madry_challenge.import_checkpoint`.
 
     python -m madry_challenge.import_checkpoint --checkpoint=DIR --output=PATH
 

@@ -2,9 +2,9 @@
 
     python -m madry_challenge.run_attack --checkpoint=w32.keras
 
-Reads adversarial versions of all CIFAR-10 test images, in CIFAR-10's own order,
-from `attack.npy`. Prints the accuracy of a model on them and writes its
-predictions to `pred.npy`.
+Reads a submission to the challenge from `attack.npy`: adversarial versions of
+all CIFAR-10 test images, in CIFAR-10's own order. Prints the accuracy of the
+model on them and writes its predictions to `pred.npy`.
 """
 
 from absl import flags

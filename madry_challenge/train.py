@@ -2,9 +2,12 @@
 
     python -m madry_challenge.train --network=resnet32 --config=config.json
 
-Run the same command again to resume an interrupted training. It needs Keras's
-TensorFlow backend.
+PGD attacks each batch, and the network trains on the adversarial images. With
+--num_steps=0 it trains on unperturbed images. Run the same command again to
+resume an interrupted training. It needs Keras's TensorFlow backend.
 """
+
+import shlex
 
 from absl import flags
 
@@ -105,8 +108,11 @@ def _parse(arguments: list[str]) -> runs.TrainConfig:
 
 def _run(config: runs.TrainConfig, provenance: records.Provenance) -> None:
     trained = runs.train(config, provenance)
-    print(f"Model: {trained.path}\nIts robust accuracy: ", end="")
-    print(f"python -m madry_challenge.evaluate --checkpoint={trained.path}")
+    command = ["python", "-m", "madry_challenge.evaluate"]
+    command.append(f"--checkpoint={trained.path}")
+    if config.dataset != _DEFAULT_DATASET:
+        command.append(f"--dataset={config.dataset}")
+    print(f"Model: {trained.path}\nIts robust accuracy: {shlex.join(command)}")
 
 
 COMMAND = app.Command(module="madry_challenge.train", parse=_parse, run=_run)

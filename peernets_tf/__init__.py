@@ -1,4 +1,12 @@
-"""PeerNets for TensorFlow and Keras."""
+"""PeerNets for Keras: the Peer Regularization layer, peers, published models.
+
+    x = PeerRegularization()(x)  # in a Keras model, on maps (B, H, W, C)
+    model.fit(images, labels)
+    set_peers(model, draw_peers(images, 50))  # before inference
+
+Peers are the images with which the layer compares an image. A graph is a set of
+N peers. A model stores M graphs.
+"""
 
 from typing import TYPE_CHECKING
 

@@ -3,8 +3,10 @@
     python -m peernets_tf.evaluate --checkpoint=cifar10_pr_resnet32 --attack=pgd
     python -m peernets_tf.evaluate --checkpoint=model.keras --suite=autoattack
 
-Prints and records the accuracy before and after the attack. Run the same
-command again to resume an interrupted evaluation after its last complete batch.
+Prints and records the accuracy before and after the attack. To attack a model
+of your own, give --checkpoint=model.keras and --dataset=data.npz. The model
+must take images in [0, 1] and return logits. Run the same command again to
+resume an interrupted evaluation after its last complete batch.
 """
 
 from __future__ import annotations
@@ -47,8 +49,8 @@ _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir",
     None,
     "Folder for record.json and for the batches from which an interrupted "
-    "evaluation resumes. If two backward passes are followed, each gets a "
-    "folder in it, exact and identity (default: a folder in runs/attacks, "
+    "evaluation resumes. Without --backward it holds the folders exact and "
+    "identity if the attack runs twice (default: a folder in runs/attacks, "
     "named after checkpoint, attack, backward pass and graphs).",
 )
 _BACKWARD = flags.DEFINE_enum(
@@ -58,7 +60,8 @@ _BACKWARD = flags.DEFINE_enum(
     "Backward pass of PeerRegularization layers that the attack follows. "
     "exact: the layer's own gradient. identity: the gradient of a layer that "
     "returns its input (BPDA). soft: the gradient of a softmax attention over "
-    "all peer pixels (default: exact and identity, one after the other).",
+    "all peer pixels (default: exact, and for a gradient attack on a PeerNet "
+    "also identity).",
 )
 _TEMPERATURE = flags.DEFINE_float(
     "temperature",
@@ -70,32 +73,32 @@ _PEERS = flags.DEFINE_enum(
     "peers",
     "known",
     evaluation.POLICIES,
-    "What the attacker knows about the graphs of peers. known: the graphs that "
-    "predictions use. drawn: only that graphs are drawn from the training "
-    "images; the attack averages logits over graphs of its own. fresh: the "
-    "graphs stored in the model, but predictions use newly drawn ones "
-    "(default: known).",
+    "What the attacker knows about the graphs, the sets of peers. known: the "
+    "graphs that predictions use. drawn: only that graphs are drawn from the "
+    "training images; the attack averages logits over graphs that it draws. "
+    "fresh: the graphs stored in the model, but predictions use newly drawn "
+    "ones (default: known).",
 )
 _NUM_PEERS = flags.DEFINE_integer(
     "num_peers",
     None,
-    "N, the peers in each graph. If this or --num_graphs is given, new graphs "
-    "are drawn from the training images (default: as many as the checkpoint "
-    "stores).",
+    "N, the number of peers in each graph. If this or --num_graphs is given, "
+    "new graphs are drawn from the training images (default: as many as the "
+    "checkpoint stores).",
     1,
 )
 _NUM_GRAPHS = flags.DEFINE_integer(
     "num_graphs",
     None,
-    "M, the graphs whose logits are averaged (default: as many as the "
-    "checkpoint stores).",
+    "M, the number of graphs whose logits predictions average (default: as "
+    "many as the checkpoint stores).",
     1,
 )
 _ATTACK_GRAPHS = flags.DEFINE_integer(
     "attack_graphs",
     None,
-    "Graphs whose logits the attack averages (default: 10 for --peers=drawn, "
-    "otherwise M).",
+    "Number of graphs whose logits the attack averages (default: 10 for "
+    "--peers=drawn, otherwise M).",
     1,
 )
 

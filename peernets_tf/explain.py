@@ -1,11 +1,12 @@
-"""Shows what a model makes of one image: `python -m peernets_tf.explain`.
+"""Explains the prediction for one image: `python -m peernets_tf.explain`.
 
     python -m peernets_tf.explain --checkpoint=mnist_pr_lenet5 --image=7
     python -m peernets_tf.explain --checkpoint=mnist_lenet5 --image=three.png
 
-Prints the prediction and the peers that a PeerNet leaned on, clean and under
-PGD (the exact gradient, and for a PeerNet the identity backward pass, too), and
-draws them with the images that the attention rebuilds from the peers.
+Prints the most probable classes and the peers that get most of a PeerNet's
+attention: for the clean image, under PGD along the exact gradient and, for a
+PeerNet, under PGD with the identity backward pass. Draws them together with the
+images that the attention rebuilds from the peers.
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ _IMAGE = flags.DEFINE_string(
     "image",
     None,
     "Image to explain: the index of a test image, 0 or larger, or a PNG or "
-    "JPEG file, which is cut at its centre and resized to the model's input. "
-    "MNIST's models know white digits on black (required).",
+    "JPEG file, which is cropped to its centre and resized to the model's "
+    "input. The models of MNIST expect white digits on black (required).",
     required=True,
 )
 _DATASET = shared_flags.define_dataset(
@@ -56,9 +57,9 @@ _SEED = shared_flags.define_seed()
 _NUM_PEERS = flags.DEFINE_integer(
     "num_peers",
     None,
-    "N, the training images that are drawn as peers with --seed. With the seed "
-    "of the model's training, they are the peers that the model stores "
-    "(default: as many as the checkpoint stores).",
+    "N, the number of training images that are drawn as peers with --seed "
+    "(default: as many as the checkpoint stores; with the seed of the model's "
+    "training these are the stored peers).",
     1,
 )
 _OUTPUT = flags.DEFINE_string(
@@ -203,7 +204,8 @@ def _subject(
     label = datasets.class_name(dataset.name, int(dataset.test.labels[image]))
     return _Subject(
         image=dataset.test.images[image],
-        name=f"test image {image} of {dataset.name} ({label})",
+        name=f"test image {image} of "
+        f"{records.dataset_name(dataset.name)} ({label})",
     )
 
 

@@ -1,7 +1,10 @@
-"""Makes a trained run small enough to commit: `python -m peernets_tf.publish`.
+"""Makes a small file of a trained model: `python -m peernets_tf.publish`.
 
-Keeps the weights and the first graph of peers, drops the optimizer, and
-measures the test accuracy of the published model again.
+    python -m peernets_tf.publish --run_dir=runs/mnist_lenet5 --name=my_lenet5
+
+Keeps the weights and the first graph of peers, and drops the optimizer. Then
+measures the test accuracy of the published model, and writes it to a record and
+to a model card.
 """
 
 from absl import flags

@@ -3,9 +3,10 @@
     python -m peernets_tf.report runs/*/record.json
     python -m peernets_tf.report --output_dir=report results/*.json
 
-The first prints tables. The second writes report/index.html, one page with the
-tables and pictures that opens without a network, and report/pictures with each
-picture as PNG and SVG.
+The first command prints tables. The second writes report/index.html, one page
+with tables and pictures that opens without a network, and report/pictures with
+each picture as PNG and SVG. Some pictures need the models of the records and
+their data sets, see --data_dir; the report says which of them are missing.
 """
 
 import dataclasses

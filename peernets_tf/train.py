@@ -4,8 +4,9 @@
     python -m peernets_tf.train --flagfile=short_mnist_pr_lenet5
     python -m peernets_tf.train --dataset=cifar10 --model=resnet32 --help
 
-The first trains PR-ResNet-32 as in Table 1 of the paper. The last shows the
-default numbers of a network. Run the same command again to resume a training.
+The first command trains PR-ResNet-32 as in Table 1 of the paper, the second a
+published model. The last one shows the defaults of a network. Run the same
+command again to resume an interrupted training.
 """
 
 from __future__ import annotations
@@ -44,9 +45,9 @@ _OUTPUT_DIR = flags.DEFINE_string(
 _INITIAL_MODEL = flags.DEFINE_string(
     "initial_model",
     None,
-    "A .keras file or the name of a trained model in the package. Each layer "
-    "starts from the weights of its layer of the same name (default: random "
-    "weights).",
+    "A .keras file, or the name of a published model such as cifar10_resnet32. "
+    "Each layer starts from the weights of the layer of the same name in it "
+    "(default: random weights).",
 )
 _VALIDATION_SIZE = flags.DEFINE_integer(
     "validation_size",
@@ -65,9 +66,9 @@ _TEST_SIZE = flags.DEFINE_integer(
 _TENSORBOARD_IMAGES = flags.DEFINE_bool(
     "tensorboard_images",
     False,
-    "Log eight test images beside the images that a PeerNet's attention "
-    "rebuilds from its peers, after each epoch, to the TensorBoard logs in "
-    "--output_dir (default: false).",
+    "After each epoch, log eight test images to the TensorBoard logs in "
+    "--output_dir, each beside the images that a PeerNet's attention rebuilds "
+    "from its peers (default: false).",
 )
 
 # The fields of `training.Recipe`. None keeps the value of the paper.
@@ -76,28 +77,29 @@ _RECIPE: dict[str, flags.FlagHolder[Any]] = {
         "optimizer",
         None,
         training.OPTIMIZERS,
-        "Optimizer (default: that of Table 1 of the paper for the network: "
-        "adam for LeNet-5, momentum for ResNets).",
+        "Optimizer (default as in Table 1 of the paper: adam for LeNet-5, "
+        "momentum for ResNets).",
     ),
     "epochs": flags.DEFINE_integer(
         "epochs",
         None,
-        "Passes over the training set (default: Table 1: 100 for LeNet-5, 350 "
-        "for ResNets).",
+        "Passes over the training set (default as in Table 1: 100 for LeNet-5, "
+        "350 for ResNets).",
         1,
     ),
     "batch_size": flags.DEFINE_integer(
         "batch_size",
         None,
-        "Images per batch; for a PeerNet the batch is also the graph (default: "
-        "Table 1: 32 for pr_lenet5, 64 for PR-ResNets, 128 for baselines).",
+        "Images per batch. In a PeerNet the images of a batch are each other's "
+        "peers (default as in Table 1: 32 for pr_lenet5, 64 for PR-ResNets, "
+        "otherwise 128).",
         1,
     ),
     "learning_rate": flags.DEFINE_float(
         "learning_rate",
         None,
-        "Largest learning rate (default: Table 1: 0.001 for LeNet-5, 0.1 for "
-        "ResNets, 0.01 for PR-ResNets).",
+        "Largest learning rate (default as in Table 1: 0.001 for LeNet-5, 0.1 "
+        "for ResNets, 0.01 for PR-ResNets).",
         0.0,
     ),
     "momentum": flags.DEFINE_float(
@@ -112,7 +114,7 @@ _RECIPE: dict[str, flags.FlagHolder[Any]] = {
         "l2",
         None,
         "L2 regularization: the loss includes half this number times the sum "
-        "of squares of all kernels (default: Table 1: 0.0001 for LeNet-5, "
+        "of squares of all kernels (default as in Table 1: 0.0001 for LeNet-5, "
         "0.001 for ResNet-32, 0.002 for ResNet-110).",
         0.0,
     ),
@@ -123,7 +125,7 @@ _RECIPE: dict[str, flags.FlagHolder[Any]] = {
         "Schedule of the learning rate. constant: no change. step: multiplied "
         "by --decay_factor after each of --decay_epochs. cosine: rises "
         "linearly in the first tenth of all steps, then falls to 0 as a cosine "
-        "(default: Table 1: constant for LeNet-5, step for ResNets).",
+        "(default as in Table 1: constant for LeNet-5, step for ResNets).",
     ),
     "decay_epochs": flags.DEFINE_list(
         "decay_epochs",
@@ -149,14 +151,15 @@ _RECIPE: dict[str, flags.FlagHolder[Any]] = {
     "num_peers": flags.DEFINE_integer(
         "num_peers",
         None,
-        "N, the training images in each graph when a PeerNet is tested "
-        "(default: Section 4.1 of the paper: 500 for cifar100, otherwise 50).",
+        "N, the number of training images in each graph of peers when a "
+        "PeerNet is tested (default as in Section 4.1 of the paper: 500 for "
+        "cifar100, otherwise 50).",
         1,
     ),
     "num_graphs": flags.DEFINE_integer(
         "num_graphs",
         None,
-        "M, the graphs over which a PeerNet's logits are averaged when it is "
+        "M, the number of graphs whose logits a PeerNet averages when it is "
         "tested (default: 10).",
         1,
     ),

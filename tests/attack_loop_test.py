@@ -93,6 +93,8 @@ def test_counts(target, log):
         "mean_l2": 63.75,
         "mean_linf": 63.75,
         "mean_loss": case.mean_loss,
+        "rho_of": "unit",
+        "clip": True,
     }
     first = np.minimum(target.test.images[:, 0, 0, 0] + 0.25, 1) - 0.5
     signs = np.where(target.test.labels == 1, -10, 10)
@@ -247,6 +249,30 @@ def test_the_bar_moves_within_a_batch(target, log, monkeypatch):
 def test_refuses_images_out_of_range_or_ball(change, message, target, log):
     with pytest.raises(AttackError, match=message):
         run(target, lambda _, images, labels, seed: change(images), log)
+
+
+def test_an_attack_that_does_not_clip_leaves_the_range(target, log):
+    strength = dataclasses.replace(STRENGTH, rho=0.1, clip=False)
+    strength = dataclasses.replace(strength, rho_of="centered")
+    case = run(
+        target,
+        lambda _, images, labels, seed: images + 0.2,
+        log,
+        strength=strength,
+    )
+    assert not case.clip
+    assert case.rho_of == "centered"
+    # 0.35 and 0.45 move to class 1.
+    assert case.changed == 2
+    with pytest.raises(AttackError, match="ball of radius 0.25"):
+        attack_loop.attack_images(
+            target,
+            lambda _, images, labels, seed: images + 0.3,
+            strength,
+            attack_loop.clean_predictions(target, log, loss=None),
+            log,
+            name="b",
+        )
 
 
 @pytest.mark.parametrize(

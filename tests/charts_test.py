@@ -121,7 +121,7 @@ def test_truth_takes_an_attack_on_the_most_images():
         ]
     )
     (axes,) = drawn_lines.figure(picture).axes
-    assert drawn_lines.lines(axes) == [[(pytest.approx(8), 10)]]
+    assert drawn_lines.lines(axes) == [[(0, 80), (pytest.approx(8), 10)]]
 
 
 def test_truth_leaves_out_sweeps_of_steps():
@@ -142,6 +142,22 @@ def test_networks_of_one_name_are_told_apart():
 
 def test_figure_5_has_the_share_of_correct_images():
     (picture,) = figure_5.figure_5([attack(case(correct=160, fooled=64))])
+    (axes,) = drawn_lines.figure(picture).axes
+    assert drawn_lines.lines(axes) == [[(0, 0), (pytest.approx(8), 40)]]
+    strong = case(attack="PGD(steps=40)", epsilon=16 / 255, fooled=80)
+    (picture,) = figure_5.figure_5([attack(case(correct=160), strong)])
+    (axes,) = drawn_lines.figure(picture).axes
+    assert drawn_lines.lines(axes) == [
+        [(0, 0), (pytest.approx(8), 40), (pytest.approx(16), 50)]
+    ]
+
+
+def test_figure_5_leaves_out_sweeps_of_steps_and_fewer_images():
+    few = case(total=100, correct=80, adversarial_correct=0, fooled=60)
+    steps = [case(attack=f"PGD(steps={n})", fooled=90) for n in (1, 10)]
+    (picture,) = figure_5.figure_5(
+        [attack(few, test_size=100), attack(case()), attack(*steps)]
+    )
     (axes,) = drawn_lines.figure(picture).axes
     assert drawn_lines.lines(axes) == [[(0, 0), (pytest.approx(8), 40)]]
 
@@ -185,6 +201,27 @@ def test_figure_7_has_the_share_of_all_images_and_the_papers():
     assert drawn_lines.lines(mnist)[0] == [(0.2, 45)]
 
 
+def test_figure_7_draws_each_reading_of_rho_apart():
+    readings = ("unit", True), ("centered", True), ("unit", False)
+    (picture,) = figure_7.figure_7(
+        [
+            make_attack(
+                cases=(
+                    make_case(rho_of=rho_of, clip=clip),
+                    make_case(rho=0.1, rho_of=rho_of, clip=clip),
+                )
+            )
+            for rho_of, clip in readings
+        ]
+    )
+    (axes,) = drawn_lines.figure(picture).axes
+    *ours, _ = drawn_lines.lines(axes)
+    assert ours == [[(0.08, 45), (0.1, 45)]] * 3
+    shown = " ".join(drawn_lines.texts(axes))
+    assert "centered" in shown
+    assert "unclipped" in shown
+
+
 def test_loss_needs_several_steps():
     def steps(number, loss):
         return case(attack=f"PGD(steps={number})", mean_loss=loss)
@@ -204,7 +241,7 @@ def test_epochs_of_an_initial_model_come_first():
     (picture,) = training_curves.training_curves([make_training()])
     (axes,) = drawn_lines.figure(picture).axes
     assert drawn_lines.lines(axes) == [[(9, 75)]]
-    assert drawn_lines.texts(axes) == ["PR-LeNet-5, 8 + 1"]
+    assert drawn_lines.texts(axes) == ["PR-LeNet-5, 8 + 1 epochs"]
 
 
 def test_bars_start_at_the_baseline():

@@ -99,6 +99,22 @@ def test_names_of_universal_perturbations(linear, tmp_path):
     assert from_file.cases[0].changed == by_gradient.cases[0].changed
 
 
+def test_readings_of_the_strength_of_a_universal_perturbation(linear):
+    fit = ["--attack=universal", "--rho=2", "--passes=1", "--train_size=20"]
+    (unit,) = evaluate(*linear("unit", *fit, "--maker=gradient")).cases
+    assert (unit.rho_of, unit.clip) == ("unit", True)
+    record = evaluate(
+        *linear("other", *fit, "--maker=gradient"),
+        *("--rho_of=centered", "--noclip"),
+    )
+    (other,) = record.cases
+    assert (other.rho_of, other.clip) == ("centered", False)
+    assert other.epsilon < unit.epsilon
+    record = evaluate(*linear("published", *fit, "--maker=sequential"))
+    assert record.attack == "universal.sequential"
+    assert not record.cases[0].clip
+
+
 def test_flags_of_peers(peernet):
     record = evaluate(
         *peernet(
@@ -223,6 +239,8 @@ def test_bad_flags_are_one_line(linear, tmp_path):
         (["--attack=fgsm", "--epsilon=-1"], "negative"),
         (["--attack=fgsm", "--test_size=0"], "test_size"),
         (["--attack=fgsm", "--rho=0.1", "--epsilon=1"], "rho"),
+        (["--attack=fgsm", "--rho_of=centered"], "rho_of needs rho"),
+        (["--attack=pgd", "--noclip"], "clip"),
         (["--attack=fgsm", "--dataset=mnist6k"], "mnist6k"),
         (["--attack=fgsm", "--checkpoint=nowhere"], "mnist_pr_lenet5"),
         (["--attack=fgsm", "--checkpoint=README.md"], "not a .keras file"),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from small_models import make_linear, make_peernet
+from small_models import classifiers, make_linear, make_peernet
 
 from peernets_tf import datasets, peers
 from peernets_tf.errors import UserError
@@ -11,7 +11,7 @@ from peernets_tf.pictures import examples
 
 def test_all_models_are_right(stripes):
     models = [make_linear(), make_peernet(stripes)]
-    found = examples.correct_images(models, stripes.test, 5)
+    found = examples.correct_images(classifiers(models), stripes.test, 5)
     assert len(found) == 5
     for model in models:
         logits = np.asarray(peers.monte_carlo(model)(found.images))
@@ -19,8 +19,9 @@ def test_all_models_are_right(stripes):
 
 
 def test_the_first_images_come_first(stripes):
-    everything = examples.correct_images([make_linear()], stripes.test, 1000)
-    some = examples.correct_images([make_linear()], stripes.test, 3)
+    linear = classifiers([make_linear()])
+    everything = examples.correct_images(linear, stripes.test, 1000)
+    some = examples.correct_images(linear, stripes.test, 3)
     assert len(everything) <= len(stripes.test)
     np.testing.assert_array_equal(some.images, everything.images[:3])
 
@@ -29,8 +30,9 @@ def test_no_image_at_all(stripes):
     wrong = datasets.Split(
         images=stripes.test.images, labels=(stripes.test.labels + 1) % 3
     )
+    linear = classifiers([make_linear()])
     with pytest.raises(UserError, match="agree on none of 30"):
-        examples.correct_images([make_linear()], wrong, 3)
+        examples.correct_images(linear, wrong, 3)
 
 
 def test_classes_take_turns(rng):

@@ -21,6 +21,7 @@ LABELS = np.array([0, 1, 1, 0, 1], "int32")
 SETTINGS = {
     "universal.deepfool": {"epsilon": 0.5, "passes": 3},
     "universal.gradient": {"epsilon": 0.5, "passes": 3},
+    "universal.sequential": {"epsilon": 0.5, "passes": 3},
     "universal.file": {
         "perturbation": np.full((2, 2, 1), 0.1, "float32"),
         "source": "a test",

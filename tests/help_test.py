@@ -1,9 +1,11 @@
 """--help: examples, flags, and the numbers of the chosen recipe."""
 
 import re
+import subprocess
+import sys
 
 import pytest
-from commands import run_process
+from commands import ROOT, run_process
 
 import peernets_tf
 from peernets_tf import __main__ as overview
@@ -39,6 +41,13 @@ def test_help_needs_no_required_flag_and_lists_values():
     assert "--[no]search" in text
 
 
+def test_a_flag_that_may_be_repeated_says_so_in_our_words():
+    result = run_process("--help", module="madry_challenge.compare")
+    assert result.status == 0 and result.stderr == ""
+    text = " ".join(result.stdout.split())
+    assert "May be repeated (default: all are trained). --config" in text
+
+
 def test_the_package_lists_its_commands(capsys):
     overview.main()
     first, *lines = capsys.readouterr().out.splitlines()
@@ -46,3 +55,17 @@ def test_the_package_lists_its_commands(capsys):
     assert len(lines) == 10
     for line in lines:
         assert re.fullmatch(r"  python -m \w+\.\w+ +[A-Z][^:`]+", line)
+
+
+def test_a_reader_of_the_help_may_stop_early():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "peernets_tf.train", "--help"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    process.stdout.close()
+    with process.stderr as errors:
+        assert errors.read() == ""
+    assert process.wait() == 141

@@ -73,3 +73,35 @@ def test_every_line_is_drawn_and_named_as_it_is():
         ["ends early", r"\$\frac\$ a", "b"]
     )
     assert drawn_lines.lines(axes)[0] == [(0, 90), (2, 10)]
+
+
+def test_a_single_measurement_beside_others_stays_a_marker():
+    zero, one, two = (lines.Point.bare(x, 90 - x) for x in (0, 1, 2))
+    found = lines.from_zero({"a": (one, two), "b": (two,)}, lambda key: zero)
+    assert found == {"a": (zero, one, two), "b": (two,)}
+    found = lines.from_zero({"a": (one,), "b": (two,)}, lambda key: zero)
+    assert found == {"a": (zero, one), "b": (zero, two)}
+
+
+@pytest.mark.parametrize(
+    ("end", "other", "is_below"),
+    [(50, 20, False), (50, 58, True), (97, 20, True), (3, 8, False)],
+)
+def test_a_name_stands_where_there_is_room(end, other, is_below):
+    """At (4, end), beside a line through (4, other)."""
+    early, long = (
+        lines.Line(
+            label=str(x),
+            model="resnet32",
+            kind="exact",
+            points=(lines.Point.bare(0, y), lines.Point.bare(x, y)),
+        )
+        for x, y in ((4, end), (16, other))
+    )
+    with pictures.styled(pictures.LIGHT):
+        axes = Figure().subplots()
+        axes.set_ylim(0, 100)
+        axes.set_xlim(0, 16)
+        lines.draw_lines(axes, [early, long], pictures.LIGHT, gap=6)
+    name, _ = axes.texts
+    assert (name.get_position()[1] < 0) == is_below

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 from networks_test import attack_on
+from sample_records import make_attack, make_case
 
 from peernets_tf import pictures
 from peernets_tf.errors import UserError
 from peernets_tf.pictures import model_pictures
-from peernets_tf.pictures.sources import Source
+from peernets_tf.records import Source
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def drawn(monkeypatch):
 
     def peers(model, dataset, *, seed):
         shown.append((model.name, dataset.name, seed))
-        return [picture("neighbors_mnist5k"), picture("franken")]
+        return [picture("neighbors"), picture("franken")]
 
     def strengths(models, dataset, *, seed):
         shown.append(([m.name for m in models], dataset.name, seed))
@@ -59,8 +60,9 @@ def test_networks_are_shown_together(drawn, tmp_path):
         "Drawing Figures 1 and 3 (mnist5k) ...",
         "Drawing Figures 6 and 9 (mnist5k) ...",
     ]
-    lost, failed = missing
-    assert "1.json are not beside it" in lost
+    plain, peernet, failed = missing
+    assert "1.json are not beside it" in plain
+    assert "0.json are not beside it" in peernet
     assert failed.startswith("Figures 6 and 9 (mnist5k): all models must")
 
 
@@ -79,3 +81,32 @@ def test_perturbations_beside_a_record_are_shown(drawn, tmp_path):
         "figure_8_universal_images_mnist5k",
     ]
     assert not any("beside it" in line for line in missing)
+
+
+def test_a_data_set_of_a_file_names_no_folder():
+    shown = model_pictures._of_dataset(picture("figure_1"), "data/mine.npz")
+    assert shown.name == "figure_1_data_mine_npz"
+    assert shown.title == "figure_1 (data/mine.npz)"
+
+
+def test_different_budgets_are_told_apart():
+    def fit(model, **changes):
+        source = (
+            f"UniversalGradient(passes={changes.pop('passes')}) on 2000 "
+            "training images"
+        )
+        case = make_case(attack=f"FixedPerturbation(source={source!r})")
+        record = make_attack(
+            model=model, attack="universal.gradient", cases=(case,), **changes
+        )
+        return None, record, {}
+
+    five = (
+        "Fitted by universal gradient in 5 passes over 2,000 training images."
+    )
+    plain = fit("lenet5", passes=5, backward="exact")
+    assert model_pictures._budget([plain, plain]) == five
+    assert model_pictures._budget([plain, fit("pr_lenet5", passes=1)]) == (
+        f"LeNet-5, exact: {five} PR-LeNet-5, identity: "
+        f"{five.replace('5 passes', '1 pass')}"
+    )

@@ -6,7 +6,7 @@ from sample_records import make_attack, make_training
 from peernets_tf import models, records
 from peernets_tf.errors import UserError
 from peernets_tf.pictures import model_pictures, networks
-from peernets_tf.pictures.sources import Source, read_sources
+from peernets_tf.records import Source, read_sources
 
 
 def source(record, **fields):

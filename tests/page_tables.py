@@ -31,7 +31,7 @@ def headline(found):
     for name, *attack in HEADLINE_ROWS:
         cases = (_case(found, model, *attack) for model in HEADLINE_MODELS)
         rows.append((name, *map(_rate, cases)))
-    names = map(tables.network_name, HEADLINE_MODELS)
+    names = map(records.network_name, HEADLINE_MODELS)
     return [Table("", ("attack", *names), tuple(rows))]
 
 
@@ -106,7 +106,7 @@ def runs(found):
     for record in found:
         what = record.kind
         if isinstance(record, records.TrainingRecord):
-            name = tables.network_name(record.model)
+            name = records.network_name(record.model)
             what = f"{name}, {record.epochs} epochs"
         rows.append((what, duration(record.provenance.seconds)))
     return [Table("", ("run", "time"), tuple(rows))]

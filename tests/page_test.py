@@ -18,7 +18,7 @@ from sample_records import (
 
 from peernets_tf import pictures, records
 from peernets_tf.pictures import page
-from peernets_tf.pictures.sources import Source
+from peernets_tf.records import Source
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 HOSTILE = "<script>alert(1)</script>\"'&|`\n\x1b[31m\u202e"

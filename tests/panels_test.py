@@ -40,3 +40,17 @@ def test_a_wrong_class_is_marked_without_color():
     assert [part.get_xlabel() for part in axes] == ["✓ cat", "✗ cat"]
     right, wrong = (part.spines["top"].get_linewidth() for part in axes)
     assert wrong > 2 * right
+
+
+def test_blocks_stand_below_each_other():
+    with pictures.styled(pictures.LIGHT):
+        figure = Figure(figsize=(4, 6))
+        blocks = panels.blocks(figure, 2, 2, 3)
+        figure.canvas.draw()
+    assert [block.shape for block in blocks] == [(2, 3), (2, 3)]
+    tops = [
+        block[row, 0].get_position().y1 for block in blocks for row in (0, 1)
+    ]
+    within, between, again = -np.diff(tops)
+    assert within == pytest.approx(again)
+    assert between > within

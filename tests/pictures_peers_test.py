@@ -5,7 +5,7 @@ import pytest
 from small_models import make_linear, make_peernet
 
 from peernets_tf import datasets, evaluation, models, pictures
-from peernets_tf.pictures import images, neighbors
+from peernets_tf.pictures import neighbors
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +26,8 @@ def draw(picture, theme=pictures.LIGHT):
 
 def test_both_figures_are_there(drawn):
     assert [picture.name for picture in drawn] == [
-        "neighbors_mnist5k_pr_lenet5",
-        "franken_mnist5k_pr_lenet5",
+        "figure_1_neighbors",
+        "figure_3_franken_images",
     ]
     for picture in drawn:
         assert "PR-LeNet-5" in picture.caption
@@ -70,18 +70,6 @@ def test_the_three_pixels_lie_apart(stripes):
     explained = evaluation.explain(model, stripes.test.images[:1], graph)
     places = neighbors._choose(explained.layers[0], 0)
     assert len({(place.row, place.column) for place in places}) == 3
-
-
-@pytest.mark.parametrize(
-    ("name", "title"),
-    [
-        ("pr_resnet32", "PR-ResNet-32"),
-        ("lenet5", "LeNet-5"),
-        ("my_model", "my_model"),
-    ],
-)
-def test_names_of_models(name, title):
-    assert images.model_title(name) == title
 
 
 def test_a_story_has_a_row_for_each_view(stripes):

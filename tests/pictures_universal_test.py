@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from sample_records import make_provenance
-from small_models import SHAPE, make_linear, make_peernet
+from small_models import SHAPE, classifiers, make_linear, make_peernet
 
 from peernets_tf import attacks, peers, pictures, records
 from peernets_tf.errors import UserError
@@ -37,7 +37,7 @@ def test_labels_are_the_predictions(models, perturbations, stripes):
     _, shown = pictures.universal_pictures(
         models, perturbations, stripes, num_images=2
     )
-    correct = examples.correct_images(models, stripes.test, 30)
+    correct = examples.correct_images(classifiers(models), stripes.test, 30)
     clean = examples.of_different_classes(correct, 2)
     found = texts(drawn(shown))
     expected = []
@@ -139,5 +139,5 @@ def test_budget():
         provenance=make_provenance(),
     )
     assert universal.budget_of(record) == (
-        "Fitted by universal.gradient in 5 passes over 2,000 training images."
+        "Fitted by universal gradient in 5 passes over 2,000 training images."
     )

@@ -75,6 +75,37 @@ def test_rhos_are_multiples_of_the_mean_norm_of_training_images(stripes):
     assert attack.epsilon == pytest.approx(0.1 * mean)
 
 
+@pytest.mark.parametrize("rho_of", attacks.RHO_READINGS)
+def test_rho_is_relative_to_the_norm_that_is_named(rho_of, stripes):
+    ((strength, attack),) = planned(
+        stripes, "universal.gradient", rhos=(0.1,), rho_of=rho_of
+    )
+    epsilon = attacks.epsilon_from_rho(stripes.train.images, 0.1, rho_of)
+    assert attack.epsilon == strength.epsilon == pytest.approx(epsilon)
+    assert strength.rho_of == rho_of
+    assert strength.clip
+
+
+def test_a_strength_says_whether_images_are_clipped(stripes, tmp_path):
+    np.save(tmp_path / "v.npy", np.full((12, 12, 1), 0.25))
+    file = {"perturbation": str(tmp_path / "v.npy")}
+    for name, config in (
+        ("universal.gradient", {}),
+        ("universal.deepfool", {}),
+        ("universal.file", file),
+    ):
+        options = {"clip": False}
+        ((strength, attack),) = planned(
+            stripes, name, options=options, **config
+        )
+        assert not strength.clip
+        assert not attack.clip
+    ((strength, _),) = planned(stripes, "universal.sequential")
+    assert not strength.clip
+    ((strength, _),) = planned(stripes, "pgd")
+    assert strength.clip
+
+
 def test_an_attack_without_epsilon_has_one_strength(stripes):
     assert planned(stripes, "deepfool") == [
         (Strength(norm="l2"), attacks.DeepFool())
@@ -162,6 +193,9 @@ def test_the_configuration_of_an_attack_stands_for_it(attack, stripes):
         ({"name": "fgsm", "rhos": (0.1,), "norm": "linf"}, "rho"),
         ({"name": "fgsm", "search": True, "epsilons": (1, 2)}, "one epsilon"),
         ({"name": "fgsm", "search": True, "rhos": (0.1,)}, "rho"),
+        ({"name": "fgsm", "rho_of": "centered"}, "rho_of needs rho"),
+        ({"name": "fgsm", "rhos": (1,), "rho_of": "all"}, "`rho_of` must be"),
+        ({"name": "pgd", "options": {"clip": False}}, "clip"),
         *(
             ({"name": "pgd", "search": True, "options": {option: True}}, option)
             for option in ("keep_best", "stop_when_fooled", "step_size")

@@ -30,6 +30,7 @@ def test_options_are_arguments(name):
         "p_init": 0.3,
         "batch_size": 5,
         "fooling_rate": 0.5,
+        "clip": False,
         "max_steps": 4,
         "overshoot": 0.1,
     }

@@ -3,7 +3,13 @@
 import keras
 import numpy as np
 
-from peernets_tf import PeerRegularization, draw_peers, set_peers
+from peernets_tf import (
+    PeerRegularization,
+    attacks,
+    draw_peers,
+    monte_carlo,
+    set_peers,
+)
 
 SHAPE = (12, 12, 1)
 
@@ -33,3 +39,8 @@ def make_peernet(dataset, peers_seed=0):
     images = dataset.train.images
     set_peers(model, draw_peers(images, 6, 2, seed=peers_seed))
     return model
+
+
+def classifiers(models):
+    """Returns a classifier of each model; a PeerNet's averages its graphs."""
+    return [attacks.Classifier(monte_carlo(model)) for model in models]

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from small_models import make_linear, make_peernet
+from small_models import classifiers, make_linear, make_peernet
 
 from peernets_tf import attacks, peers
 from peernets_tf.pictures import examples, panels, smallest
@@ -22,7 +22,7 @@ def test_a_peernet_is_seen_twice(models):
 
 
 def test_norms_and_classes_are_those_of_the_images(models, stripes):
-    split = examples.correct_images(models, stripes.test, 4)
+    split = examples.correct_images(classifiers(models), stripes.test, 4)
     search = attacks.make_search("fgsm", image_shape=split.images.shape[1:])
     for view in smallest.views(models):
         model = models[0] if view.model == "linear" else models[1]

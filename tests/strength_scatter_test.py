@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from small_models import make_linear, make_peernet
+from small_models import classifiers, make_linear, make_peernet
 
 from peernets_tf import attacks, pictures
 from peernets_tf.pictures import examples, smallest
@@ -15,7 +15,7 @@ def models(stripes):
 
 
 def test_points_are_the_norms(models, stripes):
-    split = examples.correct_images(models, stripes.test, 6)
+    split = examples.correct_images(classifiers(models), stripes.test, 6)
     search = attacks.make_search("fgsm", image_shape=split.images.shape[1:])
     views = smallest.views(models)
     found = [smallest.search(v, split, search, seed=0) for v in views]
@@ -33,7 +33,7 @@ def test_points_are_the_norms(models, stripes):
 
 def test_what_nothing_fools_stands_at_the_top(models, stripes):
     views = smallest.views(models)[:2]
-    split = examples.correct_images(models, stripes.test, 2)
+    split = examples.correct_images(classifiers(models), stripes.test, 2)
     search = attacks.make_search("fgsm", image_shape=split.images.shape[1:])
     found = smallest.search(views[0], split, search, seed=0)
     none = smallest.Found(

@@ -1,7 +1,7 @@
 """The pictures of the smallest perturbations, against the perturbations."""
 
 import pytest
-from small_models import make_linear
+from small_models import classifiers, make_linear
 
 from peernets_tf import pictures
 from peernets_tf.pictures import examples, smallest
@@ -26,7 +26,7 @@ def drawn(picture):
 def test_what_stands_below_the_images(made, models, stripes):
     figure = drawn(made[0])
     notes = [axes.get_xlabel() for axes in figure.axes]
-    correct = examples.correct_images(models, stripes.test, 6)
+    correct = examples.correct_images(classifiers(models), stripes.test, 6)
     label = int(examples.of_different_classes(correct, 1).labels[0])
     assert notes[0] == f"✓ class {label}"
     # In each row one original, and two images for each of three attacks.

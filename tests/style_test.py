@@ -54,8 +54,9 @@ def test_text_contrast():
     """WCAG asks for 4.5 for text and 3 for lines that carry meaning."""
     for theme in (pictures.LIGHT, pictures.DARK):
         assert contrast(theme.text, theme.background) > 7
-        for model in ("resnet32", "pr_resnet32"):
+        for model in (*theme.models, "mine"):
             assert contrast(theme.color(model), theme.background) > 3
+            assert contrast(theme.ink(model), theme.background) > 4.5
 
 
 def contrast(first, second):

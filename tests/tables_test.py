@@ -96,11 +96,11 @@ def attack_cells(record):
 def test_universal_rates_count_all_images():
     (row,) = attack_cells(make_attack())
     assert row["title"] == (
-        "PR-ResNet-32 on CIFAR-10, 50 x 10 peers, known: 200 images, "
+        "PR-ResNet-32 on CIFAR-10, 10 graphs of 50 peers, known: 200 images, "
         "80.0% ±6.1 correct before the attack"
     )
     assert row["backward"] == "identity"
-    assert row["strength"] == "rho 0.08"
+    assert row["strength"] == "ρ 0.08 unit"
     assert row["accuracy"] == "50.0% ±6.9"
     # 90 of 200 predictions changed.
     assert row["fooled"] == "45.0% ±6.9"
@@ -157,12 +157,22 @@ def test_strengths_are_named():
         make_case(rho=None, epsilon=0.5, norm="l2"),
         make_case(rho=0.1),
         make_case(rho=0.125),
+        make_case(rho=0.1, rho_of="centered", clip=False),
+        make_case(rho=None, epsilon=0.5, norm="l2", clip=False),
     )
     rows = attack_cells(make_attack(cases=cases))
     assert [row["strength"] for row in rows] == [
-        *("L-inf 8/255", "L2 0.5", "rho 0.10", "rho 0.125")
+        *("L-inf 8/255", "L2 0.5", "ρ 0.10 unit", "ρ 0.125 unit"),
+        *("ρ 0.10 centered", "L2 0.5"),
     ]
-    assert [row["paper"] for row in rows] == ["-", "-", "70.0% / 28.3%", "-"]
+    titles = [row["title"].split(":")[0] for row in rows]
+    clipped = "PR-ResNet-32 on CIFAR-10, 10 graphs of 50 peers, known"
+    assert titles == [clipped] * 4 + [f"{clipped}, not clipped"] * 2
+    # The paper does not say which reading is its own.
+    published = "70.0% / 28.3%"
+    assert [row["paper"] for row in rows] == [
+        *("-", "-", published, "-", published, "-")
+    ]
 
 
 def test_steps_are_named_where_they_differ():
@@ -193,7 +203,9 @@ def test_a_perturbation_of_mnist_has_the_papers_figures_for_any_graphs():
     )
     (row,) = attack_cells(record)
     assert row["paper"] == "94.8% / 4.6%"
-    assert row["title"].startswith("PR-LeNet-5 on MNIST, 7 x 10 peers, known")
+    assert row["title"].startswith(
+        "PR-LeNet-5 on MNIST, 10 graphs of 7 peers, known"
+    )
 
 
 def test_what_has_the_same_title_shares_a_table():

@@ -11,6 +11,7 @@ from peernets_tf.attacks import (
     Progress,
     UniversalDeepFool,
     UniversalGradient,
+    UniversalSequential,
     apply_perturbation,
     epsilon_from_rho,
 )
@@ -50,6 +51,125 @@ def test_epsilon_is_relative_to_the_mean_norm():
     images[0, 0, :, 0] = 3, 4
     images[1, 0, 0, 0] = 1
     assert epsilon_from_rho(images, 0.5) == pytest.approx(0.5 * 3)
+
+
+def test_the_mean_norm_may_be_of_another_x():
+    # Two images of two channels: 0 and 1, and 0.25 and 0.5 in each pixel.
+    images = np.zeros((2, 1, 1, 2), "float32")
+    images[1, 0, 0] = 1
+    images[:, 0, 0, 1] = 0.25, 0.5
+    # (-0.5, -0.25) and (0.5, 0).
+    centered = (np.sqrt(0.3125) + 0.5) / 2
+    assert epsilon_from_rho(images, 0.4, "centered") == pytest.approx(
+        0.4 * centered
+    )
+    # Both channels have the values -1 and 1, and deviations 0.5 and 0.125.
+    assert epsilon_from_rho(images, 0.4, "standardized") == pytest.approx(
+        0.4 * np.sqrt(2) * (0.5 + 0.125) / 2
+    )
+    constant = np.full((3, 2, 2, 1), 0.5, "float32")
+    assert epsilon_from_rho(constant, 0.4, "standardized") == 0
+    with pytest.raises(UserError, match="`rho_of` must be one of"):
+        epsilon_from_rho(images, 0.4, "squared")
+
+
+def test_unclipped_images_may_leave_the_range(problem):
+    classifier, images = problem
+    fixed = FixedPerturbation(
+        perturbation=np.full(images.shape[1:], 0.5, "float32"),
+        source="a test",
+        clip=False,
+    )
+    np.testing.assert_array_equal(fixed(classifier, images), images + 0.5)
+    for cls in (UniversalDeepFool, UniversalGradient):
+        attack = cls(epsilon=6.0, passes=2, batch_size=8, clip=False)
+        found = attack.fit(classifier, images)
+        assert not found.clip
+        perturbed = found(classifier, images)
+        np.testing.assert_array_equal(perturbed, images + found.perturbation)
+        assert perturbed.max() > 1
+
+
+def published_perturbation(images, orders, *, epsilon, num_classes):
+    """The authors' loops in plain NumPy, for the network of `curved`."""
+    total = np.zeros(images.shape[1:])
+    for order in orders:
+        for i in order:
+            start = images[i] + total
+            if curved_class(images[i]) != curved_class(start):
+                continue
+            classes = np.argsort(curved_logits(start))[::-1][:num_classes]
+            step, count = np.zeros(images.shape[1:]), 0
+            while (
+                curved_class(start + 1.02 * step) == classes[0] and count < 10
+            ):
+                now = start + 1.02 * step
+                logits, gradients = curved_logits(now), curved_gradients(now)
+                best = np.inf
+                for k in classes[1:]:
+                    normal = gradients[k] - gradients[classes[0]]
+                    length = np.linalg.norm(normal)
+                    distance = abs(logits[k] - logits[classes[0]]) / length
+                    if distance < best:
+                        best, direction = distance, normal / length
+                step = step + best * direction
+                count += 1
+            if count < 9:
+                total = total + 1.02 * step
+                total = total * min(1, epsilon / np.linalg.norm(total))
+        changed = [curved_class(x) != curved_class(x + total) for x in images]
+        if np.mean(changed) >= 0.8:
+            break
+    return total, np.mean(changed)
+
+
+_CURVED = np.random.default_rng(5)
+_INNER = 2 * _CURVED.standard_normal((12, 16)).astype("float32")
+_OUTER = _CURVED.standard_normal((16, 5)).astype("float32")
+
+
+def curved(images):
+    hidden = ops.tanh(ops.matmul(ops.reshape(images, (-1, 12)) - 0.5, _INNER))
+    return ops.matmul(hidden, _OUTER)
+
+
+def curved_logits(image):
+    return np.tanh((image.reshape(12) - 0.5) @ _INNER) @ _OUTER
+
+
+def curved_class(image):
+    return int(np.argmax(curved_logits(image)))
+
+
+def curved_gradients(image):
+    """The gradients of the five logits, (5, 2, 3, 2)."""
+    slopes = 1 - np.tanh((image.reshape(12) - 0.5) @ _INNER) ** 2
+    return ((_INNER * slopes) @ _OUTER).T.reshape(5, 2, 3, 2)
+
+
+@pytest.mark.parametrize("num_classes", [2, 10])
+def test_sequential_is_the_algorithm_of_its_authors(num_classes, rng):
+    images = rng.uniform(0.02, 0.98, (20, 2, 3, 2)).astype("float32")
+    attack = UniversalSequential(
+        epsilon=0.9,
+        passes=3,
+        deepfool=DeepFool(
+            max_steps=9, extra_length=0.0, num_classes=num_classes
+        ),
+    )
+    orders = [
+        generator(Stream.UNIVERSAL_ORDER, 1, number).permutation(20)
+        for number in range(3)
+    ]
+    expected, rate = published_perturbation(
+        images, orders, epsilon=0.9, num_classes=num_classes
+    )
+    assert 0 < rate < 1
+    found = attack.fit(Classifier(curved), images, seed=1)
+    np.testing.assert_allclose(found.perturbation, expected, atol=1e-4)
+    assert not found.clip
+    own = UniversalSequential(epsilon=0.9).deepfool
+    assert own == DeepFool(max_steps=9, extra_length=0.0, num_classes=10)
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=repr)

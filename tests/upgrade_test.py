@@ -82,6 +82,7 @@ def test_an_attack():
     assert record.is_universal
     assert record.follows_gradient
     assert [case.rho for case in record.cases] == [0.04, 0.08, 0.1]
+    assert all(case.rho_of == "unit" and case.clip for case in record.cases)
     assert record.cases[0].changed == 1958
     record = read("attack_cifar10_resnet32_noise")
     assert record.threat_model is None

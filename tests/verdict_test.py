@@ -67,6 +67,18 @@ def test_a_masked_gradient_is_named_only_if_the_intervals_part():
     assert verdict.exact == ""
 
 
+def test_an_attack_of_other_settings_is_not_the_same():
+    more_steps = case(9, attack="PGD(epsilon=0.03, steps=100, restarts=1)")
+    (verdict,) = verdicts(
+        [attack(more_steps, case(140), backward="exact"), attack(case(4))]
+    )
+    assert verdict.exact == "70.0 %"
+    (verdict,) = verdicts(
+        [attack(more_steps, backward="exact"), attack(case(4))]
+    )
+    assert verdict.exact == ""
+
+
 def test_universal_attacks_count_where_there_are_no_others():
     (verdict,) = verdicts([make_attack()])
     assert verdict.accuracy == "50.0 %"

@@ -1,8 +1,8 @@
 """Attacks: `attack(logits_fn, images, labels, seed=0)` -> adversarial images.
 
-An attack is a frozen dataclass, which sees a model only through its logits. Its
-`repr` names all its settings. `Classifier` keeps what attacks compile for a
-model.
+An attack is a frozen dataclass. Its fields are its settings, and its `repr`
+names them all. It sees a model only through a function from images in [0, 1] to
+logits. `Classifier` wraps such a function and compiles it once for many calls.
 """
 
 from peernets_tf.attacks import (
@@ -26,8 +26,10 @@ from peernets_tf.attacks.deepfool import DeepFool
 from peernets_tf.attacks.fab import FAB
 from peernets_tf.attacks.fgsm import FGSM
 from peernets_tf.attacks.fixed_perturbation import (
+    RHO_READINGS,
     FixedPerturbation,
     apply_perturbation,
+    check_rho_of,
     epsilon_from_rho,
 )
 from peernets_tf.attacks.gradient_descent import GradientDescent
@@ -39,7 +41,10 @@ from peernets_tf.attacks.registry import ATTACKS, NAMES, make, make_search
 from peernets_tf.attacks.smallest_epsilon import SmallestEpsilon
 from peernets_tf.attacks.square import Square
 from peernets_tf.attacks.universal import Progress, UniversalAttack
-from peernets_tf.attacks.universal_deepfool import UniversalDeepFool
+from peernets_tf.attacks.universal_deepfool import (
+    UniversalDeepFool,
+    UniversalSequential,
+)
 from peernets_tf.attacks.universal_gradient import UniversalGradient
 
 __all__ = [
@@ -51,6 +56,7 @@ __all__ = [
     "NAMES",
     "NORMS",
     "PGD",
+    "RHO_READINGS",
     "Ascended",
     "Ascent",
     "Attack",
@@ -69,8 +75,10 @@ __all__ = [
     "UniversalAttack",
     "UniversalDeepFool",
     "UniversalGradient",
+    "UniversalSequential",
     "apply_perturbation",
     "autodiff",
+    "check_rho_of",
     "checks",
     "epsilon_from_rho",
     "losses",

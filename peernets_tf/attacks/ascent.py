@@ -13,15 +13,16 @@ from peernets_tf.types import LogitsFunction, Tensor
 
 
 class Ascended(NamedTuple):
-    """Where an ascent arrived.
+    """The result of an `Ascent`.
 
     Attributes:
         last: float tensor of shape `(B, H, W, C)`, the last iterates.
-        best: the best iterates; the last ones unless the best were kept.
+        best: float tensor of this shape, the best iterates; the last ones
+            without `keep_best`.
         values: float tensor of shape `(B,)`, the losses at the best iterates;
-            zeros unless the best were kept.
+            zeros without `keep_best`.
         fooled: float tensor of shape `(B,)`, 1.0 where the best iterates fool
-            the model; zeros unless the best were kept.
+            the model; zeros without `keep_best`.
         is_finite: bool tensor of shape `(B,)`, whether all losses, logits
             and gradients were finite.
     """
@@ -41,8 +42,9 @@ class Ascent:
         norm: `"linf"` or `"l2"`, the norm of the ball and of the steps.
         loss: `"cross_entropy"`, `"margin"` or `"dlr"`.
         targeted: bool, whether the labels are classes to reach.
-        keep_best: bool, whether to keep the best of all iterates: one that
-            fools before one that does not, then the larger loss.
+        keep_best: bool, whether to keep the best of all iterates of an image:
+            one that fools the model if there is one, and among those the one
+            with the largest loss.
     """
 
     norm: str = "linf"
@@ -60,9 +62,9 @@ class Ascent:
         step_size: Tensor,
         steps: int | Tensor,
     ) -> Ascended:
-        """Ascends, as one expression of tensors that can be compiled.
+        """Computes all steps as one expression of tensors, to be compiled.
 
-        It computes logits `steps` times, and once more to keep the best.
+        It computes logits `steps` times, and once more with `keep_best`.
 
         Args:
             logits_fn: function from images to logits.

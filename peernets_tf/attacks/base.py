@@ -26,14 +26,15 @@ class Attack(abc.ABC):
         loss: one of `LOSSES` or None, the loss whose gradient the attack
             follows.
         targeted: bool, whether the labels are classes to reach.
+        clip: bool, whether adversarial images are clipped to [0, 1].
         follows_gradient: bool, whether the attack follows a gradient.
         uses_labels: bool, whether the attack needs labels.
-        always_stops: bool, whether the attack asks no more about an image that
-            fooled the model once.
-        is_universal: bool, whether one perturbation serves all images.
+        always_stops: bool, whether the attack makes no more queries for an
+            image once it fools the model.
+        is_universal: bool, whether all images get the same perturbation.
         is_searchable: bool, whether the attack takes an epsilon for each image,
             so that `SmallestEpsilon` can search for it.
-        internal: frozenset of str, the fields that commands do not set.
+        internal: frozenset of str, the fields that have no command-line flag.
     """
 
     name: ClassVar[str]
@@ -57,12 +58,16 @@ class Attack(abc.ABC):
     @abc.abstractmethod
     def targeted(self) -> bool: ...
 
+    @property
+    def clip(self) -> bool:
+        return True
+
     def __post_init__(self) -> None:
         checks.check_arguments(self)
 
     @classmethod
     def options(cls) -> set[str]:
-        """Returns the names of the arguments that a command may set."""
+        """Returns the names of the arguments that have a command-line flag."""
         return {field.name for field in dataclasses.fields(cls)} - cls.internal
 
     def check_available(self) -> None:  # noqa: B027
@@ -81,17 +86,18 @@ class Attack(abc.ABC):
 
         Args:
             logits_fn: function from images to logits, or a `Classifier`, which
-                compiles only once for several calls.
+                compiles it only once for several calls.
             images: float array of shape `(B, H, W, C)` in [0, 1].
             labels: int array of shape `(B,)` or `(B, 1)`, the true classes or,
                 if the attack is targeted, the classes to reach. Attacks without
                 `uses_labels` ignore them.
             seed: int, the seed of everything that the attack draws.
-            epsilon: float array of shape `(B,)`, a radius for each image
-                instead of the attack's own.
+            epsilon: float array of shape `(B,)`, a radius for each image, which
+                replaces the attack's own; only if `is_searchable`.
 
         Returns:
-            Float32 array of the shape of `images`, in [0, 1].
+            Float32 array of the shape of `images`, in [0, 1] unless `clip` is
+            False.
 
         Raises:
             AttackError: if an argument is out of range, or losses, logits or

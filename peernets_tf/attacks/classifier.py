@@ -37,11 +37,11 @@ class _Compiled:
 
 
 class Classifier:
-    """A function from images to logits, and what is compiled for it.
+    """A model under attack: a function from images to logits, compiled once.
 
-    Attacks take a function or a `Classifier`. A function is compiled in every
-    call, a classifier only once: make one to attack several batches. It answers
-    from the current weights of its model. What it compiled is freed with it.
+    Attacks take a function or a `Classifier`. They compile a function in every
+    call, and a classifier only in the first: make one to attack several
+    batches. Its logits follow changes of the model's weights and peers.
 
     Args:
         logits_fn: function from images `(B, H, W, C)` in [0, 1] to logits
@@ -50,9 +50,9 @@ class Classifier:
     Attributes:
         logits_fn: the function.
         on_queries: function of an int, or None. It is called after each step of
-            an attack with the images whose logits that step computed.
-        queries: int, the images whose logits were computed so far. An image
-            counts once for each step, with or without its gradient.
+            an attack with the number of images whose logits that step computed.
+        queries: int, the number of images whose logits were computed so far. An
+            image counts once for each step, with or without its gradient.
     """
 
     def __init__(self, logits_fn: LogitsFunction) -> None:
@@ -64,7 +64,7 @@ class Classifier:
 
     @classmethod
     def of(cls, logits_fn: LogitsFunction | Classifier) -> Classifier:
-        """Returns a classifier itself, or a new one for a function."""
+        """Returns a `Classifier` as it is, or a new one for a function."""
         return (
             logits_fn if isinstance(logits_fn, Classifier) else cls(logits_fn)
         )
@@ -78,7 +78,7 @@ class Classifier:
         return losses.classes_of(self.logits(images))
 
     def logits(self, images: NDArray[Any]) -> NDArray[np.float32]:
-        """Returns the logits `(B, classes)`, which may not be finite.
+        """Returns the logits `(B, classes)`, which may be NaN or infinite.
 
         Args:
             images: float array of shape `(B, H, W, C)`.
@@ -225,14 +225,14 @@ class Classifier:
         return tuple(ops.convert_to_numpy(r)[:count] for r in results)
 
     def count(self, queries: int) -> None:
-        """Counts queries, and tells `on_queries` of them."""
+        """Adds to `queries`, and calls `on_queries` if it is set."""
         self.queries += queries
         if self.on_queries is not None:
             self.on_queries(queries)
 
     @contextlib.contextmanager
     def observed(self, on_queries: Callable[[int], None]) -> Iterator[None]:
-        """Tells a function of all queries until the block ends."""
+        """Sets `on_queries` until the block ends."""
         before, self.on_queries = self.on_queries, on_queries
         try:
             yield
@@ -240,16 +240,16 @@ class Classifier:
             self.on_queries = before
 
     def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
-        """Returns what `make` returned the first time, and keeps it.
+        """Returns `make()`, which is called only the first time for each key.
 
-        It is made again after variables of the model were replaced, for
+        It is called again after variables of the model were replaced, for
         instance by `peernets_tf.set_peers` with another number of peers,
-        because compiled functions read the old ones. Where the model cannot be
-        found, see `model_variables`, the old ones give an `AttackError`: their
-        values are NaN.
+        because compiled functions read the old variables. If the variables of
+        the model cannot be found, see `model_variables`, the old ones hold NaN
+        and the attack raises an `AttackError`.
 
         Args:
-            key: hashable, the name of what is made.
+            key: hashable, the name of the result.
             make: function without arguments.
         """
         variables = model_variables.variables(self.logits_fn)

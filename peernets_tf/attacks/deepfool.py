@@ -12,8 +12,6 @@ from peernets_tf.attacks.classifier import Classifier
 from peernets_tf.lazy import ops
 from peernets_tf.types import LogitsFunction, Tensor
 
-# The authors of DeepFool add this to each step, to cross the boundary.
-_EXTRA_LENGTH = 1e-4
 # Where the squared gradient is smaller, no direction leads to the boundary.
 _SMALLEST_SQUARE = 1e-16
 
@@ -22,18 +20,24 @@ _SMALLEST_SQUARE = 1e-16
 class DeepFool(Attack):
     """DeepFool of Moosavi-Dezfooli et al. (2016), L2 and untargeted.
 
-    It leaves the class that the model predicts, whether or not it is right.
+    Each step moves an image to the nearest boundary of the linearised model,
+    away from the class that the model predicts, whether it is right or not.
 
     Attributes:
-        max_steps: int, the largest number of linearisations.
-        overshoot: float, the share by which the perturbation is lengthened.
-        num_classes: int, the number of likeliest classes whose boundaries are
-            considered.
+        max_steps: int, the largest number of steps.
+        overshoot: float, the perturbation is multiplied by 1 + overshoot.
+        num_classes: int, the number of most probable classes whose boundaries
+            are considered.
+        extra_length: float, what is added to the length of each step to cross
+            the boundary. The authors' Python code of DeepFool adds 1e-4, that
+            of universal perturbations nothing.
     """
 
     name: ClassVar[str] = "deepfool"
     uses_labels: ClassVar[bool] = False
-    internal: ClassVar[frozenset[str]] = frozenset({"num_classes"})
+    internal: ClassVar[frozenset[str]] = frozenset(
+        {"extra_length", "num_classes"}
+    )
     norm: ClassVar[str] = "l2"
     loss: ClassVar[str] = "margin"
     targeted: ClassVar[bool] = False
@@ -41,6 +45,7 @@ class DeepFool(Attack):
     max_steps: int = 50
     overshoot: float = 0.02
     num_classes: int = 10
+    extra_length: float = dataclasses.field(default=1e-4, repr=False)
 
     def _perturb(
         self,
@@ -58,18 +63,22 @@ class DeepFool(Attack):
         self,
         logits_fn: LogitsFunction | Classifier,
         images: NDArray[np.float32],
+        *,
+        clip: bool = True,
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Returns the perturbations, and which of them are known to fool.
 
-        As in the authors' code, it is not known whether the last of
-        `max_steps` steps fools. Images plus perturbations lie in [0, 1].
+        As in the authors' code, nothing checks whether an image fools the model
+        after the last of `max_steps` steps.
 
         Args:
             logits_fn: function from images to logits, or a `Classifier`.
-            images: float32 array of shape `(B, H, W, C)` in [0, 1].
+            images: float32 array of shape `(B, H, W, C)`.
+            clip: bool, whether images plus perturbations are kept in [0, 1].
 
         Returns:
-            Float32 array of the shape of `images`, and bool array `(B,)`.
+            Float32 array of the shape of `images`, and bool array of shape
+            `(B,)`.
 
         Raises:
             AttackError: if logits or gradients are not finite.
@@ -77,68 +86,64 @@ class DeepFool(Attack):
         classifier = Classifier.of(logits_fn)
         total = np.zeros(images.shape, np.float32)
         active = np.arange(len(images))
-        left_class = np.full(len(images), -1, np.int32)
+        classes = np.full((len(images), self.num_classes), -1, np.int32)
+
+        def changed(images: Any, total: Any) -> NDArray[np.float32]:
+            moved = images + (1 + self.overshoot) * total
+            return np.clip(moved, 0, 1) if clip else moved
+
         for _ in range(self.max_steps):
-            change, predictions, left_class[active], is_finite = (
-                classifier.call(
-                    _linearised_step,
-                    np.clip(
-                        images[active] + (1 + self.overshoot) * total[active],
-                        0,
-                        1,
-                    ),
-                    left_class[active],
-                    num_classes=self.num_classes,
-                )
+            change, predictions, classes[active], is_finite = classifier.call(
+                _linearised_step,
+                changed(images[active], total[active]),
+                classes[active],
+                np.float32(self.extra_length),
             )
             checks.check_finite(is_finite, "logits and gradients")
-            still = predictions == left_class[active]
+            still = predictions == classes[active, 0]
             active = active[still]
             if not len(active):
                 break
             total[active] += change[still]
-        changed = np.clip(images + (1 + self.overshoot) * total, 0, 1)
         fools = np.ones(len(images), bool)
         fools[active] = False
-        return changed - images, fools
+        return changed(images, total) - images, fools
 
 
 def _linearised_step(
     logits_fn: LogitsFunction,
     images: Tensor,
-    left_class: Tensor,
-    *,
-    num_classes: int,
+    classes: Tensor,
+    extra_length: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Computes one step to the nearest linearised boundary.
 
     Args:
         logits_fn: function from images to logits.
         images: float tensor of shape `(B, H, W, C)`.
-        left_class: int tensor of shape `(B,)`, the class to leave; -1 for the
-            predicted one.
-        num_classes: int, the number of classes to consider.
+        classes: int tensor of shape `(B, n)`, the classes to consider, the one
+            to leave first; -1 for the likeliest.
+        extra_length: float, what is added to the length of the step.
 
     Returns:
         The step, of the shape of `images`, the predicted classes `(B,)`, the
-        classes to leave `(B,)`, and whether all logits and gradients are finite
-        `(B,)`.
+        classes that were considered `(B, n)`, and whether all logits and
+        gradients are finite `(B,)`.
     """
+    num_classes = classes.shape[1]
 
-    def own_and_others(images: Tensor) -> tuple[Tensor, Any]:
-        """Returns the logits of the class to leave and of the likeliest."""
+    def of_considered(images: Tensor) -> tuple[Tensor, Any]:
+        """Returns the logits of the classes to consider."""
         logits = logits_fn(images)
-        likeliest = ops.cast(ops.argmax(logits, axis=1), "int32")
-        left = ops.where(left_class < 0, likeliest, left_class)
-        own = ops.one_hot(left, logits.shape[1], dtype="bool")
-        order = ops.where(own, float("inf"), logits)
         count = min(num_classes, logits.shape[1])
-        _, classes = ops.top_k(ops.stop_gradient(order), count)
-        chosen = ops.take_along_axis(logits, classes, axis=1)
-        return chosen, (losses.predicted_classes(logits), left)
+        _, likeliest = ops.top_k(ops.stop_gradient(logits), count)
+        known = classes[:, :count]
+        considered = ops.where(known < 0, likeliest, known)
+        chosen = ops.take_along_axis(logits, considered, axis=1)
+        return chosen, (losses.predicted_classes(logits), considered)
 
-    logits, (predictions, left), jacobian = autodiff.value_and_jacobian(
-        own_and_others, images
+    logits, (predictions, considered), jacobian = autodiff.value_and_jacobian(
+        of_considered, images
     )
     gaps = logits[:, 1:] - logits[:, :1]
     normals = jacobian[:, 1:] - jacobian[:, :1]
@@ -152,8 +157,11 @@ def _linearised_step(
     nearest = ops.argmin(distances, axis=1)
     chosen = ops.one_hot(nearest, gaps.shape[1], dtype=normals.dtype)
     chosen = chosen * ops.cast(reachable, normals.dtype)
-    length = ops.where(reachable, distances, 0.0) + _EXTRA_LENGTH
+    length = ops.where(reachable, distances, 0.0) + extra_length
     weights = chosen * length / ops.sqrt(squares)
     change = ops.einsum("bn,bn...->b...", weights, normals)
     is_finite = losses.are_finite(jacobian) & (predictions >= 0)
-    return change, predictions, left, is_finite
+    # Where the model has fewer classes, the last columns count for nothing.
+    missing = num_classes - considered.shape[1]
+    considered = ops.pad(considered, [[0, 0], [0, missing]])
+    return change, predictions, considered, is_finite

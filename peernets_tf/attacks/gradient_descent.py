@@ -11,8 +11,8 @@ from peernets_tf.errors import UserError
 class GradientDescent(SingleStep):
     """One step along the gradient itself: x + epsilon gradient / ||gradient||.
 
-    The paper scans ten epsilons with it (Section 4.3.1): see
-    `SmallestEpsilon`.
+    The paper tries ten epsilons in ascending order (Section 4.3.1), as
+    `SmallestEpsilon` does.
 
     Attributes:
         epsilon: float, the L2 length of the step for images in [0, 1].

@@ -14,12 +14,12 @@ from peernets_tf.seeds import Stream, generator
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RandomNoise(Attack):
-    """Noise of norm `epsilon`, drawn for each image, clipped to [0, 1].
+    """Adds noise of norm `epsilon`, drawn for each image, clipped to [0, 1].
 
     Attributes:
-        epsilon: float, the norm before clipping for images in [0, 1].
-        norm: `"linf"`: each value is + or - epsilon; `"l2"`: the direction is
-            uniform.
+        epsilon: float, the norm before clipping, for images in [0, 1].
+        norm: `"linf"`: each value changes by + or - epsilon. `"l2"`: the
+            direction is drawn uniformly.
     """
 
     name: ClassVar[str] = "noise"

@@ -22,7 +22,8 @@ _STEPS_BETWEEN_STOPS = 5
 class PGD(Attack):
     """Projected gradient descent, Madry et al. (2018).
 
-    The step size of a radius given for one image scales with that radius.
+    If a call gives each image a radius of its own, the step size of an image
+    scales with its radius.
 
     Attributes:
         epsilon: float, the radius of the ball for images in [0, 1].
@@ -33,13 +34,15 @@ class PGD(Attack):
         loss: `"cross_entropy"`, `"margin"` or `"dlr"`.
         targeted: bool, whether the labels are classes to reach.
         random_start: bool, whether to start at a random point of the ball.
-        restarts: int, the number of starts; the best of all is kept.
-        keep_best: bool, whether to keep the best iterate (one that fools
-            before one that does not, then the larger loss) or the last one.
-        stop_when_fooled: bool, whether an image that is fooled takes no more
-            steps. As many images are fooled, in a fraction of the time where
-            most are. Their losses stay smaller, which matters if predictions
-            come from another model. Needs `keep_best`.
+        restarts: int, the number of starts; the best result is kept. More than
+            1 needs `keep_best`.
+        keep_best: bool, whether to return the best iterate of each image (one
+            that fools the model if there is one, and among those the one with
+            the largest loss), not the last one.
+        stop_when_fooled: bool, whether to take no more steps for an image that
+            fools the model. As many images fool it, in less time. Their losses
+            stay smaller, which matters if another model makes the predictions.
+            Needs `keep_best`.
     """
 
     name: ClassVar[str] = "pgd"

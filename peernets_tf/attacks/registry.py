@@ -21,7 +21,10 @@ from peernets_tf.attacks.noise import RandomNoise
 from peernets_tf.attacks.pgd import PGD
 from peernets_tf.attacks.smallest_epsilon import SmallestEpsilon
 from peernets_tf.attacks.square import Square
-from peernets_tf.attacks.universal_deepfool import UniversalDeepFool
+from peernets_tf.attacks.universal_deepfool import (
+    UniversalDeepFool,
+    UniversalSequential,
+)
 from peernets_tf.attacks.universal_gradient import UniversalGradient
 from peernets_tf.errors import UserError
 
@@ -33,6 +36,7 @@ _CLASSES: tuple[type[Attack], ...] = (
     FAB,
     DeepFool,
     UniversalDeepFool,
+    UniversalSequential,
     UniversalGradient,
     FixedPerturbation,
     RandomNoise,
@@ -66,12 +70,13 @@ def make_search(
     image_shape: Sequence[int],
     **arguments: Any,
 ) -> SmallestEpsilon:
-    """Returns the search for the smallest epsilon at which an attack fools.
+    """Returns a search for the smallest epsilon at which an attack fools.
 
     Args:
         name: str, the name of an attack that is searchable.
-        largest_epsilon: float, the last epsilon tried. None for the radius of
-            the ball that holds all images: 1 in L-infinity, sqrt(H W C) in L2.
+        largest_epsilon: float, the last epsilon that is tried. None for the
+            largest distance between two images: 1 in L-infinity, sqrt(H W C) in
+            L2.
         image_shape: tuple `(H, W, C)`.
         **arguments: the fields of the attack's class, without `epsilon`.
 

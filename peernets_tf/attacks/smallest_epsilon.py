@@ -14,22 +14,22 @@ from peernets_tf.errors import UserError
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SmallestEpsilon(Attack):
-    """Searches the smallest epsilon for each image at which an attack fools.
+    """Searches for the smallest epsilon at which an attack fools each image.
 
     It tries `num_epsilons` epsilons in ascending order, each `ratio` times the
-    one before, up to `largest_epsilon`. Then it halves the interval between
-    the first that fools and the one below it, `halvings` times. Source: Section
-    4.3.1, "ten epsilon values are scanned in ascending order"; the halving is
-    ours.
+    one before, up to `largest_epsilon`. Then it halves the interval between the
+    first one that fools and the one below it, `halvings` times. Source: Section
+    4.3.1 of the paper, "ten epsilon values are scanned in ascending order"; the
+    halving is our addition.
 
-    An image stays as it is if no epsilon fools the model, or if the model
-    misclassifies it anyway.
+    An image does not change if no epsilon fools the model, or if the model
+    misclassifies it without an attack.
 
     Attributes:
-        attack: the attack whose epsilon is searched, such as `FGSM`.
-        largest_epsilon: float, the last epsilon tried.
-        num_epsilons: int, the number of epsilons tried in ascending order.
-        ratio: float, each epsilon over the one before.
+        attack: the attack whose epsilon is searched for, such as `FGSM`.
+        largest_epsilon: float, the last epsilon that is tried.
+        num_epsilons: int, the number of epsilons in ascending order.
+        ratio: float, the ratio of an epsilon to the one before.
         halvings: int, the number of times that the interval is halved.
     """
 

@@ -21,10 +21,11 @@ _QUERIES_AT_ONCE = 50
 class Square(Attack):
     """The Square Attack of Andriushchenko et al. (2020).
 
-    It changes a square of the image at a time and keeps the change if the loss
-    grows: the margin or, if targeted, minus the cross-entropy of the target. It
-    stops for an image that is fooled. All images share the random draws, as in
-    AutoAttack, so that what happens to one does not depend on the others.
+    A random search. Each query changes one square of the image, and the change
+    is kept if the loss grows. The loss is the margin or, if targeted, minus the
+    cross-entropy of the target. The search stops for an image that fools the
+    model. All images share the random draws, as in AutoAttack, so the result
+    for an image does not depend on the other images.
 
     Attributes:
         epsilon: float, the radius of the ball for images in [0, 1].
@@ -32,8 +33,8 @@ class Square(Attack):
         norm: `"linf"` or `"l2"`.
         targeted: bool, whether the labels are classes to reach.
         p_init: float in [0, 1], the share of the pixels that the first squares
-            cover. The authors take 0.8 against robust models, in AutoAttack
-            against all.
+            cover. The authors take 0.8 for robust models; AutoAttack takes it
+            for all models.
     """
 
     name: ClassVar[str] = "square"

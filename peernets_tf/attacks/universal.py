@@ -24,13 +24,14 @@ from peernets_tf.types import LogitsFunction
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Progress:
-    """How far the fitting of a perturbation has come.
+    """The state of the fit of a universal perturbation after a batch.
 
     Attributes:
         perturbation: float32 array of shape `(H, W, C)`.
-        batches: int, the batches done, over all passes.
-        seen: int, the images of the current pass that were looked at.
-        fooled: int, those of them whose class had changed already.
+        batches: int, the number of batches so far, in all passes.
+        seen: int, the number of images so far, in the current pass.
+        fooled: int, the number of these whose class the perturbation changed
+            before their batch.
         finished: bool, whether no batch is left or the fooling rate is
             reached.
     """
@@ -79,9 +80,16 @@ class Progress:
 class UniversalAttack(Attack):
     """Fits one perturbation for all images, in passes over training images.
 
-    Called as an attack, it fits the perturbation on the images that it
-    attacks. To measure it on other images, `fit` it and attack with the
-    result.
+    A call fits the perturbation to the images that it attacks. To attack other
+    images, call `fit` with the training images, then call its result.
+
+    Attributes:
+        epsilon: float, the radius of the ball for images in [0, 1].
+        norm: `"l2"` or `"linf"`.
+        passes: int, the largest number of passes over the images.
+        batch_size: int, the number of images in a step.
+        fooling_rate: float in [0, 1]. The fit stops after a pass if the
+            perturbation fools this share of the images; 1 makes all passes.
     """
 
     uses_labels: ClassVar[bool] = False
@@ -93,6 +101,8 @@ class UniversalAttack(Attack):
     passes: int = 10
     batch_size: int = 32
     fooling_rate: float = 1.0
+    # Records name it beside the attack, whose name in them stays as it was.
+    clip: bool = dataclasses.field(default=True, repr=False)
 
     def fit(
         self,
@@ -119,12 +129,13 @@ class UniversalAttack(Attack):
         return self.fitted(last, len(images))
 
     def fitted(self, progress: Progress, num_images: int) -> FixedPerturbation:
-        """Returns the perturbation that a fit on `num_images` arrived at."""
+        """Returns the perturbation of a fit to `num_images` as an attack."""
         return FixedPerturbation(
             perturbation=progress.perturbation,
             source=f"{self} on {num_images} training images, "
             f"{progress.batches} batches",
             norm=self.norm,
+            clip=self.clip,
         )
 
     def iterate(
@@ -165,7 +176,7 @@ class UniversalAttack(Attack):
             before = progress.perturbation
             change, fooled = self._change(
                 classifier,
-                apply_perturbation(images[chosen], before),
+                apply_perturbation(images[chosen], before, clip=self.clip),
                 classes[chosen],
             )
             after = norms.project(
@@ -182,7 +193,9 @@ class UniversalAttack(Attack):
                 finished=is_last,
             )
             if batch == per_pass - 1 and not is_last and self.fooling_rate < 1:
-                perturbed = apply_perturbation(images, progress.perturbation)
+                perturbed = apply_perturbation(
+                    images, progress.perturbation, clip=self.clip
+                )
                 now = self._predict(classifier, perturbed)
                 reached = np.mean(now != classes) >= self.fooling_rate
                 progress = dataclasses.replace(progress, finished=bool(reached))
@@ -199,7 +212,7 @@ class UniversalAttack(Attack):
     ) -> NDArray[np.float32]:
         del labels, epsilon
         fitted = self.fit(classifier, images, seed=seed)
-        return apply_perturbation(images, fitted.perturbation)
+        return apply_perturbation(images, fitted.perturbation, clip=self.clip)
 
     @abc.abstractmethod
     def _change(

@@ -16,19 +16,20 @@ from peernets_tf.attacks.universal import UniversalAttack
 class UniversalDeepFool(UniversalAttack):
     """Universal adversarial perturbations, Moosavi-Dezfooli et al. (2017).
 
-    DeepFool leads each image whose class the perturbation does not change yet
-    over the nearest boundary. The steps of the images where it succeeds are
-    added to the perturbation, which is then projected to the ball. Unlike the
-    authors' code, it keeps images in [0, 1]. A batch size of 1 is the published
-    algorithm. A larger batch adds the sum of the steps of all its images.
+    DeepFool attacks each image whose class the perturbation does not change
+    yet. Where it succeeds, its step is added to the perturbation, which is then
+    projected to the ball. A batch adds the sum of the steps of its images.
+    `UniversalSequential` is the authors' own algorithm.
 
     Attributes:
         epsilon: float, the radius of the ball for images in [0, 1].
         norm: `"l2"` or `"linf"`.
         passes: int, the largest number of passes over the images.
-        batch_size: int, the number of images attacked at once.
-        fooling_rate: float in [0, 1], the share of the training images to fool
-            before it stops after a pass. The authors stop at 0.8.
+        batch_size: int, the number of images whose steps are summed.
+        fooling_rate: float in [0, 1]. The fit stops after a pass if the
+            perturbation fools this share of the images. The authors take 0.8.
+        clip: bool, whether perturbed images are clipped to [0, 1]. The authors
+            do not clip.
         deepfool: the `DeepFool` for single images. The authors take at most
             ten steps.
     """
@@ -53,6 +54,28 @@ class UniversalDeepFool(UniversalAttack):
         if not is_left.any():
             return np.zeros(perturbed.shape[1:], np.float32), fooled
         changes, fools = self.deepfool.perturbations(
-            classifier, perturbed[is_left]
+            classifier, perturbed[is_left], clip=self.clip
         )
         return changes[fools].sum(axis=0), fooled
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class UniversalSequential(UniversalDeepFool):
+    """The algorithm that Moosavi-Dezfooli et al. published, step by step.
+
+    It takes one image at a time, never clips, considers the ten classes that
+    are likeliest at the start, adds a DeepFool perturbation if it needed at
+    most 8 steps, and stops after a pass that fools 80 % of the images. Source:
+    the repository LTS4/universal, python/universal_pert.py and deepfool.py.
+
+    Attributes: those of `UniversalDeepFool`, with the defaults of its authors.
+    The authors make as many passes as it takes; `passes` limits them.
+    """
+
+    name: ClassVar[str] = "universal.sequential"
+    internal: ClassVar[frozenset[str]] = frozenset({"batch_size", "deepfool"})
+
+    batch_size: int = 1
+    clip: bool = dataclasses.field(default=False, repr=False)
+    # A perturbation of the last step counts as one that does not fool.
+    deepfool: DeepFool = DeepFool(max_steps=9, extra_length=0.0)

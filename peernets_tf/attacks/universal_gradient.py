@@ -23,8 +23,9 @@ class UniversalGradient(UniversalAttack):
         norm: `"l2"` or `"linf"`.
         passes: int, the largest number of passes over the images.
         batch_size: int, the number of images whose losses are averaged.
-        fooling_rate: float in [0, 1], the share of the training images to fool
-            before it stops after a pass; 1 makes all passes.
+        fooling_rate: float in [0, 1]. The fit stops after a pass if the
+            perturbation fools this share of the images; 1 makes all passes.
+        clip: bool, whether perturbed images are clipped to [0, 1].
         loss: `"cross_entropy"`, `"margin"` or `"dlr"`.
         step_size: float, the length of a step as a share of epsilon.
     """

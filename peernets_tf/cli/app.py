@@ -1,13 +1,15 @@
 """Runs a command: parses its flags, records its provenance and calls it.
 
-The exit status is 0 on success and 130 after Ctrl-C. For an error that the user
-can correct it is 1, with one line on standard error. Any other exception is a
-bug and shows its traceback.
+The exit status is 0 on success, 130 after Ctrl-C, and 141 if the reader of
+standard output, such as `head`, has seen enough. For an error that the user can
+correct it is 1, with one line on standard error. Any other exception is a bug
+and shows its traceback.
 """
 
 import dataclasses
 import io
 import math
+import os
 import re
 import shlex
 import sys
@@ -22,6 +24,8 @@ from peernets_tf.errors import UserError
 
 # TensorFlow counts images and steps in 32 bits.
 _INT_LIMIT = 2**31
+# The status that a shell gives a command ended by SIGPIPE.
+_PIPE_CLOSED = 141
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,12 +59,19 @@ def main(command: Command) -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         interrupts.raise_again()
-        app.run(
-            lambda argv: sys.exit(execute(command, argv)),
-            flags_parser=lambda argv: parse_flags(argv, command),
-        )
+        try:
+            app.run(
+                lambda argv: sys.exit(execute(command, argv)),
+                flags_parser=lambda argv: parse_flags(argv, command),
+            )
+        finally:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         sys.exit(_interrupted())
+    except BrokenPipeError:
+        # Python flushes once more at its end, which must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(_PIPE_CLOSED)
 
 
 def execute(command: Command, argv: list[str]) -> int:
@@ -79,6 +90,8 @@ def execute(command: Command, argv: list[str]) -> int:
         command.run(config, _start_keras(command) if needs_keras else None)
     except KeyboardInterrupt:
         return _interrupted()
+    except BrokenPipeError:
+        raise
     except (UserError, OSError) as error:
         return _report(error)
     return 0

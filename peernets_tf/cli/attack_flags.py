@@ -54,6 +54,7 @@ class AttackFlags:
             norm=strength["norm"].value,
             epsilons=_list(strength["epsilon"], evaluation.parse_numbers),
             rhos=_list(strength["rho"], evaluation.parse_numbers),
+            rho_of=strength["rho_of"].value,
             steps=_list(strength["steps"], evaluation.parse_counts),
             search=strength["search"].value,
             train_size=fit["train_size"].value,
@@ -112,7 +113,8 @@ def _define_strength() -> dict[str, flags.FlagHolder[Any]]:
             "attack",
             None,
             [_UNIVERSAL, *_OTHERS],
-            "Attack to run (this or --suite is required).",
+            "Attack to run; this or --suite is required. universal is one "
+            "perturbation for all images, noise is random noise as a control.",
         ),
         "norm": flags.DEFINE_enum(
             "norm",
@@ -124,29 +126,39 @@ def _define_strength() -> dict[str, flags.FlagHolder[Any]]:
         "epsilon": flags.DEFINE_list(
             "epsilon",
             None,
-            "Largest norms of perturbations of images in [0, 1], "
-            "comma-separated, such as 0.03 or 8/255 (default: 8/255 in "
-            "L-infinity, 0.5 in L2).",
+            "Largest norm of the perturbation of an image in [0, 1], such as "
+            "0.03 or 8/255. Several, comma-separated, are tried one by one "
+            "(default: 8/255 in L-infinity, 0.5 in L2).",
         ),
         "rho": flags.DEFINE_list(
             "rho",
             None,
-            "Largest L2 norms as multiples of the mean L2 norm of the training "
-            "images, comma-separated, such as 0.04,0.08 (default: --epsilon "
-            "is used).",
+            "Largest L2 norm of the perturbation, as a multiple of the mean L2 "
+            "norm of the training images. Several, such as 0.04,0.08, are "
+            "tried one by one (default: --epsilon is used).",
+        ),
+        "rho_of": flags.DEFINE_enum(
+            "rho_of",
+            "unit",
+            attacks.RHO_READINGS,
+            "Which x the mean L2 norm of --rho is of; the paper does not say. "
+            "unit: the image in [0, 1]. centered: the image minus 1/2. "
+            "standardized: the image minus the mean of each channel, over its "
+            "standard deviation (default: unit).",
         ),
         "steps": flags.DEFINE_list(
             "steps",
             None,
-            "Numbers of gradient steps, comma-separated. Each is tried at each "
-            "epsilon or rho (default: 40; 100 for APGD and FAB).",
+            "Number of gradient steps. Several, comma-separated, are tried at "
+            "each epsilon or rho (default: 40; 100 for APGD and FAB).",
         ),
         "search": flags.DEFINE_bool(
             "search",
             False,
             "Search for the smallest epsilon that fools each image, as in "
-            "Table 2 of the paper. --epsilon is the largest one tried; without "
-            "it, that is the diameter of [0, 1] (default: false).",
+            "Table 2 of the paper. --epsilon is the largest one tried. Without "
+            "--epsilon, that is the largest distance between two images: 1 in "
+            "L-infinity, the square root of H W C in L2 (default: false).",
         ),
     }
 
@@ -161,7 +173,8 @@ def _define_options() -> dict[str, flags.FlagHolder[Any]]:
             "loss",
             None,
             attacks.LOSSES,
-            "Loss that the attack increases (default: cross_entropy).",
+            "Loss that the attack increases. margin: the largest other logit "
+            "minus the logit of the label (default: cross_entropy).",
         ),
         "step_size": flags.DEFINE_float(
             "step_size",
@@ -186,13 +199,14 @@ def _define_options() -> dict[str, flags.FlagHolder[Any]]:
         "keep_best": flags.DEFINE_bool(
             "keep_best",
             None,
-            "Keep PGD's best iterate instead of its last (default: true).",
+            "Return PGD's best iterate for each image, not its last "
+            "(default: true).",
         ),
         "stop_when_fooled": flags.DEFINE_bool(
             "stop_when_fooled",
             None,
-            "Stop PGD for images that are already fooled. As many images are "
-            "fooled, in less time (default: false).",
+            "Let PGD take no more steps for images that are already fooled. "
+            "It fools as many images in less time (default: false).",
         ),
         "queries": flags.DEFINE_integer(
             "queries",
@@ -234,8 +248,8 @@ def _define_options() -> dict[str, flags.FlagHolder[Any]]:
             None,
             "Fooling rate in [0, 1] on the training images. The fit of a "
             "universal perturbation stops after a pass that reaches it "
-            "(default: 0.8 for --maker=deepfool, as in its publication; 1 for "
-            "--maker=gradient, which makes all passes).",
+            "(default: 0.8 for deepfool and sequential, as in their "
+            "publication; 1 for --maker=gradient, which makes all passes).",
             0.0,
             1.0,
         ),
@@ -243,8 +257,15 @@ def _define_options() -> dict[str, flags.FlagHolder[Any]]:
             "maker_batch_size",
             None,
             "Training images per step of the fit of a universal perturbation; "
-            "1 is the published, sequential algorithm (default: 32).",
+            "not for --maker=sequential, which takes one (default: 32).",
             1,
+        ),
+        "clip": flags.DEFINE_bool(
+            "clip",
+            None,
+            "Clip images with a universal perturbation to [0, 1]. The "
+            "algorithm's authors do not (default: true; false for "
+            "--maker=sequential).",
         ),
     }
 
@@ -256,8 +277,10 @@ def _define_fit() -> dict[str, flags.FlagHolder[Any]]:
             None,
             _FITTED,
             "How a universal perturbation is fitted. deepfool: the algorithm "
-            "of Moosavi-Dezfooli et al., as in the paper. gradient: projected "
-            "gradient ascent on the mean loss (default: deepfool).",
+            "of Moosavi-Dezfooli et al., as in the paper, on batches. "
+            "sequential: as its authors published it, one image at a time and "
+            "never clipped. gradient: projected gradient ascent on the mean "
+            "loss (default: deepfool).",
         ),
         "train_size": flags.DEFINE_integer(
             "train_size",

@@ -6,6 +6,8 @@ from typing import Any
 
 from absl import flags
 
+# absl ends the help of a flag that may be repeated with this.
+_REPEAT = ";\n    repeat this option to specify a list of values"
 _REQUESTS = {
     f"{dashes}{name}"
     for dashes in ("-", "--")
@@ -54,7 +56,7 @@ def text(
 
 def _description(flag: flags.Flag[Any]) -> str:
     """Returns a flag's help, with the values of an enumeration."""
-    description = flag.help or ""
+    description = (flag.help or "").removesuffix(_REPEAT)
     if isinstance(flag, flags.EnumFlag):
         values = flag.parser.enum_values
         # absl puts the values first.

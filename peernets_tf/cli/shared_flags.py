@@ -33,8 +33,8 @@ def define_dataset(
         "dataset",
         default,
         "Data set: mnist, cifar10 or cifar100 of TensorFlow Datasets, mnist5k "
-        "(5,000 digits of MNIST, without a download), or the path of an .npz "
-        "file with x_train, y_train, x_test and y_test "
+        "(5,000 digits of MNIST's training set, without a download), or the "
+        "path of an .npz file with x_train, y_train, x_test and y_test "
         f"(default: {default_help}).",
     )
 

@@ -64,7 +64,9 @@ def load(name: str, data_dir: str | None = None) -> Dataset:
         name: str, one of `DATASET_NAMES` or the path of an .npz file with the
             arrays `x_train`, `y_train`, `x_test` and `y_test`: images of shape
             `(N, H, W, C)` or `(N, H, W)`, either uint8 or float in [0, 1], and
-            integer labels of shape `(N,)` or `(N, 1)`.
+            integer labels of shape `(N,)` or `(N, 1)`. `"mnist5k"` has 4,000
+            training and 1,000 test digits, all of them from MNIST's training
+            set: it tests no model that was trained on `"mnist"`.
         data_dir: str, the TensorFlow Datasets directory, into which a missing
             data set is downloaded; None for TFDS's own default.
 

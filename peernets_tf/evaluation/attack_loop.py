@@ -164,8 +164,9 @@ def attack_images(
         A `records.AttackCase`.
 
     Raises:
-        AttackError: if an adversarial image lies outside [0, 1] or the ball,
-            or logits are not finite.
+        AttackError: if an adversarial image lies outside the ball or, unless
+            the strength is of an attack that does not clip, outside [0, 1]; or
+            if logits are not finite.
     """
     rows: list[AttackedBatch] = []
     with target.bar(name) as bar:
@@ -190,6 +191,8 @@ def attack_images(
         norm=strength.norm,
         epsilon=strength.epsilon,
         rho=strength.rho,
+        rho_of=strength.rho_of,
+        clip=strength.clip,
         total=sum(row.total for row in rows),
         correct=sum(row.correct for row in rows),
         adversarial_correct=sum(row.adversarial_correct for row in rows),
@@ -242,7 +245,8 @@ def perturb(
         target.attacker, batch.images, labels, seed=int(rng.integers(2**31))
     )
     change = (adversarial - batch.images).reshape(len(batch), -1)
-    checks.check_images(adversarial)
+    if strength.clip:
+        checks.check_images(adversarial)
     checks.check_ball(change, strength.epsilon, strength.norm)
     logits = target.defended.logits(adversarial)
     predictions = losses.classes_of(logits)

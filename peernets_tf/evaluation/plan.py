@@ -33,6 +33,9 @@ class Strength:
         epsilon: float or None, the radius for images in [0, 1]; None if the
             attack has none or its smallest radius is searched.
         rho: float or None, epsilon over the mean L2 norm of training images.
+        rho_of: str, which x that mean norm is of, one of
+            `attacks.RHO_READINGS`; without a meaning if `rho` is None.
+        clip: bool, whether the images lie in [0, 1], too.
         steps: int or None, the number of gradient steps if an evaluation tries
             several; None if all its attacks take as many.
     """
@@ -40,6 +43,8 @@ class Strength:
     norm: str
     epsilon: float | None = None
     rho: float | None = None
+    rho_of: str = "unit"
+    clip: bool = True
     steps: int | None = None
 
     @property
@@ -70,6 +75,8 @@ class AttackConfig:
             empty for 8/255 in L-infinity and 0.5 in L2.
         rhos: tuple of floats, L2 radii as multiples of the mean L2 norm of the
             training images, instead of `epsilons`.
+        rho_of: str, which x that mean norm is of, see
+            `attacks.epsilon_from_rho`.
         steps: tuple of ints, numbers of gradient steps, each of which is tried
             at each radius; empty for the attack's default, or for the one in
             `options`.
@@ -89,6 +96,7 @@ class AttackConfig:
     norm: str | None = None
     epsilons: tuple[float, ...] = ()
     rhos: tuple[float, ...] = ()
+    rho_of: str = "unit"
     steps: tuple[int, ...] = ()
     search: bool = False
     train_size: int | None = None
@@ -134,6 +142,12 @@ class AttackConfig:
                 "rho is an L2 radius: give it without epsilon and without "
                 f"norm=linf. Received: epsilon={self.epsilons}, "
                 f"norm={self.norm}"
+            )
+        attacks.check_rho_of(self.rho_of)
+        if self.rho_of != "unit" and not self.rhos:
+            raise UserError(
+                f"rho_of needs rho, whose mean norm it names. Received: "
+                f"rho_of={self.rho_of}"
             )
         if self.perturbation:
             files.check_exists(self.perturbation, "perturbation")
@@ -216,8 +230,12 @@ def plan(
     norm = config.resolved_norm
     if config.perturbation:
         shape = dataset.test.images.shape[1:]
-        fixed = universal.read(config.perturbation, shape, norm)
-        return [(Strength(norm=norm, epsilon=fixed.epsilon), fixed)]
+        fixed = dataclasses.replace(
+            universal.read(config.perturbation, shape, norm),
+            clip=config.options.get("clip", True),
+        )
+        strength = Strength(norm=norm, epsilon=fixed.epsilon, clip=fixed.clip)
+        return [(strength, fixed)]
     planned = _plan(config, dataset.train.images)
     for _, attack in planned:
         attack.check_available()
@@ -236,14 +254,14 @@ def _plan(
     """
     # A single number of steps is part of no name: it tells nothing apart.
     is_named = len(config.steps) > 1
-    planned = [
-        (
-            dataclasses.replace(strength, steps=steps if is_named else None),
-            _attack(config, strength, steps, images),
-        )
-        for strength in _strengths(config, config.resolved_norm, images)
-        for steps in config.steps or (None,)
-    ]
+    planned = []
+    for strength in _strengths(config, config.resolved_norm, images):
+        for steps in config.steps or (None,):
+            attack = _attack(config, strength, steps, images)
+            named = dataclasses.replace(
+                strength, clip=attack.clip, steps=steps if is_named else None
+            )
+            planned.append((named, attack))
     names = [strength.name for strength, _ in planned]
     if len(set(names)) < len(names):
         raise UserError(
@@ -311,8 +329,9 @@ def _strengths(
                 norm=norm,
                 epsilon=_UNKNOWN_EPSILON
                 if images is None
-                else attacks.epsilon_from_rho(images, rho),
+                else attacks.epsilon_from_rho(images, rho, config.rho_of),
                 rho=rho,
+                rho_of=config.rho_of,
             )
             for rho in config.rhos
         ]

@@ -190,6 +190,9 @@ def identity(
                 "norm": strength.norm,
                 "epsilon": strength.epsilon,
                 "rho": strength.rho,
+                # Named only if it is not what earlier versions did, so that
+                # their folders resume.
+                **({} if strength.clip else {"clip": False}),
                 "attack": repr(attack),
             }
             for strength, attack in plan(config.attack, dataset)

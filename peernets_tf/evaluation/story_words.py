@@ -6,8 +6,9 @@ import numpy as np
 
 from peernets_tf import datasets
 from peernets_tf.evaluation.image_story import ImageStory, ImageView
+from peernets_tf.records import radius_text
 
-_NUM_CLASSES = 3
+_COLUMNS = ("predicted", "second", "third")
 _NUM_PEERS = 6
 _BACKWARD_NAMES = {
     None: "clean",
@@ -22,13 +23,6 @@ def backward_name(backward: str | None) -> str:
     return _BACKWARD_NAMES[backward]
 
 
-def epsilon_text(epsilon: float) -> str:
-    """Returns a radius as people write it, such as `"8/255"` or `"0.3"`."""
-    numerator = round(255 * epsilon, 6)
-    is_whole = numerator == int(numerator)
-    return f"{int(numerator)}/255" if is_whole else f"{epsilon:g}"
-
-
 def story_text(story: ImageStory, dataset: str, image_name: str) -> str:
     """Returns the predictions and the peers of a story of one image.
 
@@ -37,7 +31,7 @@ def story_text(story: ImageStory, dataset: str, image_name: str) -> str:
         dataset: str, the name of the data set, which names the classes.
         image_name: str, what the text calls the image.
     """
-    rows = [("", "predicted", *["then"] * (_NUM_CLASSES - 1))]
+    rows: list[tuple[str, ...]] = [("", *_COLUMNS)]
     rows += [
         (_title(story, view), *_classes(view, dataset)) for view in story.views
     ]
@@ -45,7 +39,7 @@ def story_text(story: ImageStory, dataset: str, image_name: str) -> str:
         f"{story.model} on {image_name}",
         *_aligned(rows),
         "PGD changes each pixel by at most "
-        f"{epsilon_text(story.attack.epsilon)}, away from the clean "
+        f"{radius_text(story.attack.epsilon)}, away from the clean "
         "prediction.",
     ]
     if story.graph is not None:
@@ -62,7 +56,7 @@ def _title(story: ImageStory, view: ImageView) -> str:
 def _classes(view: ImageView, dataset: str) -> list[str]:
     """Returns the most probable classes with their probabilities."""
     probabilities = view.probabilities[0]
-    largest = np.argsort(-probabilities, kind="stable")[:_NUM_CLASSES]
+    largest = np.argsort(-probabilities, kind="stable")[: len(_COLUMNS)]
     return [
         f"{datasets.class_name(dataset, int(label))} {probabilities[label]:.1%}"
         for label in largest

@@ -39,14 +39,14 @@ def nearest_neighbors(
     Args:
         queries: float tensor of shape `(Q, C)`.
         keys: float tensor of shape `(N, C)`.
-        k: int, neighbours for each query, `1 <= k <= N`.
-        epsilon: float, the smallest norm that a vector is divided by: the
-            cosine of an all-zero vector is 0 and not NaN.
+        k: int, the number of neighbours of each query, `1 <= k <= N`.
+        epsilon: float, the smallest norm that a vector is divided by, so that
+            the cosine of an all-zero vector is 0 and not NaN.
 
     Returns:
         int32 tensor of shape `(Q, k)`: row indices into `keys`, best first.
-        Where N is known only at run time and smaller than `k`, the last places
-        hold indices of N and above.
+        If N is known only at run time and is smaller than `k`, the last
+        `k - N` indices are N or larger and belong to no key.
 
     Raises:
         ValueError: if `k` is not between 1 and N, or the shapes do not match.

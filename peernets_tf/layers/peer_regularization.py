@@ -26,26 +26,34 @@ _WEIGHTS = ("query_kernel", "key_kernel", "bias")
 
 @keras.saving.register_keras_serializable(package="peernets_tf")
 class PeerRegularization(keras.layers.Layer):
-    """Replaces each pixel by an attention-weighted mean of similar peer pixels.
+    """Replaces each pixel by a weighted mean of similar pixels of peer images.
 
-    Each pixel of the feature map looks for its `num_neighbors` nearest pixels,
-    by cosine similarity, among all pixels of a set of peer images, and becomes
-    their weighted mean. Source: Svoboda et al., *PeerNets: Exploiting Peer
-    Wisdom Against Adversarial Attacks*, ICLR 2019, Section 3 and Equation 2.
+    For each pixel of its input, the layer finds the `num_neighbors` pixels with
+    the largest cosine similarity among all pixels of the peers' feature maps.
+    The output is their mean, weighted with attention scores. Source: Svoboda et
+    al., *PeerNets: Exploiting Peer Wisdom Against Adversarial Attacks*, ICLR
+    2019, Section 3 and Equation 2.
 
-    The layer takes its peers from the first of these that applies: the features
-    passed as `peers`; in training, the images of the batch; in inference, the
-    first graph that `peernets_tf.set_peers` stored. Stored peers are state but
-    no weights: `get_weights` and `set_weights` leave them out.
+    The peers are the first of these that applies:
 
-    Peers that are older than the weights raise a Python warning when the layer
-    is called eagerly, traced or saved, and when Keras's `evaluate` or `predict`
-    begins. The layer compares its own weights, and its random state, with those
-    that it had when the peers were stored. So `set_weights` and any training
-    are noticed, except: inference by a `tf.function` of your own that is
-    already traced; a change of only other layers' weights, by assignment or
-    where this layer is frozen and both dropouts are 0; and on JAX, the first
-    `evaluate` of a model that neither trained nor predicted before.
+    - the features passed as `peers`,
+    - in training, the images of the batch,
+    - in inference, the first graph that `peernets_tf.set_peers` stored.
+
+    Stored peers are saved with the model, but are not weights: `get_weights`
+    and `set_weights` leave them out.
+
+    A Python warning says that the stored peers are older than the weights. It
+    comes when the layer is called eagerly, traced or saved, and when Keras's
+    `evaluate` or `predict` begins. The layer compares its own weights and its
+    random state with those that it had when the peers were stored. So it
+    notices `set_weights` and any training, but not these cases:
+
+    - inference by a `tf.function` of your own that is already traced,
+    - a change of other layers' weights only, by assignment or by training while
+      this layer is frozen and both dropouts are 0,
+    - on JAX, the first `evaluate` of a model that neither trained nor predicted
+      before.
 
     Example:
 
@@ -55,7 +63,7 @@ class PeerRegularization(keras.layers.Layer):
     ```
 
     Args:
-        num_neighbors: int, K, the neighbours of each pixel.
+        num_neighbors: int, K, the number of neighbours of each pixel.
         attention: str, how a neighbour's logit
             `a = x_p . query_kernel + x_q . key_kernel + bias` becomes its
             weight. `"gat"`: softmax(LeakyReLU(a)), Equation 1. `"softplus"`:
@@ -67,8 +75,8 @@ class PeerRegularization(keras.layers.Layer):
         attention_dropout: float in [0, 1), the rate of dropout on the logits
             right before the softmax in training. 0.5 in Section 4.1.
         negative_slope: float, the slope of LeakyReLU below zero.
-        exclude_self: bool, whether a pixel may not be its own neighbour when
-            the batch is the graph.
+        exclude_self: bool, whether to exclude a pixel from its own neighbours
+            where the images of the batch are the peers.
         epsilon: float, the smallest norm that the cosine similarity divides by.
         seed: int or None, the seed of both dropouts.
         data_format: `"channels_last"`, `"channels_first"` or None, the order of
@@ -81,23 +89,21 @@ class PeerRegularization(keras.layers.Layer):
         peers: optional float tensor of shape `(N, H', W', C)`, or
             `(N, C, H', W')`, the peers' features at this place in the network.
         training: bool, whether to apply both dropouts and, without `peers`, to
-            use the batch as the graph.
+            use the images of the batch as peers.
 
     Returns:
         A tensor of the shape and dtype of `inputs`.
 
     Raises:
-        ValueError: if an argument is out of range, if there are fewer than
-            `num_neighbors` peer pixels, if the layer is called in inference
-            before `peernets_tf.set_peers`, if `fit` is to validate and no peers
-            are stored before its first step, or if a model uses the layer at
-            two places. A layer that is applied to its own output is refused
-            when it is called. Two places on parallel branches, as in a siamese
-            model, are refused by the first training step and by
-            `peernets_tf.set_peers`: when the layer is called, they look like
-            two models that share it, or a Sequential model that grows.
-        tf.errors.InvalidArgumentError: if the number of pixels of a batch shows
-            only at run time and there are too few. That step updates no
+        ValueError: if an argument is out of range; if there are fewer than
+            `num_neighbors` peer pixels; if the layer is called in inference
+            before `peernets_tf.set_peers`; if `fit` is to validate and no peers
+            are stored at its first step; or if a model uses the layer at two
+            places. If the layer is applied to its own output, the call raises
+            the error. If parallel branches share the layer, as in a siamese
+            model, the first training step and `peernets_tf.set_peers` raise it.
+        tf.errors.InvalidArgumentError: if there are too few peer pixels and
+            their number is known only at run time. That step updates no
             trainable weight.
 
     Attributes:
@@ -106,8 +112,8 @@ class PeerRegularization(keras.layers.Layer):
         bias: trainable weight of shape `()`.
         peers: the stored peers' features, `(M, N, H, W, C)` with any
             `data_format`, or None.
-        peers_are_old: bool, whether the layer's own weights or random state
-            changed after `peers` were stored.
+        peers_are_old: bool, whether the layer's own weights or its random
+            state changed after `peers` were stored.
     """
 
     def __init__(

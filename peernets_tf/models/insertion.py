@@ -13,13 +13,13 @@ from peernets_tf.layers import PeerRegularization
 def insert_peer_regularization(
     model: keras.Model, after: str | Sequence[str], **arguments: Any
 ) -> keras.Model:
-    """Returns a copy of a model with PeerRegularization behind some layers.
+    """Returns a copy of a model with PeerRegularization after some layers.
 
-    The copy has its own weights, with the values of the original, so that
-    training it leaves the original as it is, as a baseline. It is not compiled.
-    Its new layers, named `{layer}_peers`, have random weights, and they replace
-    the features: train the copy, then call `peernets_tf.set_peers`. Peers that
-    the original stores are not copied.
+    The copy has weights of its own, which start from the values of the
+    original. Training the copy does not change the original, which can serve as
+    a baseline. The copy is not compiled and stores no peers. Its new layers,
+    named `{layer}_peers`, have random weights and replace the features: train
+    the copy, then call `peernets_tf.set_peers`.
 
     Example:
 

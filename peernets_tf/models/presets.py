@@ -1,4 +1,4 @@
-"""The trained models inside the package: presets, by name."""
+"""The published models inside the package: presets, by name."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ PRESET_FOLDER = pathlib.Path(__file__).resolve().parent / "preset_files"
 
 
 def presets() -> list[str]:
-    """Returns the names of the trained models, sorted."""
+    """Returns the names of the published models, sorted."""
     return sorted(path.stem for path in PRESET_FOLDER.glob("*.keras"))
 
 
 def load_pretrained(name: str) -> keras.Model:
-    """Loads a trained model, with one graph of peers, ready to predict.
+    """Loads a published model, ready to predict; a PeerNet has one graph.
 
     Args:
-        name: str, one of `presets()`, such as `"cifar10_pr_resnet32"`.
+        name: str, one of `peernets_tf.models.presets()`, such as
+            `"cifar10_pr_resnet32"`.
 
     Returns:
         A `keras.Model` from float32 images `(B, H, W, C)` in [0, 1] to logits.

@@ -1,4 +1,7 @@
-"""Graphs of peers: drawing them, encoding them, averaging over them."""
+"""Graphs of peers: draw them, encode them, average logits over them.
+
+A graph is a set of N images that are peers. M is the number of graphs.
+"""
 
 from peernets_tf.peers.bank import (
     PeerBank,

@@ -18,12 +18,13 @@ from peernets_tf.types import Tensor
 class PeerBank:
     """The peers' features at every PeerRegularization layer of one model.
 
-    A bank belongs to the weights that it was encoded with: encode the images
-    again after training.
+    The features depend on the weights of the model: encode the images again
+    after training.
 
     Attributes:
-        features: tuple of float tensors of shape `(M, N, H, W, C)`, M graphs of
-            N images, one tensor for each layer in the order of `peer_layers`.
+        features: tuple of float tensors of shape `(M, N, H, W, C)`: M graphs of
+            N images. The tuple has one tensor for each layer, in the order of
+            `peer_layers`.
     """
 
     features: tuple[Tensor, ...]
@@ -35,16 +36,16 @@ class PeerBank:
 
     @property
     def num_peers(self) -> int:
-        """N, the images of one graph."""
+        """N, the number of images in one graph."""
         return self.features[0].shape[1]
 
     def first(self, num_graphs: int) -> "PeerBank":
-        """Returns a bank of the first graphs only."""
+        """Returns a bank of the first `num_graphs` graphs."""
         return PeerBank(tuple(f[:num_graphs] for f in self.features))
 
 
 def peer_layers(model: keras.Model) -> list[PeerRegularization]:
-    """Returns the PeerRegularization layers of a model, nested ones too."""
+    """Returns the PeerRegularization layers of a model and its inner models."""
     return [
         layer
         for layer in keras_internals.flatten_layers(model)
@@ -55,18 +56,18 @@ def peer_layers(model: keras.Model) -> list[PeerRegularization]:
 def encode_peers(model: keras.Model, images: Any) -> PeerBank:
     """Computes the peers' features at every PeerRegularization layer.
 
-    The N images of a graph go through the model in inference mode, as each
-    other's peers. The model does not change. Many images go through it in
-    chunks, with a bar on a terminal; the features are those of one batch up to
-    rounding. Source: Section 4.1 of the paper, Testing; the paper does not say
-    how the peers' own deeper features come about.
+    The N images of a graph pass through the model in inference mode, as each
+    other's peers. This is our choice: Section 4.1 of the paper does not say how
+    the features of peers in deeper layers are computed. The model does not
+    change. Many images pass in chunks, with a progress bar on a terminal;
+    chunks change the features only by rounding.
 
     Args:
         model: a built Keras model that holds PeerRegularization layers.
-        images: array or tensor of shape `(N, H, W, C)`, one graph, or
-            `(M, N, H, W, C)`, M graphs, with the range that the model takes; or
-            a `tf.data.Dataset` or other iterable of images, of batches, or of
-            (images, labels): all of it is one graph.
+        images: the peers, in the range that the model takes: array or tensor of
+            shape `(N, H, W, C)`, one graph, or `(M, N, H, W, C)`, M graphs. Or
+            an iterable, such as a `tf.data.Dataset`, of images, of batches, or
+            of (images, labels); all its images are one graph.
 
     Returns:
         A `PeerBank`.
@@ -75,8 +76,8 @@ def encode_peers(model: keras.Model, images: Any) -> PeerBank:
         UserError: if the model holds no PeerRegularization layer or calls one
             more than once; if `images` has another rank, is empty, or holds
             NaN or infinite values; if its shape does not fit the input of the
-            model, where that is known; or if its range does not fit a first
-            layer that tells the range, see `checks.check_images_fit`: all
+            model; or if its range does not fit the first layer of the model,
+            where this is a `Normalization` or `Rescaling` that implies one. All
             models of this package take [0, 1].
     """
     _check_is_model(model, images)
@@ -112,10 +113,7 @@ def encode_peers(model: keras.Model, images: Any) -> PeerBank:
 
 
 def stored_peers(model: keras.Model) -> PeerBank | None:
-    """Returns the bank that a model stores, or None.
-
-    The bank is a copy: it stays as it is when other peers are stored.
-    """
+    """Returns a copy of the bank that a model stores, None if it has none."""
     layers = peer_layers(model)
     if not layers or any(layer.peers is None for layer in layers):
         return None
@@ -128,16 +126,16 @@ def stored_peers(model: keras.Model) -> PeerBank | None:
 
 
 def set_peers(model: keras.Model, peers: Any) -> None:
-    """Stores peers in a model, which inference uses from then on.
+    """Stores peers in a model; inference uses them from then on.
 
     Args:
-        model: a built Keras model that holds PeerRegularization layers, or what
-            `monte_carlo` made of it.
+        model: a built Keras model that holds PeerRegularization layers, or the
+            model that `monte_carlo` made of it.
         peers: the images of one or several graphs, see `encode_peers`, or a
             `PeerBank` that was encoded with this model.
 
     Raises:
-        UserError: see `encode_peers`, or if the bank is of another model.
+        UserError: see `encode_peers`, or if the bank belongs to another model.
     """
     _check_is_model(model, peers)
     bank = peers if isinstance(peers, PeerBank) else encode_peers(model, peers)

@@ -17,15 +17,16 @@ def draw_peers(
     num_graphs: int = 1,
     seed: int | Sequence[int] = 0,
 ) -> NDArray[Any]:
-    """Draws graphs of peers uniformly, without repeats within a graph.
+    """Draws the images of graphs of peers uniformly from the training images.
 
-    Source: Section 4.1 of the paper, Testing.
+    An image is in a graph at most once. Source: Section 4.1 of the paper,
+    Testing.
 
     Args:
         images: the N' training images: array or tensor of shape
             `(N', H, W, C)`, or a `tf.data.Dataset` or other iterable of images,
-            of batches, or of (images, labels). It is held in memory.
-        num_peers: int, N, the images of one graph.
+            of batches, or of (images, labels). All images are held in memory.
+        num_peers: int, N, the number of images in one graph.
         num_graphs: int, M, the number of graphs (the paper's Monte Carlo runs).
         seed: int or sequence of ints, the seed of the draw.
 

@@ -28,15 +28,16 @@ def monte_carlo(
     Args:
         model: a Keras model. One without PeerRegularization layers gives its
             own logits.
-        bank: the `PeerBank` whose M graphs are used; None for the graphs that
-            `set_peers` stored, of which the returned model takes the newest.
+        bank: the `PeerBank` whose M graphs are used. None for the graphs that
+            `model` stores; the returned model uses the ones stored last, also
+            if `set_peers` is called later.
 
     Returns:
         A `keras.Model` from images `(B, H, W, C)` to mean logits
         `(B, classes)`, always in inference mode.
 
     Raises:
-        UserError: if the bank is of another model.
+        UserError: if the bank belongs to another model.
     """
     if bank is not None:
         check_fits(bank, peer_layers(model))
@@ -45,7 +46,12 @@ def monte_carlo(
 
 @keras.saving.register_keras_serializable(package="peernets_tf")
 class MonteCarlo(keras.Model):
-    """The mean of a model's outputs over M graphs of peers."""
+    """The model that `monte_carlo` returns: mean logits over M graphs of peers.
+
+    Args:
+        model: the Keras model whose logits are averaged.
+        bank: the `PeerBank` of the graphs; None for those that `model` stores.
+    """
 
     def __init__(
         self, model: keras.Model, bank: PeerBank | None = None, **kwargs: Any

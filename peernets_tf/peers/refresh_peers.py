@@ -13,16 +13,17 @@ from peernets_tf.seeds import Stream
 
 
 class RefreshPeers(keras.callbacks.Callback):
-    """Stores one graph of freshly drawn peers whenever `fit` needs them.
+    """Stores one graph of newly drawn peers whenever `fit` needs them.
 
     It stores peers before the first step, before each validation, and at the
-    end of training, so that `evaluate`, `predict` and `save` use peers of the
-    final weights. Peers of the same number that are as new as the weights stay
-    at the first step, for instance those of a restored checkpoint.
+    end of training. So `evaluate`, `predict` and `save` use peers of the final
+    weights. Before the first step it keeps the stored peers if they belong to
+    the present weights and are one graph of `num_peers` images, as in a
+    restored checkpoint.
 
-    List it after callbacks that change the weights at the end of training. One
-    with `restore_best_weights=True` behind it, such as
-    `keras.callbacks.EarlyStopping`, is refused.
+    List it after callbacks that change the weights at the end of training, such
+    as `keras.callbacks.EarlyStopping(restore_best_weights=True)`. In another
+    order `fit` raises an error.
 
     Example:
 
@@ -39,15 +40,15 @@ class RefreshPeers(keras.callbacks.Callback):
         images: the N' training images, in the range that the model takes: array
             or tensor of shape `(N', H, W, C)`, or a `tf.data.Dataset` or other
             iterable of images, of batches, or of (images, labels). It is read
-            once and held in memory.
-        num_peers: int, N, the images of the graph.
+            once, and all images are held in memory.
+        num_peers: int, N, the number of images in the graph.
         seed: int, the seed of the draws. Each epoch draws other images.
 
     Raises:
         UserError: if `images` are not finite images, or `num_peers` is not
             between 1 and N'; at the beginning of training, if the model holds
-            no PeerRegularization layer, or a callback behind this one restores
-            other weights.
+            no PeerRegularization layer, or if a callback after this one
+            restores other weights.
     """
 
     def __init__(self, images: Any, num_peers: int, seed: int = 0) -> None:

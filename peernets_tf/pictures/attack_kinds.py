@@ -3,7 +3,13 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from peernets_tf.records import AttackCase, AttackRecord, code, tables
+from peernets_tf.pictures import labels
+from peernets_tf.records import (
+    AttackCase,
+    AttackRecord,
+    graphs_text,
+    radius_text,
+)
 
 # By `attack_kind`, which are the keys of `style.LINE_STYLES`.
 KIND_NAMES = {
@@ -23,6 +29,7 @@ ATTACK_NAMES = {
     "pgd": "PGD",
     "square": "Square Attack",
     "universal.deepfool": "universal DeepFool",
+    "universal.sequential": "universal DeepFool, one image at a time",
     "universal.file": "perturbation from a file",
     "universal.gradient": "universal gradient",
 }
@@ -49,6 +56,22 @@ def on_single_images(
     return found
 
 
+def of_fixed_strength(attacked: Sequence[Attacked]) -> list[Attacked]:
+    """Returns the cases with a radius, each attack of one on the most images.
+
+    Sweeps of the number of steps are left out: they are for the picture of the
+    loss against the steps.
+    """
+    kept: dict[tuple[str, ...], Attacked] = {}
+    for record, case in attacked:
+        if not case.epsilon or is_sweep_of_steps(record):
+            continue
+        key = (*line_of(record), record.attack, case.attack)
+        if key not in kept or kept[key][1].total < case.total:
+            kept[key] = record, case
+    return list(kept.values())
+
+
 def line_of(record: AttackRecord) -> tuple[str, str, str]:
     """Returns what all points of a line share: network, weights, kind."""
     return record.model, record.weights_sha256, attack_kind(record)
@@ -65,10 +88,14 @@ def attack_kind(record: AttackRecord) -> str:
     return "noise" if record.attack == "noise" else "black box"
 
 
-def attack_name(record: AttackRecord, case: AttackCase) -> str:
+def attack_name(record: AttackRecord) -> str:
+    """Returns what people call an attack."""
+    return ATTACK_NAMES.get(record.attack, labels.short(record.attack))
+
+
+def with_budget(record: AttackRecord, case: AttackCase) -> str:
     """Returns an attack and its budget, if it has any: `PGD, 40 steps`."""
-    name = ATTACK_NAMES.get(record.attack, label(record.attack))
-    found = _BUDGET.search(case.attack)
+    name, found = attack_name(record), _BUDGET.search(case.attack)
     return f"{name}, {int(found[2]):,} {found[1]}" if found else name
 
 
@@ -86,12 +113,19 @@ def is_sweep_of_steps(record: AttackRecord) -> bool:
 def strength(case: AttackCase) -> str:
     """Returns the ball of a case as a phrase; empty if none was given."""
     if case.rho is not None:
-        return f"at rho = {case.rho:g}"
+        return f"at rho = {case.rho:g}{reading(case)}"
     if case.epsilon is None:
         return ""
-    if case.norm == "linf":
-        return f"in an L-infinity ball of {255 * case.epsilon:.3g}/255"
-    return f"in an L2 ball of {case.epsilon:.3g}"
+    norm = "L-infinity" if case.norm == "linf" else "L2"
+    return f"in an {norm} ball of {radius_text(case.epsilon, case.norm)}"
+
+
+def reading(case: AttackCase) -> str:
+    """Returns how a case reads rho; empty for images in [0, 1], clipped."""
+    parts = [] if case.rho_of == "unit" else [case.rho_of]
+    if not case.clip:
+        parts.append("unclipped")
+    return "".join(f", {part}" for part in parts)
 
 
 def line_labels(records: Sequence[AttackRecord]) -> dict[str, str]:
@@ -106,40 +140,26 @@ def line_labels(records: Sequence[AttackRecord]) -> dict[str, str]:
     return {
         record.weights_sha256: ""
         if len(weights[record.model]) == 1
-        else f", {label(record.checkpoint)}"
+        else f", {labels.short(record.checkpoint)}"
         for record in records
     }
 
 
 def networks(records: Sequence[AttackRecord]) -> dict[str, str]:
-    """Returns the paper's names of the networks by the names of the models."""
-    return {
-        record.model: label(tables.network_name(record.model))
-        for record in records
-    }
+    """Returns the paper's names of the networks by the names of the models.
 
-
-def label(text: str, length: int = 40) -> str:
-    """Returns text of a record as a label: one short line.
-
-    Args:
-        text: str.
-        length: int, the most characters.
+    Those without peers come first.
     """
-    line = code(text)
-    return line if len(line) <= length else f"{line[: length - 3]}..."
+    ordered = sorted(records, key=lambda r: r.threat_model is not None)
+    return {record.model: labels.network(record.model) for record in ordered}
 
 
-def images(totals: Sequence[int]) -> str:
-    """Returns numbers of images as text: `200 to 1,000 test images`."""
-    low, high = min(totals), max(totals)
-    count = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-    return f"{count} test images"
-
-
-def file_name(text: str) -> str:
-    """Returns text of a record as a part of a file's name."""
-    return re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_") or "other"
+def setting(attacked: Sequence[Attacked]) -> str:
+    """Returns a phrase with the networks, the images and the data sets."""
+    records = [record for record, _ in attacked]
+    images = labels.images([case.total for _, case in attacked])
+    data = labels.listed(labels.dataset(record.dataset) for record in records)
+    return f"{labels.listed(networks(records).values())} on {images} of {data}"
 
 
 def graphs(records: Iterable[AttackRecord]) -> str:
@@ -149,15 +169,10 @@ def graphs(records: Iterable[AttackRecord]) -> str:
     """
     used = sorted(
         {
-            f"{_count(model.defended.num_graphs, 'graph')} of "
-            f"{_count(model.defended.num_peers, 'peer')} ("
-            f"{label(_POLICIES.get(model.policy, model.policy))})"
+            graphs_text(model.defended.num_graphs, model.defended.num_peers)
+            + f" ({labels.short(_POLICIES.get(model.policy, model.policy))})"
             for model in (record.threat_model for record in records)
             if model is not None
         }
     )
     return f" PeerNets use {' or '.join(used)}." if used else ""
-
-
-def _count(number: int, unit: str) -> str:
-    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import TypeVar
 
 from peernets_tf.records import (
     AttackCase,
@@ -13,6 +12,8 @@ from peernets_tf.records import (
     SuiteRecord,
     TrainingRecord,
     TrialsRecord,
+    dataset_name,
+    of_kind,
     suite_tables,
     tables,
 )
@@ -25,8 +26,6 @@ _UNIVERSAL = (
     "of all images whose predicted class changes. The paper's column has its "
     f"accuracy / fooling rate. {_INTERVALS}"
 )
-
-_Kind = TypeVar("_Kind", bound=Record)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,12 +47,12 @@ class Chapter:
 
 def chapters(records: Sequence[Record]) -> list[Chapter]:
     """Returns the chapters that have tables, the paper's tables first."""
-    attacks = _of_kind(AttackRecord, records)
-    suites = _of_kind(SuiteRecord, records)
-    trainings = _of_kind(TrainingRecord, records)
-    comparisons = _of_kind(ComparisonRecord, records)
-    benchmarks = _of_kind(BenchmarkRecord, records)
-    trials = _of_kind(TrialsRecord, records)
+    attacks = of_kind(AttackRecord, records)
+    suites = of_kind(SuiteRecord, records)
+    trainings = of_kind(TrainingRecord, records)
+    comparisons = of_kind(ComparisonRecord, records)
+    benchmarks = of_kind(BenchmarkRecord, records)
+    trials = of_kind(TrialsRecord, records)
     found = [
         Chapter(
             anchor="table-2",
@@ -68,7 +67,7 @@ def chapters(records: Sequence[Record]) -> list[Chapter]:
             Chapter(
                 anchor=number.lower().replace(" ", "-"),
                 title=f"{number}: universal perturbations on "
-                f"{tables.dataset_name(dataset)}",
+                f"{dataset_name(dataset)}",
                 text=_UNIVERSAL,
                 tables=_attack_tables(
                     [r for r in attacks if r.dataset == dataset],
@@ -162,7 +161,3 @@ def _is_table_2(record: AttackRecord, case: AttackCase) -> bool:
 
 def _is_universal(case: AttackCase) -> bool:
     return case.rho is not None
-
-
-def _of_kind(kind: type[_Kind], records: Sequence[Record]) -> list[_Kind]:
-    return [record for record in records if isinstance(record, kind)]

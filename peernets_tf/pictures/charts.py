@@ -1,7 +1,6 @@
 """All pictures that are made from records alone."""
 
 from collections.abc import Sequence
-from typing import TypeVar
 
 from peernets_tf.pictures.figure_5 import figure_5
 from peernets_tf.pictures.figure_7 import figure_7
@@ -16,9 +15,8 @@ from peernets_tf.records import (
     BenchmarkRecord,
     Record,
     TrainingRecord,
+    of_kind,
 )
-
-_Kind = TypeVar("_Kind", bound=Record)
 
 
 def charts(records: Sequence[Record]) -> list[Picture]:
@@ -29,17 +27,13 @@ def charts(records: Sequence[Record]) -> list[Picture]:
     Args:
         records: sequence of records of any kind.
     """
-    attacks = _of_kind(AttackRecord, records)
+    attacks = of_kind(AttackRecord, records)
     return [
         *truth_pictures(attacks),
         *figure_5(attacks),
         *smallest_norms(attacks),
         *figure_7(attacks),
         *loss_against_steps(attacks),
-        *training_curves(_of_kind(TrainingRecord, records)),
-        *speed_pictures(_of_kind(BenchmarkRecord, records)),
+        *training_curves(of_kind(TrainingRecord, records)),
+        *speed_pictures(of_kind(BenchmarkRecord, records)),
     ]
-
-
-def _of_kind(kind: type[_Kind], records: Sequence[Record]) -> list[_Kind]:
-    return [record for record in records if isinstance(record, kind)]

@@ -2,35 +2,30 @@
 
 from collections.abc import Sequence
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from peernets_tf import attacks, datasets, peers
+from peernets_tf import attacks, datasets
 from peernets_tf.errors import UserError
 
 _BATCH_SIZE = 100
 
 
 def correct_images(
-    models: Sequence[keras.Model], split: datasets.Split, count: int
+    classifiers: Sequence[attacks.Classifier],
+    split: datasets.Split,
+    count: int,
 ) -> datasets.Split:
     """Returns the first images that all models classify correctly.
 
-    Predictions of a PeerNet are averaged over the graphs that it stores.
-
     Args:
-        models: the Keras models. One that comes twice is asked once.
+        classifiers: the `Classifier`s of the models.
         split: the `Split` to choose from.
         count: int, the number of images; fewer if the split has no more.
 
     Raises:
         UserError: if there is no such image.
     """
-    classifiers = [
-        attacks.Classifier(peers.monte_carlo(model))
-        for model in dict.fromkeys(models)
-    ]
     chosen = np.zeros(0, np.int64)
     for first in range(0, len(split), _BATCH_SIZE):
         part = slice(first, first + _BATCH_SIZE)

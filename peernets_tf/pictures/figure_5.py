@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from peernets_tf.pictures import attack_kinds
+from peernets_tf.pictures import attack_kinds, labels
 from peernets_tf.pictures.attack_kinds import Attacked
 from peernets_tf.pictures.lines import (
     WIDTH,
@@ -12,19 +12,17 @@ from peernets_tf.pictures.lines import (
     Point,
     draw_lines,
     drawn,
+    from_zero,
     merge,
     model_key,
 )
+from peernets_tf.pictures.radius_axis import radius_axis
 from peernets_tf.pictures.style import Picture, Theme
-from peernets_tf.records import AttackRecord, tables
+from peernets_tf.records import AttackRecord
 
 _PANEL_HEIGHT = 2.9
 # The height of a line's name, in percent of fooling rate.
 _GAP = 9.0
-_AXES = {
-    "linf": "L-infinity radius of the attack (0-255 pixel scale)",
-    "l2": "L2 radius of the attack (0-255 pixel scale)",
-}
 
 
 def figure_5(records: Sequence[AttackRecord]) -> list[Picture]:
@@ -37,10 +35,8 @@ def figure_5(records: Sequence[AttackRecord]) -> list[Picture]:
     for dataset, cases in attack_kinds.on_single_images(records).items():
         attacked = [
             (record, case)
-            for record, case in cases
-            if case.epsilon
-            and case.correct
-            and attack_kinds.attack_kind(record) != "noise"
+            for record, case in attack_kinds.of_fixed_strength(cases)
+            if case.correct and attack_kinds.attack_kind(record) != "noise"
         ]
         if attacked:
             found.append(_picture(dataset, attacked))
@@ -53,11 +49,11 @@ def _picture(dataset: str, attacked: Sequence[Attacked]) -> Picture:
         key = (record.attack, case.norm)
         groups.setdefault(key, []).append((record, case))
     panels = {
-        (attack_kinds.attack_name(*group[-1]), norm): _lines(group)
+        (attack_kinds.with_budget(*group[-1]), norm): _lines(group)
         for (_, norm), group in groups.items()
     }
     networks = attack_kinds.networks([record for record, _ in attacked])
-    name = attack_kinds.label(tables.dataset_name(dataset))
+    name = labels.dataset(dataset)
 
     def draw(theme: Theme) -> Figure:
         figure = Figure(figsize=(WIDTH, _PANEL_HEIGHT * len(panels) + 0.3))
@@ -65,22 +61,23 @@ def _picture(dataset: str, attacked: Sequence[Attacked]) -> Picture:
         for axes, ((attack, norm), lines) in zip(
             rows, panels.items(), strict=True
         ):
+            axes.set_title(drawn(attack))
             axes.set_ylim(0, 100)
-            axes.set_xlim(0, max(line.points[-1].x for line in lines))
-            axes.set_xlabel(drawn(f"{attack}: {_AXES[norm]}"))
+            radii = [point.x for line in lines for point in line.points]
+            radius_axis(axes, radii, norm)
             axes.set_ylabel("fooling rate (%)")
             draw_lines(axes, lines, theme, gap=_GAP)
-        model_key(rows[0], list(networks.items()), theme)
+        model_key(figure, list(networks.items()), theme)
         return figure
 
-    totals = [case.total for _, case in attacked]
     return Picture(
-        name=f"figure_5_{attack_kinds.file_name(dataset)}",
+        name=f"figure_5_{labels.file_name(dataset)}",
         title=f"Figure 5: sample-specific attacks on {name}",
         caption=(
-            "Share of the correctly classified images that each attack fools, "
-            f"by its epsilon. {name}, {attack_kinds.images(totals)}, those "
-            "classified wrongly included. Bars are 95 % Wilson intervals."
+            f"{attack_kinds.setting(attacked)}, those classified wrongly "
+            "included. The fooling rate is the share of the correctly "
+            "classified ones that are misclassified after the attack. Bars are "
+            "95 % Wilson intervals."
             f"{attack_kinds.graphs(record for record, _ in attacked)}"
         ),
         alt="Fooling rate against epsilon. "
@@ -95,7 +92,7 @@ def _picture(dataset: str, attacked: Sequence[Attacked]) -> Picture:
 
 
 def _lines(attacked: Sequence[Attacked]) -> list[Line]:
-    """Returns a line for each network and kind; epsilon 0 fools nothing."""
+    """Returns a line for each network and kind; radius 0 fools nothing."""
     suffixes = attack_kinds.line_labels([record for record, _ in attacked])
     points = merge(
         [
@@ -114,7 +111,9 @@ def _lines(attacked: Sequence[Attacked]) -> list[Line]:
             label=attack_kinds.KIND_NAMES[kind] + suffixes[weights],
             model=model,
             kind=kind,
-            points=(Point.bare(0, 0), *line),
+            points=line,
         )
-        for (model, weights, kind), line in points.items()
+        for (model, weights, kind), line in from_zero(
+            points, lambda _: Point.bare(0, 0)
+        ).items()
     ]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from peernets_tf.pictures import attack_kinds
+from peernets_tf.pictures import attack_kinds, labels
 from peernets_tf.pictures.lines import (
     WIDTH,
     Line,
@@ -15,7 +15,7 @@ from peernets_tf.pictures.lines import (
     model_key,
 )
 from peernets_tf.pictures.style import Picture, Theme
-from peernets_tf.records import AttackRecord, paper, tables
+from peernets_tf.records import AttackCase, AttackRecord, tables
 
 _PANEL_HEIGHT = 3.2
 # The height of a line's name, in percent of fooling rate.
@@ -25,6 +25,7 @@ _MAKERS = {
     "universal.deepfool": "DeepFool",
     "universal.file": "from a file",
     "universal.gradient": "gradient",
+    "universal.sequential": "DeepFool, one image at a time",
 }
 
 
@@ -45,34 +46,35 @@ def figure_7(records: Sequence[AttackRecord]) -> list[Picture]:
         if case.rho is not None
     ]
     networks = attack_kinds.networks([record for record, _ in shown])
-    names = [attack_kinds.label(tables.dataset_name(name)) for name in panels]
+    names = [labels.dataset(name) for name in panels]
 
     def draw(theme: Theme) -> Figure:
         size = (WIDTH, _PANEL_HEIGHT * len(panels))
         figure = Figure(figsize=size)
         rows = figure.subplots(len(panels), squeeze=False)[:, 0]
         for axes, name, lines in zip(rows, names, panels.values(), strict=True):
+            rhos = sorted({point.x for line in lines for point in line.points})
+            axes.set_title(drawn(name))
             axes.set_ylim(0, 100)
             axes.set_ylabel("fooling rate (%)")
-            axes.set_xlim(0, max(line.points[-1].x for line in lines))
-            axes.set_xlabel(drawn(f"rho on {name}"))
+            axes.set_xlim(0, rhos[-1])
+            axes.set_xlabel("ρ: L2 norm relative to that of an image")
             draw_lines(axes, lines, theme, gap=_GAP)
-            models = dict.fromkeys(line.model for line in lines)
-            model_key(axes, [(m, networks[m]) for m in models], theme)
+        model_key(figure, list(networks.items()), theme)
         return figure
 
-    totals = [case.total for _, case in shown]
     return [
         Picture(
             name="figure_7",
             title="Figure 7: universal perturbations",
             caption=(
-                f"Share of {attack_kinds.images(totals)} of "
-                f"{' and '.join(names)} whose predicted class a universal "
-                "perturbation changes. rho is its L2 norm over the mean L2 "
-                "norm of the training images. Random noise of the same norm "
-                "is the control. Thin lines with hollow markers are the "
-                "paper's. Bars are 95 % Wilson intervals."
+                f"{attack_kinds.setting(shown)}. The fooling rate is the share "
+                "of images whose predicted class one perturbation for all of "
+                "them changes; ρ is its L2 norm over the mean L2 norm of the "
+                "training images, in [0, 1] unless a line names another "
+                "reading. Random noise of the same norm is the control. Thin "
+                "lines with hollow markers are the paper's. Bars are 95 % "
+                "Wilson intervals."
                 f"{attack_kinds.graphs(record for record, _ in shown)}"
             ),
             alt="Fooling rate against rho. "
@@ -90,13 +92,16 @@ def figure_7(records: Sequence[AttackRecord]) -> list[Picture]:
 def _universal_lines(
     records: Sequence[AttackRecord], dataset: str
 ) -> list[Line]:
-    """Returns a line for each network, maker and kind, and the paper's."""
+    """Returns a line for each network, maker, reading of rho and kind.
+
+    The paper's lines follow.
+    """
     of_dataset = [record for record in records if record.dataset == dataset]
     suffixes = attack_kinds.line_labels(of_dataset)
     points = merge(
         [
             (
-                (record.model, record.weights_sha256, *_maker(record)),
+                (record.model, record.weights_sha256, *_maker(record, case)),
                 Point.counted(case.rho, case.changed, case.total),
             )
             for record in of_dataset
@@ -116,13 +121,13 @@ def _universal_lines(
     return lines + _published_lines(of_dataset, {line.model for line in lines})
 
 
-def _maker(record: AttackRecord) -> tuple[str, str]:
+def _maker(record: AttackRecord, case: AttackCase) -> tuple[str, str]:
     """Returns the name of a line and its kind."""
     kind = attack_kinds.attack_kind(record)
-    maker = _MAKERS.get(record.attack, attack_kinds.label(record.attack))
+    maker = _MAKERS.get(record.attack, labels.short(record.attack))
     if record.follows_gradient and record.threat_model is not None:
         maker = f"{maker}, {kind}"
-    return maker, kind
+    return maker + attack_kinds.reading(case), kind
 
 
 def _published_lines(
@@ -133,7 +138,7 @@ def _published_lines(
     for record in records:
         if record.model not in models or not record.is_universal:
             continue
-        rows = _published(record)
+        rows = tables.published_universal(record)
         if rows:
             found[record.model] = Line(
                 label="paper",
@@ -146,14 +151,3 @@ def _published_lines(
                 is_published=True,
             )
     return list(found.values())
-
-
-def _published(record: AttackRecord) -> dict[float, tuple[float, float]]:
-    """Returns the paper's figures for a record, by rho."""
-    size = (0, 0)
-    if record.threat_model is not None:
-        graphs = record.threat_model.defended
-        size = (graphs.num_peers, graphs.num_graphs)
-    name = (record.dataset, record.model)
-    any_size = paper.UNIVERSAL.get((*name, None, None), {})
-    return paper.UNIVERSAL.get((*name, *size), any_size)

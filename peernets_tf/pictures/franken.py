@@ -6,12 +6,10 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from peernets_tf import datasets
 from peernets_tf.evaluation import ImageStory
-from peernets_tf.evaluation.story_words import backward_name, epsilon_text
-from peernets_tf.pictures.images import (
-    model_title,
-    show_image,
-)
+from peernets_tf.evaluation.story_words import backward_name
+from peernets_tf.pictures import panels
 from peernets_tf.pictures.style import Picture, Theme
+from peernets_tf.records import dataset_name, network_name, radius_text
 
 
 def franken_picture(story: ImageStory, dataset: str) -> Picture:
@@ -28,23 +26,23 @@ def franken_picture(story: ImageStory, dataset: str) -> Picture:
     clean = story.views[0]
     assert clean.explanation is not None
     assert story.graph is not None
-    model, count = model_title(story.model), len(clean.images)
+    model, count = network_name(story.model), len(clean.images)
     changed = int((attacked.predictions != clean.predictions).sum())
     layers = len(clean.explanation.layers)
     return Picture(
-        name=f"franken_{dataset}_{story.model}",
-        title="Images rebuilt from their peers",
+        name="figure_3_franken_images",
+        title="Figure 3: images rebuilt from their peers",
         caption=(
-            f"{model} on {count} test images of {dataset} that it classifies "
-            "correctly, each clean (left) and attacked (right): PGD-"
-            f"{story.attack.steps} in L-infinity with epsilon "
-            f"{epsilon_text(story.attack.epsilon)}, "
+            f"{model} on {count} test images of {dataset_name(dataset)} that "
+            "it classifies correctly, each clean (left) and attacked (right): "
+            f"PGD-{story.attack.steps} in L-infinity with epsilon "
+            f"{radius_text(story.attack.epsilon)}, "
             f"{backward_name(attacked.backward)} (BPDA), which changes "
             f"{changed} of {count} predictions. The rows "
             f"{'below are' if layers > 1 else 'below is'} each image as a sum "
             f"of the pixels of {len(story.graph.images)} training images, "
             "weighted by the attention scores of one layer. Where a layer "
-            "sees no pixel, its image is empty. Compare Figure 3 of the paper."
+            "sees no pixel, its image is empty."
         ),
         alt=(
             f"Pairs of a clean and an attacked image in {count} columns; "
@@ -72,16 +70,16 @@ def _draw(story: ImageStory, dataset: str, theme: Theme) -> Figure:
         for j, (view, layers) in enumerate(zip(views, explained, strict=True)):
             column = 3 * i + j
             axes = figure.add_subplot(grid[0, column])
-            show_image(axes, view.images[i], theme)
+            panels.show(axes, view.images[i], theme)
             label = int(view.predictions[i])
             is_changed = label != views[0].predictions[i]
             axes.set_title(
                 f"{('clean', 'attacked')[j]}\n"
                 f"{datasets.class_name(dataset, label)}\n"
-                f"{view.probabilities[i, label]:.0%}",
+                f"{100 * view.probabilities[i, label]:.0f} %",
                 fontsize=9,
                 fontweight="bold" if is_changed else "normal",
-                color=theme.color(story.model) if is_changed else theme.text,
+                color=theme.ink(story.model) if is_changed else theme.text,
                 loc="center",
                 linespacing=1.05,
                 pad=3,
@@ -90,7 +88,7 @@ def _draw(story: ImageStory, dataset: str, theme: Theme) -> Figure:
                 _name_row(axes, "image")
             for row, layer in enumerate(layers, start=1):
                 axes = figure.add_subplot(grid[row, column])
-                show_image(axes, layer.franken[i], theme, layer.covered)
+                panels.show(axes, layer.franken[i], theme, layer.covered)
                 if column == 0:
                     _name_row(axes, f"rebuilt at\n{layer.name}")
     return figure

@@ -1,10 +1,13 @@
 """Lines with intervals, each named at its end instead of in a legend."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from peernets_tf.pictures.style import LINE_STYLES, Theme
@@ -86,6 +89,25 @@ def merge(
     }
 
 
+def from_zero(
+    lines: Mapping[Any, tuple[Point, ...]], zero: Callable[[Any], Point]
+) -> dict[Any, tuple[Point, ...]]:
+    """Returns lines that begin at x = 0.
+
+    Beside lines of several measurements a single one stays a marker: a line to
+    it would look as if there were measurements on the way.
+
+    Args:
+        lines: mapping from keys to tuples of `Point`s.
+        zero: function from a key to the `Point` at x = 0.
+    """
+    is_sweep = any(len(points) > 1 for points in lines.values())
+    return {
+        key: points if is_sweep and len(points) == 1 else (zero(key), *points)
+        for key, points in lines.items()
+    }
+
+
 def draw_lines(
     axes: Axes, lines: Sequence[Line], theme: Theme, *, gap: float
 ) -> None:
@@ -101,22 +123,21 @@ def draw_lines(
         style = LINE_STYLES[line.kind]
         color = theme.color(line.model)
         points = line.points
-        y = [point.y for point in points]
         axes.errorbar(
             [point.x for point in points],
-            y,
+            [point.y for point in points],
             yerr=(
                 [point.y - point.low for point in points],
                 [point.high - point.y for point in points],
             ),
             color=color,
+            ecolor=to_rgba(color, 0.5),
             linestyle=style.dashes,
             linewidth=1 if line.is_published else 2,
             marker=style.marker,
             markerfacecolor=theme.background if line.is_published else color,
             markersize=5,
-            elinewidth=1,
-            capsize=0 if line.is_published else 3,
+            elinewidth=1.5,
             clip_on=False,
             # Lines with hollow markers lie below the others.
             zorder=2.1 if line.is_published else 2.5,
@@ -130,6 +151,11 @@ def drawn(text: str) -> str:
     It would read what stands between two of them as a formula.
     """
     return text.replace("$", r"\$")
+
+
+def text_box(theme: Theme) -> dict[str, Any]:
+    """Returns what keeps grid lines from crossing a text, for `annotate`."""
+    return {"facecolor": theme.background, "linewidth": 0, "pad": 0.5}
 
 
 def spread(positions: Sequence[float], gap: float) -> list[float]:
@@ -154,12 +180,12 @@ def spread(positions: Sequence[float], gap: float) -> list[float]:
 
 
 def model_key(
-    axes: Axes, names: Sequence[tuple[str, str]], theme: Theme
+    figure: Figure, names: Sequence[tuple[str, str]], theme: Theme
 ) -> None:
-    """Draws which colour stands for which model, above the axes.
+    """Draws which colour stands for which model, above all axes.
 
     Args:
-        axes: the `Axes`.
+        figure: the `Figure`.
         names: sequence of (model, name).
         theme: the `Theme`.
     """
@@ -167,14 +193,12 @@ def model_key(
         Line2D([], [], color=theme.color(model), linewidth=6, label=drawn(name))
         for model, name in names
     ]
-    axes.legend(
+    figure.legend(
         handles=handles,
-        loc="lower left",
-        bbox_to_anchor=(0, 1.0),
-        ncols=3,
+        loc="outside upper left",
+        ncols=4,
         handlelength=1,
-        borderaxespad=0.2,
-        borderpad=0,
+        columnspacing=1.2,
     )
 
 
@@ -187,7 +211,8 @@ def _name_lines(
 ) -> None:
     """Writes each line's name to the right of the axes, at its last point.
 
-    The name of a line that ends earlier stands above its last point.
+    The name of a line that ends earlier stands above its last point, or below
+    it if there is no room.
     """
     right = axes.get_xlim()[1]
     last = max(line.points[-1].x for line in lines)
@@ -197,14 +222,17 @@ def _name_lines(
         if end.x > last - 0.2 * (right - axes.get_xlim()[0]):
             ends.append(line)
         else:
+            is_below = _belongs_below(line, lines, axes.get_ylim(), gap)
             axes.annotate(
                 drawn(line.label),
                 xy=(end.x, end.y),
-                xytext=(0, 8),
+                xytext=(0, -8 if is_below else 8),
                 textcoords="offset points",
-                color=theme.color(line.model),
+                color=theme.ink(line.model),
                 fontsize=_LABEL_SIZE,
-                ha="center",
+                # Below it, its own line may come from the left.
+                ha="left" if is_below else "center",
+                va="top" if is_below else "bottom",
             )
     heights = spread([line.points[-1].y for line in ends], gap)
     bottom, top = axes.get_ylim()
@@ -217,7 +245,7 @@ def _name_lines(
             xy=(end.x, end.y),
             xytext=(1.05, height + shift),
             textcoords=axes.get_yaxis_transform(),
-            color=theme.color(line.model),
+            color=theme.ink(line.model),
             fontsize=_LABEL_SIZE,
             va="center",
             annotation_clip=False,
@@ -231,3 +259,19 @@ def _name_lines(
                 "shrinkB": 4,
             },
         )
+
+
+def _belongs_below(
+    line: Line, lines: Sequence[Line], limits: tuple[float, float], gap: float
+) -> bool:
+    """Whether there is more room below the end of a line than above it."""
+    bottom, top = limits
+    end = line.points[-1]
+    if end.y + gap > top or end.y - gap < bottom:
+        return end.y + gap > top
+    others = [
+        np.interp(end.x, [p.x for p in each.points], [p.y for p in each.points])
+        for each in lines
+        if each is not line and each.points[0].x <= end.x <= each.points[-1].x
+    ]
+    return any(end.y < y < end.y + 2 * gap for y in others)

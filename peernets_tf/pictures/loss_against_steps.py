@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from peernets_tf.pictures import attack_kinds
+from peernets_tf.pictures import attack_kinds, labels
 from peernets_tf.pictures.attack_kinds import Attacked
 from peernets_tf.pictures.lines import (
     WIDTH,
@@ -16,7 +16,7 @@ from peernets_tf.pictures.lines import (
     model_key,
 )
 from peernets_tf.pictures.style import Picture, Theme
-from peernets_tf.records import AttackCase, AttackRecord, tables
+from peernets_tf.records import AttackRecord, radius_text
 
 _HEIGHT = 4.2
 # The height of a line's name, as a share of the y axis.
@@ -30,7 +30,8 @@ def loss_against_steps(records: Sequence[AttackRecord]) -> list[Picture]:
         attacked = [
             (record, case)
             for record, case in cases
-            if case.mean_loss is not None
+            if attack_kinds.is_sweep_of_steps(record)
+            and case.mean_loss is not None
             and case.epsilon
             and attack_kinds.num_steps(case)
         ]
@@ -43,8 +44,9 @@ def _picture(
     dataset: str, attacked: Sequence[Attacked], lines: Sequence[Line]
 ) -> Picture:
     networks = attack_kinds.networks([record for record, _ in attacked])
-    networks = {line.model: networks[line.model] for line in lines}
-    name = attack_kinds.label(tables.dataset_name(dataset))
+    drawn_models = {line.model for line in lines}
+    networks = {m: name for m, name in networks.items() if m in drawn_models}
+    name = labels.dataset(dataset)
     steps = sorted({point.x for line in lines for point in line.points})
     highest = max(point.y for line in lines for point in line.points)
 
@@ -58,20 +60,22 @@ def _picture(
         axes.set_xlim(steps[0], steps[-1])
         axes.set_ylim(0, 1.05 * highest)
         axes.set_xlabel("steps of the attack (log)")
-        axes.set_ylabel("mean cross-entropy")
+        axes.set_ylabel("mean cross-entropy (nats)")
         draw_lines(axes, lines, theme, gap=_GAP * highest)
-        model_key(axes, list(networks.items()), theme)
+        model_key(figure, list(networks.items()), theme)
         return figure
 
-    totals = [case.total for _, case in attacked]
+    names = labels.listed(
+        attack_kinds.attack_name(record) for record, _ in attacked
+    )
     return Picture(
-        name=f"loss_against_steps_{attack_kinds.file_name(dataset)}",
+        name=f"loss_against_steps_{labels.file_name(dataset)}",
         title=f"Loss against steps on {name}",
         caption=(
-            "Mean cross-entropy on the adversarial images, by the steps of "
-            f"the attack. {name}, {attack_kinds.images(totals)}. A loss that "
-            "stays low while another backward pass raises it shows that the "
-            "gradient is masked, not that the network is robust."
+            f"{attack_kinds.setting(attacked)}, attacked by {names} with each "
+            "number of steps. A loss that stays low while another backward "
+            "pass raises it shows that the gradient is masked, not that the "
+            "network is robust."
             f"{attack_kinds.graphs(record for record, _ in attacked)}"
         ),
         alt="Mean cross-entropy against steps. "
@@ -91,7 +95,7 @@ def _lines(attacked: Sequence[Attacked]) -> list[Line]:
     points = merge(
         [
             (
-                (*attack_kinds.line_of(record), _radius(case)),
+                (*attack_kinds.line_of(record), case.norm, case.epsilon),
                 Point.bare(
                     attack_kinds.num_steps(case) or 0, case.mean_loss or 0
                 ),
@@ -102,19 +106,12 @@ def _lines(attacked: Sequence[Attacked]) -> list[Line]:
     )
     return [
         Line(
-            label=f"{attack_kinds.KIND_NAMES[kind]}, {radius}"
-            + suffixes[weights],
+            label=f"{attack_kinds.KIND_NAMES[kind]}, "
+            f"{radius_text(epsilon, norm)}{suffixes[weights]}",
             model=model,
             kind=kind,
             points=line,
         )
-        for (model, weights, kind, radius), line in points.items()
+        for (model, weights, kind, norm, epsilon), line in points.items()
         if len(line) > 1
     ]
-
-
-def _radius(case: AttackCase) -> str:
-    epsilon = case.epsilon or 0
-    if case.norm == "linf":
-        return f"{255 * epsilon:.3g}/255"
-    return f"L2 {epsilon:.3g}"

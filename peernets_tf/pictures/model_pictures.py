@@ -9,15 +9,13 @@ from numpy.typing import NDArray
 
 from peernets_tf import datasets, evaluation
 from peernets_tf.errors import UserError
-from peernets_tf.pictures import networks
-from peernets_tf.pictures.attack_kinds import file_name
+from peernets_tf.pictures import labels, networks
 from peernets_tf.pictures.networks import Network, Pair
 from peernets_tf.pictures.peers import peer_pictures
-from peernets_tf.pictures.sources import Source
 from peernets_tf.pictures.strengths import strength_pictures
 from peernets_tf.pictures.style import Picture
 from peernets_tf.pictures.universal import budget_of, universal_pictures
-from peernets_tf.records import AttackRecord, tables
+from peernets_tf.records import AttackRecord, Source, dataset_name, network_name
 
 _Fit = tuple[Network, AttackRecord, dict[float, NDArray[np.float32]]]
 
@@ -52,19 +50,19 @@ def model_pictures(
                 missing.append(f"{network.name}: {error}.")
         if not loaded:
             continue
-        name = tables.dataset_name(pair.dataset)
+        name = dataset_name(pair.dataset)
         try:
             dataset = datasets.load(pair.dataset, data_dir)
         except UserError as error:
             missing.append(f"Pictures of networks on {name}: {error}.")
             continue
         fits, lost = _fits(list(loaded), sources)
-        if lost and not fits:
-            missing.append(
-                f"Figures 4 and 8 ({name}): the perturbations of {lost[0]} are "
-                "not beside it. Run its command again, and give the "
-                "record.json of the new folder."
-            )
+        missing += [
+            f"Figures 4 and 8 ({name}): the perturbations of {path} are not "
+            "beside it. Run its command again, and give the record.json of "
+            "the new folder."
+            for path in lost
+        ]
         for title, draw in _jobs(pair, loaded, dataset, fits, seed):
             say(f"Drawing {title} ({name}) ...")
             try:
@@ -100,7 +98,7 @@ def _jobs(
                     [found for _, _, found in fits],
                     dataset,
                     backwards=[record.backward for _, record, _ in fits],
-                    budget=budget_of(fits[0][1]),
+                    budget=_budget(fits),
                 ),
             )
         )
@@ -121,10 +119,11 @@ def _fits(
     """Returns the universal perturbations of networks, their records with them.
 
     All are of the attack of which there are most, one for each network and
-    backward pass. The second list has the records without perturbations.
+    backward pass. The second list has a record of each network that has
+    universal perturbations, but not beside its records.
     """
     by_attack: dict[str, dict[tuple[Network, str], _Fit]] = {}
-    lost = []
+    lost: dict[Network, str] = {}
     for network in shown:
         for source in sources:
             record = source.record
@@ -140,14 +139,29 @@ def _fits(
                 key = (network, record.backward)
                 fits.setdefault(key, (network, record, found))
             else:
-                lost.append(source.path)
+                lost.setdefault(network, source.path)
     most = max(by_attack.values(), key=len, default={})
-    return list(most.values()), lost
+    drawn = {network for network, _ in most}
+    return list(most.values()), [
+        path for network, path in lost.items() if network not in drawn
+    ]
+
+
+def _budget(fits: Sequence[_Fit]) -> str:
+    """Returns sentences on the budgets of fits: one if they had the same."""
+    budgets = [budget_of(record) for _, record, _ in fits]
+    if len(set(budgets)) == 1:
+        return budgets[0]
+    return " ".join(
+        f"{network_name(record.model)}, {record.backward}: {budget}"
+        for (_, record, _), budget in zip(fits, budgets, strict=True)
+    )
 
 
 def _of_dataset(picture: Picture, dataset: str) -> Picture:
-    """Returns a picture whose name tells its data set from others."""
-    suffix = file_name(dataset)
-    if suffix in picture.name:
-        return picture
-    return dataclasses.replace(picture, name=f"{picture.name}_{suffix}")
+    """Returns a picture whose name and title tell its data set from others."""
+    return dataclasses.replace(
+        picture,
+        name=f"{picture.name}_{labels.file_name(dataset)}",
+        title=f"{picture.title} ({labels.dataset(dataset)})",
+    )

@@ -10,8 +10,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from peernets_tf.evaluation import ImageStory, LayerExplanation
-from peernets_tf.pictures.images import model_title, show_image
+from peernets_tf.pictures import panels
 from peernets_tf.pictures.style import Picture, Theme
+from peernets_tf.records import dataset_name, network_name
 
 _NAMES = "ABC"
 # Vermilion, bluish green and blue of Okabe and Ito, lighter on dark.
@@ -50,16 +51,16 @@ def neighbors_picture(story: ImageStory, dataset: str, image: int) -> Picture:
     num_neighbors = layer.attention.shape[-1]
     height, width = layer.features.shape[1:3]
     return Picture(
-        name=f"neighbors_{dataset}_{story.model}",
-        title="Three pixels and their nearest peer pixels",
+        name="figure_1_neighbors",
+        title="Figure 1: three pixels and their nearest peer pixels",
         caption=(
-            f"{model_title(story.model)} on one test image of {dataset}. For "
-            f"each of three pixels of the {height} x {width} map that enters "
-            f"layer {layer.name}: the {num_neighbors} nearest pixels among "
-            f"{len(story.graph.images)} training images, nearest first, with "
-            "their attention scores, and the features of the pixel (thick), of "
-            "its neighbours (thin) and of what replaces it (dashed). Compare "
-            "Figure 1 of the paper."
+            f"{network_name(story.model)} on one test image of "
+            f"{dataset_name(dataset)}. For each of three pixels of the "
+            f"{height} x {width} map that enters layer {layer.name}: the "
+            f"{num_neighbors} nearest pixels among {len(story.graph.images)} "
+            "training images, nearest first, with their attention scores, and "
+            "the features of the pixel (thick), of its neighbours (thin) and "
+            "of what replaces it (dashed)."
         ),
         alt=(
             "An image with three marked pixels; beside each the training "
@@ -105,7 +106,7 @@ def _draw(
         1, 2, width_ratios=[1, 2.9], squeeze=False
     ).ravel()
     axes = left.subplots()
-    show_image(axes, story.views[0].images[image], theme)
+    panels.show(axes, story.views[0].images[image], theme)
     axes.set_title("the image", fontsize=10, loc="center")
     _legend(axes, theme)
     bands = right.subfigures(len(places), 1, squeeze=False).ravel()
@@ -207,7 +208,7 @@ def _neighbor(
     """Shows the peer image of one neighbour, with its score."""
     assert story.graph is not None
     where = (image, place.row, place.column, k)
-    show_image(axes, story.graph.images[layer.peers[where]], theme)
+    panels.show(axes, story.graph.images[layer.peers[where]], theme)
     found = _Place(int(layer.rows[where]), int(layer.columns[where]))
     _mark(axes, layer, found, color)
     score = f"{layer.attention[where]:.3f}"

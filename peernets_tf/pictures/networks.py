@@ -8,8 +8,13 @@ import keras
 
 from peernets_tf import models
 from peernets_tf.errors import UserError
-from peernets_tf.pictures.sources import Source
-from peernets_tf.records import AttackRecord, TrainingRecord, tables
+from peernets_tf.records import (
+    AttackRecord,
+    Source,
+    TrainingRecord,
+    dataset_name,
+    network_name,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,8 +40,8 @@ class Network:
     @property
     def name(self) -> str:
         """The network and its data set in words."""
-        network = tables.network_name(self.model)
-        return f"{network} on {tables.dataset_name(self.dataset)}"
+        network = network_name(self.model)
+        return f"{network} on {dataset_name(self.dataset)}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -11,15 +11,12 @@ import jinja2
 import peernets_tf
 from peernets_tf.pictures import style
 from peernets_tf.pictures.chapters import chapters
-from peernets_tf.pictures.sources import Source
 from peernets_tf.pictures.style import DARK, LIGHT, Picture
 from peernets_tf.pictures.verdict import verdicts
-from peernets_tf.records import visible
+from peernets_tf.records import Source, visible
 from peernets_tf.records.tables import Table
 
 _FIGURE = re.compile(r"figure_(\d+)")
-# The figures of the paper whose pictures are named by what they show.
-_NUMBERS = {"neighbors": 1, "franken": 3, "strength_of_each_image": 9}
 _NUMBER = re.compile(r"[-+]?\d[^a-zA-Z]*|-|")
 # A larger SVG, as of many images, is embedded as a PNG.
 _MAX_SVG_BYTES = 200_000
@@ -93,12 +90,8 @@ def _numeric_columns(table: Table) -> list[bool]:
 
 def _order(embedded: Embedded) -> int:
     """Returns the paper's number of a figure; others follow in their order."""
-    name = embedded.picture.name
-    if found := _FIGURE.match(name):
-        return int(found[1])
-    return next(
-        (n for start, n in _NUMBERS.items() if name.startswith(start)), 1000
-    )
+    found = _FIGURE.match(embedded.picture.name)
+    return int(found[1]) if found else 1000
 
 
 def embed(picture: Picture, folder: str) -> Embedded:

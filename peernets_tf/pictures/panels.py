@@ -4,37 +4,86 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from peernets_tf.pictures.style import Theme
 
 _SMALL = 9
+# The height of a gap between two blocks of images, in heights of an image.
+_GAP = 0.08
 
 
-def show(axes: Axes, image: NDArray[Any], theme: Theme) -> None:
-    """Shows an image without ticks.
+def show(
+    axes: Axes,
+    image: NDArray[Any],
+    theme: Theme,
+    covered: NDArray[np.bool_] | None = None,
+) -> None:
+    """Shows an image with its pixels as squares, and no ticks.
 
     Args:
         axes: the `Axes`.
         image: float array of shape `(H, W, C)` in [0, 1], C either 1 or 3.
         theme: the `Theme`.
+        covered: bool array of shape `(H, W)` or None; other pixels are empty.
     """
-    pixels = image[..., 0] if image.shape[-1] == 1 else image
-    axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    axes.set_xticks([])
-    axes.set_yticks([])
+    height, width, channels = image.shape
+    shown = np.ones((height, width, 4))
+    shown[..., :3] = np.repeat(image, 3 // channels, axis=-1)
+    if covered is not None:
+        shown[..., 3] = covered
+    axes.imshow(shown.clip(0, 1), interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
     axes.grid(visible=False)
     _frame(axes, theme.line, 0.8)
 
 
 def hide(axes: Axes) -> None:
     """Leaves the place of an image empty, but keeps its labels."""
-    axes.set_xticks([])
-    axes.set_yticks([])
+    axes.set(xticks=[], yticks=[])
     axes.grid(visible=False)
     axes.set_facecolor("none")
+    # As an image has, or the labels would stand elsewhere.
+    axes.set_box_aspect(1)
     for spine in axes.spines.values():
         spine.set_visible(False)
+
+
+def empty(axes: Axes, text: str) -> None:
+    """Writes a line in the place of an image."""
+    hide(axes)
+    note(axes, text)
+    axes.xaxis.set_label_coords(0.5, 0.5)
+    axes.xaxis.label.set_verticalalignment("center")
+
+
+def blocks(
+    figure: Figure, count: int, rows: int, columns: int
+) -> list[NDArray[np.object_]]:
+    """Makes blocks of images below each other, a gap between two of them.
+
+    Args:
+        figure: the `Figure`.
+        count: int, the number of blocks.
+        rows: int, the rows of a block.
+        columns: int, the columns of a block.
+
+    Returns:
+        For each block an object array of `Axes` of shape `(rows, columns)`.
+    """
+    heights = ([1.0] * rows + [_GAP]) * count
+    grid = figure.add_gridspec(
+        len(heights) - 1, columns, height_ratios=heights[:-1]
+    )
+    found = []
+    for first in range(0, len(heights), rows + 1):
+        block = np.empty((rows, columns), object)
+        for place in np.ndindex(rows, columns):
+            axes = figure.add_subplot(grid[first + place[0], place[1]])
+            block[place] = axes
+        found.append(block)
+    return found
 
 
 def heading(axes: Axes, text: str) -> None:

@@ -7,7 +7,7 @@ from peernets_tf import files
 from peernets_tf.pictures.charts import charts
 from peernets_tf.pictures.model_pictures import model_pictures
 from peernets_tf.pictures.page import embed, page
-from peernets_tf.pictures.sources import read_sources
+from peernets_tf.records import read_sources
 
 
 def write_report(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from peernets_tf import adaptive, attacks, datasets, peers
-from peernets_tf.records.tables import network_name
+from peernets_tf.records import network_name
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from peernets_tf.pictures import attack_kinds
+from peernets_tf.pictures import attack_kinds, labels
 from peernets_tf.pictures.attack_kinds import Attacked
-from peernets_tf.pictures.lines import WIDTH, drawn
+from peernets_tf.pictures.lines import WIDTH, drawn, text_box
 from peernets_tf.pictures.style import LINE_STYLES, Picture, Theme
-from peernets_tf.records import AttackRecord, paper, tables
+from peernets_tf.records import AttackRecord, paper
 
 _ROW_HEIGHT = 0.3
 
@@ -45,13 +45,12 @@ def smallest_norms(records: Sequence[AttackRecord]) -> list[Picture]:
 def _picture(dataset: str, attacked: Sequence[Attacked]) -> Picture:
     attacks = dict.fromkeys(record.attack for record, _ in attacked)
     panels = {
-        attack_kinds.attack_name(
+        attack_kinds.with_budget(
             *next(pair for pair in attacked if pair[0].attack == attack)
         ): _rows(dataset, [p for p in attacked if p[0].attack == attack])
         for attack in attacks
     }
-    name = attack_kinds.label(tables.dataset_name(dataset))
-    totals = [case.total for _, case in attacked]
+    name = labels.dataset(dataset)
 
     def draw(theme: Theme) -> Figure:
         sizes = [len(rows) for rows in panels.values()]
@@ -74,14 +73,13 @@ def _picture(dataset: str, attacked: Sequence[Attacked]) -> Picture:
         return figure
 
     return Picture(
-        name=f"figure_5_smallest_{attack_kinds.file_name(dataset)}",
+        name=f"figure_5_smallest_{labels.file_name(dataset)}",
         title=f"Figure 5 and Table 2: the norms that fool on {name}",
         caption=(
-            "Mean L-infinity norm of the perturbations when each image's "
-            "smallest epsilon is searched, over the images that were fooled; "
-            "the number beside a marker is the fooling rate. "
-            f"{name}, {attack_kinds.images(totals)}. Hollow markers are Table "
-            "2 of the paper."
+            f"{attack_kinds.setting(attacked)}. The smallest perturbation that "
+            "fools is searched for each image; its mean L-infinity norm is "
+            "over the images that were fooled. The number beside a marker is "
+            "the fooling rate. Hollow markers are Table 2 of the paper."
             f"{attack_kinds.graphs(record for record, _ in attacked)}"
         ),
         alt="Mean L-infinity norm that fools. "
@@ -149,11 +147,13 @@ def _draw_rows(axes: Axes, rows: Sequence[_Row], theme: Theme) -> None:
             textcoords="offset points",
             va="center",
             fontsize=9,
+            bbox=text_box(theme),
         )
     axes.set_yticks(range(len(rows)), [drawn(row.label) for row in rows])
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
     # Room for the number beside the last marker.

@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from peernets_tf.pictures import attack_kinds
-from peernets_tf.pictures.lines import WIDTH, drawn
+from peernets_tf.pictures import labels
+from peernets_tf.pictures.lines import WIDTH, drawn, text_box
 from peernets_tf.pictures.style import Picture, Theme
-from peernets_tf.records import BenchmarkRecord, tables
+from peernets_tf.records import BenchmarkRecord, network_name
 
 _ROW_HEIGHT = 0.3
 # Settings of a case that a title names, at most.
@@ -30,7 +30,7 @@ def speed_pictures(records: Sequence[BenchmarkRecord]) -> list[Picture]:
 def _picture(
     record: BenchmarkRecord, cases: Sequence[Mapping[str, Any]]
 ) -> Picture:
-    name = attack_kinds.label(record.name).replace("_", " ")
+    name = labels.short(record.name).replace("_", " ")
 
     def draw(theme: Theme) -> Figure:
         sizes = [len(_ratios(case)) for case in cases]
@@ -50,13 +50,13 @@ def _picture(
         return figure
 
     return Picture(
-        name=f"speed_{attack_kinds.file_name(record.name)}",
+        name=f"speed_{labels.file_name(record.name)}",
         title=f"Speed: {name}",
         caption=(
             "Median time over that of the baseline, where the bars start; to "
             f"the left is faster. Up to {record.rounds} rounds after "
             f"{record.warm_up_rounds} to warm up. "
-            f"{attack_kinds.label(record.provenance.device, length=200)}."
+            f"{labels.short(record.provenance.device, length=200)}."
         ),
         alt="Times relative to a baseline. "
         + " ".join(
@@ -83,6 +83,7 @@ def _draw_case(axes: Axes, case: Mapping[str, Any], theme: Theme) -> None:
             textcoords="offset points",
             va="center",
             fontsize=9,
+            bbox=text_box(theme),
         )
     axes.axvline(1, color=theme.text, linewidth=1)
     names = [drawn(_row_name(name)) for name in ratios]
@@ -151,18 +152,20 @@ def _text(case: Mapping[str, Any], name: str) -> str:
 
 
 def _row_name(name: str) -> str:
-    network = tables.network_name(name)
-    return attack_kinds.label(network.replace("_", " "))
+    return labels.short(network_name(name).replace("_", " "))
 
 
 def _title(case: Mapping[str, Any]) -> str:
-    """Returns the first settings of a case."""
+    """Returns the first settings of a case, without what rows are called."""
     settings = [
-        f"{key.replace('_', ' ')} {value}"
+        f"{key.removeprefix('num_').replace('_', ' ')} "
+        + network_name(str(value))
         for key, value in case.items()
-        if isinstance(value, str | int | float) and key not in _ROUNDS
+        if isinstance(value, str | int | float)
+        and key not in _ROUNDS
+        and value not in case["median_seconds"]
     ]
-    return attack_kinds.label(", ".join(settings[:_MAX_SETTINGS]), length=70)
+    return labels.short(", ".join(settings[:_MAX_SETTINGS]), length=70)
 
 
 def _duration(seconds: float) -> str:

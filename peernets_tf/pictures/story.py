@@ -9,12 +9,10 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from peernets_tf import datasets
 from peernets_tf.evaluation import ImageStory, ImageView, PeerGraph
-from peernets_tf.evaluation.story_words import backward_name, epsilon_text
-from peernets_tf.pictures.images import (
-    model_title,
-    show_image,
-)
+from peernets_tf.evaluation.story_words import backward_name
+from peernets_tf.pictures import panels
 from peernets_tf.pictures.style import Picture, Theme
+from peernets_tf.records import network_name, radius_text
 
 _NUM_CLASSES = 4
 _NUM_PEERS = 5
@@ -38,11 +36,11 @@ def story_picture(story: ImageStory, dataset: str, image_name: str) -> Picture:
         )
     return Picture(
         name=f"story_{story.model}",
-        title=f"What {model_title(story.model)} makes of {image_name}",
+        title=f"What {network_name(story.model)} makes of {image_name}",
         caption=(
-            f"{model_title(story.model)} on {image_name}, clean and under "
+            f"{network_name(story.model)} on {image_name}, clean and under "
             f"PGD-{story.attack.steps} in L-infinity with epsilon "
-            f"{epsilon_text(story.attack.epsilon)}: its probabilities"
+            f"{radius_text(story.attack.epsilon)}: its probabilities"
             f"{with_peers}."
         ),
         alt=(
@@ -65,7 +63,7 @@ def _draw(
         layout=ConstrainedLayoutEngine(w_pad=0.04, h_pad=0.06, wspace=0.02),
     )
     figure.suptitle(
-        f"{model_title(story.model)}: {image_name}",
+        f"{network_name(story.model)}: {image_name}",
         fontsize=13,
         fontweight="bold",
         x=0.01,
@@ -76,13 +74,13 @@ def _draw(
     )
     for row, view in enumerate(story.views):
         axes = [figure.add_subplot(grid[row, i]) for i in range(len(widths))]
-        show_image(axes[0], view.images[0], theme)
+        panels.show(axes[0], view.images[0], theme)
         axes[0].set_ylabel(_row_name(story, view), fontsize=10)
         _bars(axes[1 + len(layers)], view, story, dataset, theme)
         if view.explanation is None or story.graph is None:
             continue
         for column, layer in enumerate(view.explanation.layers, start=1):
-            show_image(axes[column], layer.franken[0], theme, layer.covered)
+            panels.show(axes[column], layer.franken[0], theme, layer.covered)
             if row == 0:
                 _head(axes[column], f"rebuilt at {layer.name}")
         _peers(axes[2 + len(layers) :], view, story.graph, dataset, theme)
@@ -95,7 +93,7 @@ def _row_name(story: ImageStory, view: ImageView) -> str:
     name = backward_name(view.backward)
     if view.backward is None:
         return name
-    epsilon = epsilon_text(story.attack.epsilon)
+    epsilon = radius_text(story.attack.epsilon)
     return f"PGD-{story.attack.steps}, {epsilon}\n{name}"
 
 
@@ -114,19 +112,17 @@ def _bars(
     bars = axes.barh(np.arange(len(classes)), values[classes], color=colors)
     axes.bar_label(
         bars,
-        [f"{value:.0%}" for value in values[classes]],
+        [f"{100 * value:.0f} %" for value in values[classes]],
         padding=3,
         fontsize=9,
     )
     names = [datasets.class_name(dataset, int(label)) for label in classes]
     axes.set_yticks(np.arange(len(classes)), names, fontsize=9)
     axes.get_yticklabels()[0].set_fontweight("bold")
-    axes.set(
-        xlim=(0, 1.25), xticks=[0, 0.5, 1], ylim=(len(classes) - 0.4, -0.6)
-    )
-    axes.set_xticklabels(["0 %", "50 %", "100 %"], fontsize=8)
+    axes.set(xlim=(0, 1.3), xticks=[], ylim=(len(classes) - 0.4, -0.6))
+    axes.spines["bottom"].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    axes.grid(axis="y", visible=False)
+    axes.grid(visible=False)
     if view.backward is None:
         title = "probability"
     else:
@@ -134,7 +130,7 @@ def _bars(
     axes.set_title(
         title,
         fontsize=10,
-        loc="center",
+        loc="left",
         fontweight="bold" if is_changed else "normal",
     )
 
@@ -150,26 +146,15 @@ def _peers(
     shares: Any = view.explanation.shares[0] if view.explanation else ()
     largest = np.argsort(-shares, kind="stable")
     for each, peer in zip(axes, largest, strict=False):
-        show_image(each, graph.images[peer], theme)
+        panels.show(each, graph.images[peer], theme)
+        # Smaller than the image, at the same height.
+        each.set_anchor("N")
         name = datasets.class_name(dataset, int(graph.labels[peer]))
-        each.set_title(
-            f"{name}\n{shares[peer]:.1%}",
-            fontsize=9,
-            loc="center",
-            fontweight="normal",
-            pad=3,
-        )
+        panels.note(each, f"{name}\n{100 * shares[peer]:.1f} %")
     for each in axes[len(largest) :]:
         each.set_axis_off()
     if view.backward is None:
-        heading = axes[len(axes) // 2].annotate(
-            "peers with the largest shares of attention",
-            (0.5, 1),
-            xytext=(0, 30),
-            xycoords="axes fraction",
-            textcoords="offset points",
-            ha="center",
-            fontsize=10,
-        )
-        # It may be wider than its column.
-        heading.set_in_layout(False)
+        middle = axes[len(axes) // 2]
+        _head(middle, f"largest shares of attention, of {len(shares)} peers")
+        # It is wider than its column.
+        middle.title.set_in_layout(False)

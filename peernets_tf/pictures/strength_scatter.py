@@ -4,12 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, StrMethodFormatter
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
+from peernets_tf.pictures import labels
+from peernets_tf.pictures.lines import WIDTH, text_box
 from peernets_tf.pictures.smallest import Found, View
 from peernets_tf.pictures.style import LINE_STYLES, Picture, Theme
-from peernets_tf.records.tables import dataset_name
+from peernets_tf.records import dataset_name, network_name
 
 _LARGEST = 255.0
 _NORM = "smallest L∞ norm that fools (0-255 scale)"
@@ -33,7 +35,7 @@ def scatter_picture(
     x = _strengths(found[0])
 
     def draw(theme: Theme) -> Figure:
-        figure = Figure(figsize=(6.4, 5.6))
+        figure = Figure(figsize=(WIDTH, 5.2))
         axes = figure.subplots()
         low = min(float(_strengths(each).min()) for each in found) / 1.5
         # As far right as the first network needs, so that points fill the
@@ -42,12 +44,12 @@ def scatter_picture(
         axes.plot([low, right], [low, right], color=theme.line, zorder=1)
         axes.annotate(
             "equally strong",
-            (right, right),
-            xytext=(-4, -26),
-            textcoords="offset points",
-            horizontalalignment="right",
-            verticalalignment="top",
+            # On the line, to the right of all points.
+            (right / 2, right / 2),
+            horizontalalignment="center",
+            verticalalignment="center",
             fontsize=9,
+            bbox=text_box(theme),
         )
         for view, each in zip(others, found[1:], strict=True):
             # Filled where the gradient is exact, for black and white, too.
@@ -73,15 +75,16 @@ def scatter_picture(
             ylabel=f"{_names(others)}: {_NORM}",
         )
         for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axis.set_major_formatter(StrMethodFormatter("{x:g}"))
-            axis.set_minor_formatter(NullFormatter())
+            axis.set_minor_locator(NullLocator())
         figure.legend(loc="outside upper left", ncols=len(others))
         return figure
 
     summary = _summary(views, found)
     return Picture(
-        name="strength_of_each_image",
-        title="The strength that fools, image by image",
+        name="figure_9_strength_of_each_image",
+        title="Figure 9 in numbers: the strength that fools each network",
         caption=(
             f"{len(x)} test images of {dataset_name(dataset)} that all "
             "networks classify correctly, the first of them: the L-infinity "
@@ -101,8 +104,7 @@ def _strengths(found: Found) -> NDArray[np.float64]:
 
 
 def _names(views: Sequence[View]) -> str:
-    names = dict.fromkeys(view.label.split(", ")[0] for view in views)
-    return " and ".join(names)
+    return labels.listed(network_name(view.model) for view in views)
 
 
 def _summary(views: Sequence[View], found: Sequence[Found]) -> str:

@@ -10,19 +10,15 @@ from numpy.typing import NDArray
 
 from peernets_tf import attacks, datasets
 from peernets_tf.datasets import class_name
-from peernets_tf.pictures import panels, smallest
+from peernets_tf.pictures import labels, panels, smallest
+from peernets_tf.pictures.attack_kinds import ATTACK_NAMES
 from peernets_tf.pictures.examples import correct_images, of_different_classes
 from peernets_tf.pictures.smallest import Found, View
 from peernets_tf.pictures.strength_scatter import scatter_picture
 from peernets_tf.pictures.style import Picture, Theme
-from peernets_tf.records.tables import dataset_name, network_name
+from peernets_tf.records import dataset_name, network_name
 
-# What columns and captions call the attacks, with the norm each minimises.
-_ATTACKS = {
-    "fgsm": "FGSM",
-    "gradient_descent": "gradient descent",
-    "pgd": "PGD",
-}
+_ATTACKS = ("fgsm", "gradient_descent", "pgd")
 _PGD_STEPS = 10
 # From 1 to 255 on the 0-255 pixel scale: each radius four times the last.
 _NUM_EPSILONS = 5
@@ -74,7 +70,9 @@ def strength_pictures(
         UserError: if the networks classify no test image correctly together.
     """
     views = smallest.views(models)
-    correct = correct_images(models, dataset.test, num_images)
+    # Another backward pass leaves the predictions as they are.
+    classifiers = [v.classifier for v in views if v.backward == "exact"]
+    correct = correct_images(classifiers, dataset.test, num_images)
     clean = of_different_classes(correct, _NUM_EXAMPLES)
     found = {
         name: [
@@ -92,7 +90,7 @@ def strength_pictures(
             name="figure_6_strength",
             title="Figure 6: the strength that fools each network",
             images=range(1),
-            attack_names=tuple(_ATTACKS),
+            attack_names=_ATTACKS,
         )
     ]
     if len(clean) > 1:
@@ -138,10 +136,9 @@ def _picture(
         figure = Figure(
             figsize=(1.6 + 1.3 * columns, 0.4 + 1.65 * rows * len(images))
         )
-        blocks = figure.subfigures(len(images), 1, squeeze=False)
-        for i, block in zip(images, blocks[:, 0], strict=True):
-            grid = block.subplots(rows, columns, squeeze=False)
-            _draw_block(grid, examples, i, attack_names, theme)
+        blocks = panels.blocks(figure, len(images), rows, columns)
+        for i, block in zip(images, blocks, strict=True):
+            _draw_block(block, examples, i, attack_names, theme)
         return figure
 
     return Picture(
@@ -172,19 +169,18 @@ def _draw_block(
         else:
             panels.hide(line[0])
         label = view.label.replace(", ", "\n")
-        panels.row_label(line[0], label, theme.color(view.model))
+        panels.row_label(line[0], label, theme.ink(view.model))
         for j, name in enumerate(attack_names):
             found = examples.found[name][place]
             image, change = line[1 + 2 * j : 3 + 2 * j]
             if place == 0:
-                panels.heading(image, _ATTACKS[name])
+                panels.heading(image, ATTACK_NAMES[name])
                 panels.heading(change, "perturbation")
             panels.show(image, found.adversarial[i], theme)
             predicted = class_name(examples.dataset, int(found.predictions[i]))
             panels.verdict(image, predicted, not found.fooled[i], theme)
             if not found.fooled[i]:
-                panels.hide(change)
-                panels.note(change, "nothing fools")
+                panels.empty(change, "nothing fools")
                 continue
             v = found.perturbations[i]
             factor = panels.contrast_factor(float(np.abs(v).max()))
@@ -195,9 +191,7 @@ def _draw_block(
 def _caption(
     examples: _Examples, count: int, attack_names: Sequence[str]
 ) -> str:
-    names = " and ".join(
-        dict.fromkeys(network_name(view.model) for view in examples.views)
-    )
+    names = labels.listed(network_name(view.model) for view in examples.views)
     images = "One test image" if count == 1 else f"{count} test images"
     steps = f" PGD takes {_PGD_STEPS} steps." if "pgd" in attack_names else ""
     peernet = ""
@@ -230,7 +224,7 @@ def _alt(
                 f"{found.linf[i]:.3g}" if found.fooled[i] else "not fooled"
                 for i in images
             )
-            parts.append(f"{view.label}, {_ATTACKS[name]}: {norms}")
+            parts.append(f"{view.label}, {ATTACK_NAMES[name]}: {norms}")
     return (
         "Adversarial images and perturbations. L-infinity norms on the 0-255 "
         f"scale: {'; '.join(parts)}."

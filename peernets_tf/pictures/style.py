@@ -16,6 +16,7 @@ from typing import Any
 
 import matplotlib
 from matplotlib import font_manager
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from peernets_tf import files
@@ -23,6 +24,9 @@ from peernets_tf import files
 _FONTS = ("Source Sans Pro", "DejaVu Sans")
 _FONT_PACKAGE = "font_source_sans_pro"
 DPI = 160
+# The share of the text's colour in that of text about a model, which as a thin
+# letter needs more contrast than a line.
+_INK = 0.3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +53,20 @@ class Theme:
         """Returns the colour of a model, such as `"pr_resnet32"`."""
         return self.models.get(model.removesuffix("_v2"), self.other)
 
+    def ink(self, model: str) -> str:
+        """Returns the colour of text about a model: nearer to other text."""
+        (r, g, b), (red, green, blue) = map(
+            to_rgb, (self.color(model), self.text)
+        )
+        keep = 1 - _INK
+        return to_hex(
+            (
+                keep * r + _INK * red,
+                keep * g + _INK * green,
+                keep * b + _INK * blue,
+            )
+        )
+
 
 LIGHT = Theme(
     name="light",
@@ -58,8 +76,8 @@ LIGHT = Theme(
     models={
         "resnet32": "#0072b2",
         "pr_resnet32": "#d55e00",
-        "lenet5": "#56b4e9",
-        "pr_lenet5": "#e69f00",
+        "lenet5": "#3d96cc",
+        "pr_lenet5": "#c17e00",
         "resnet110": "#009e73",
         "pr_resnet110": "#cc79a7",
     },

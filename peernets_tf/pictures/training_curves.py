@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from peernets_tf.pictures import attack_kinds
+from peernets_tf.pictures import labels
 from peernets_tf.pictures.lines import WIDTH, Line, Point, draw_lines, drawn
 from peernets_tf.pictures.style import Picture, Theme
-from peernets_tf.records import TrainingRecord, tables
+from peernets_tf.records import TrainingRecord
 
 _PANEL_HEIGHT = 2.9
 # The height of a line's name, as a share of the y axis.
@@ -27,7 +27,7 @@ def training_curves(records: Sequence[TrainingRecord]) -> list[Picture]:
     }
     if not panels:
         return []
-    names = [attack_kinds.label(tables.dataset_name(name)) for name in panels]
+    names = [labels.dataset(name) for name in panels]
 
     def draw(theme: Theme) -> Figure:
         figure = Figure(figsize=(WIDTH, _PANEL_HEIGHT * len(panels)))
@@ -38,7 +38,8 @@ def training_curves(records: Sequence[TrainingRecord]) -> list[Picture]:
             bottom = max(0, 1.3 * min(heights) - 30)
             axes.set_ylim(bottom, 100)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            axes.set_xlabel(drawn(f"epoch on {name}"))
+            axes.set_title(drawn(name))
+            axes.set_xlabel("epoch")
             axes.set_ylabel("validation accuracy (%)")
             draw_lines(axes, lines, theme, gap=_GAP * (100 - bottom))
         return figure
@@ -48,8 +49,7 @@ def training_curves(records: Sequence[TrainingRecord]) -> list[Picture]:
             name="training_curves",
             title="Training",
             caption=(
-                "Validation accuracy after each epoch. Behind a name are its "
-                "epochs, those of the network that it started from first. "
+                f"Validation accuracy after each epoch.{_sum(records)} "
                 f"Training images: {_sizes(records)}. The validation images "
                 "are the first of the test set, 1,000 unless the command names "
                 "another number."
@@ -75,11 +75,11 @@ def _lines(records: Sequence[TrainingRecord]) -> list[Line]:
             for epoch, row in enumerate(record.history, start=(before or 0) + 1)
             if "val_accuracy" in row
         )
-        name = attack_kinds.label(tables.network_name(record.model))
+        name = labels.network(record.model)
         if points:
             lines.append(
                 Line(
-                    label=f"{name}, {record.epochs}",
+                    label=f"{name}, {_epochs(record)}",
                     model=record.model,
                     kind="exact",
                     points=points,
@@ -88,11 +88,27 @@ def _lines(records: Sequence[TrainingRecord]) -> list[Line]:
     return lines
 
 
+def _sum(records: Sequence[TrainingRecord]) -> str:
+    """Returns a sentence on epochs such as 8 + 8, after a space, or nothing."""
+    for record in records:
+        if record.initial_model is not None:
+            return (
+                f" Of {_epochs(record)}, the first are those of the network "
+                "that the training began with."
+            )
+    return ""
+
+
+def _epochs(record: TrainingRecord) -> str:
+    unit = "epoch" if record.epochs == "1" else "epochs"
+    return f"{record.epochs} {unit}"
+
+
 def _sizes(records: Sequence[TrainingRecord]) -> str:
     """Returns the numbers of training images, by data set."""
     sizes: dict[str, dict[str, None]] = {}
     for record in records:
-        name = attack_kinds.label(tables.dataset_name(record.dataset))
+        name = labels.dataset(record.dataset)
         sizes.setdefault(name, {})[f"{record.train_size:,}"] = None
     return ", ".join(
         f"{name} {' or '.join(counts)}" for name, counts in sizes.items()

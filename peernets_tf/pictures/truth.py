@@ -8,18 +8,20 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from peernets_tf.pictures import attack_kinds
+from peernets_tf.pictures import attack_kinds, labels
 from peernets_tf.pictures.attack_kinds import Attacked
 from peernets_tf.pictures.lines import (
     WIDTH,
     Line,
     Point,
     draw_lines,
+    from_zero,
     merge,
     model_key,
 )
+from peernets_tf.pictures.radius_axis import radius_axis
 from peernets_tf.pictures.style import Picture, Theme
-from peernets_tf.records import AttackRecord, tables
+from peernets_tf.records import AttackRecord
 
 _HEIGHT = 4.6
 # The height of a line's name, in percent of accuracy.
@@ -30,14 +32,9 @@ def truth_pictures(records: Sequence[AttackRecord]) -> list[Picture]:
     """Returns the picture of each data set that has attacks in L-infinity."""
     found = []
     for dataset, cases in attack_kinds.on_single_images(records).items():
-        attacked = [
-            (record, case)
-            for record, case in cases
-            if case.norm == "linf"
-            and case.epsilon
-            # Sweeps belong to the picture of the loss against the steps.
-            and not attack_kinds.is_sweep_of_steps(record)
-        ]
+        attacked = attack_kinds.of_fixed_strength(
+            [(record, case) for record, case in cases if case.norm == "linf"]
+        )
         if attacked:
             found.append(_picture(dataset, attacked))
     return found
@@ -46,23 +43,22 @@ def truth_pictures(records: Sequence[AttackRecord]) -> list[Picture]:
 def _picture(dataset: str, attacked: Sequence[Attacked]) -> Picture:
     lines = _lines(attacked)
     networks = attack_kinds.networks([record for record, _ in attacked])
-    name = attack_kinds.label(tables.dataset_name(dataset))
+    name = labels.dataset(dataset)
 
     def draw(theme: Theme) -> Figure:
         figure = Figure(figsize=(WIDTH, _HEIGHT))
         axes = figure.subplots()
         axes.set_ylim(0, 100)
-        axes.set_xlim(0, max(line.points[-1].x for line in lines))
-        axes.set_xlabel("L-infinity radius of the attack (0-255 pixel scale)")
+        radius_axis(axes, [p.x for line in lines for p in line.points], "linf")
         axes.set_ylabel("accuracy (%)")
         draw_lines(axes, lines, theme, gap=_GAP)
-        model_key(axes, list(networks.items()), theme)
+        model_key(figure, list(networks.items()), theme)
         return figure
 
     return Picture(
-        name=f"truth_{attack_kinds.file_name(dataset)}",
+        name=f"truth_{labels.file_name(dataset)}",
         title=f"Accuracy under attack on {name}",
-        caption=_caption(name, attacked),
+        caption=_caption(attacked),
         alt=f"Accuracy on {name} against the radius of the attack. "
         + " ".join(_sentence(line, networks) for line in lines),
         draw=draw,
@@ -87,7 +83,7 @@ def _lines(attacked: Sequence[Attacked]) -> list[Line]:
                     case.total,
                 ),
             )
-            for record, case in _on_most_images(attacked)
+            for record, case in attacked
         ],
         lowest=True,
     )
@@ -96,39 +92,27 @@ def _lines(attacked: Sequence[Attacked]) -> list[Line]:
             label=attack_kinds.KIND_NAMES[kind] + suffixes[weights],
             model=model,
             kind=kind,
-            # One measurement is a marker: a line would invent the others.
-            points=(clean[weights], *line) if len(line) > 1 else line,
+            points=line,
         )
-        for (model, weights, kind), line in points.items()
+        for (model, weights, kind), line in from_zero(
+            points, lambda key: clean[key[1]]
+        ).items()
     ]
 
 
-def _on_most_images(attacked: Sequence[Attacked]) -> list[Attacked]:
-    """Returns each attack of one strength once, on the most images."""
-    kept: dict[tuple[str, ...], Attacked] = {}
-    for record, case in sorted(attacked, key=lambda pair: pair[1].total):
-        network = (record.model, record.weights_sha256)
-        attack = (record.attack, case.attack, record.backward)
-        kept[*network, *attack] = record, case
-    return list(kept.values())
-
-
-def _caption(name: str, attacked: Sequence[Attacked]) -> str:
-    kinds: dict[str, dict[str, None]] = {}
+def _caption(attacked: Sequence[Attacked]) -> str:
+    by_kind: dict[str, dict[str, None]] = {}
     for record, case in attacked:
-        kind = attack_kinds.KIND_NAMES[attack_kinds.attack_kind(record)]
-        attack = attack_kinds.attack_name(record, case)
-        kinds.setdefault(kind, {})[attack] = None
-    attacks = "; ".join(
-        kind if list(names) == [kind] else f"{kind}: {', '.join(names)}"
-        for kind, names in kinds.items()
-    )
-    totals = [case.total for _, case in attacked]
+        kind = attack_kinds.attack_kind(record)
+        name = attack_kinds.with_budget(record, case)
+        by_kind.setdefault(kind, {})[name] = None
+    names = dict.fromkeys(name for names in by_kind.values() for name in names)
+    lowest = ""
+    if any(len(names) > 1 for names in by_kind.values()):
+        lowest = " Of several attacks of one kind, the strongest is shown."
     return (
-        f"Accuracy that attacks leave on {name}, {attack_kinds.images(totals)}"
-        f". Attacks: {attacks}. Where several attacks of one kind have the "
-        "same radius, the lowest accuracy is shown. Markers are measurements, "
-        "bars their 95 % Wilson intervals."
+        f"{attack_kinds.setting(attacked)}. Attacks: {'; '.join(names)}."
+        f"{lowest} Bars are 95 % Wilson intervals."
         f"{attack_kinds.graphs(record for record, _ in attacked)}"
     )
 

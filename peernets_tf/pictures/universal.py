@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from peernets_tf import attacks, datasets, peers, records
 from peernets_tf.errors import UserError
+from peernets_tf.pictures.attack_kinds import attack_name
 from peernets_tf.pictures.examples import correct_images, of_different_classes
 from peernets_tf.pictures.style import Picture
 from peernets_tf.pictures.universal_grids import (
@@ -17,7 +18,7 @@ from peernets_tf.pictures.universal_grids import (
     images_picture,
     perturbations_picture,
 )
-from peernets_tf.records.tables import network_name
+from peernets_tf.records import network_name
 
 # Test images among which those of different classes are looked for.
 _NUM_CANDIDATES = 50
@@ -35,7 +36,7 @@ def universal_pictures(
     *,
     backwards: Sequence[str] = (),
     budget: str = "",
-    num_images: int = 4,
+    num_images: int = 3,
 ) -> list[Picture]:
     """Returns Figures 4 and 8 of the paper.
 
@@ -63,14 +64,27 @@ def universal_pictures(
             image correctly together.
     """
     rhos = _common_rhos(models, perturbations, dataset)
-    correct = correct_images(models, dataset.test, _NUM_CANDIDATES)
+    # A network may come twice, and is compiled once.
+    classifiers = {
+        model: attacks.Classifier(peers.monte_carlo(model))
+        for model in dict.fromkeys(models)
+    }
+    correct = correct_images(
+        list(classifiers.values()), dataset.test, _NUM_CANDIDATES
+    )
     clean = of_different_classes(correct, num_images)
     shown = Shown(
         dataset=dataset.name,
         rhos=rhos,
         clean=clean,
         rows=tuple(
-            _row(model, [found[rho] for rho in rhos], clean, backward)
+            _row(
+                model,
+                classifiers[model],
+                [found[rho] for rho in rhos],
+                clean,
+                backward,
+            )
             for model, found, backward in zip(
                 models,
                 perturbations,
@@ -97,8 +111,9 @@ def budget_of(record: records.AttackRecord) -> str:
     if match is None:
         return ""
     passes, images = map(int, match.groups())
+    unit = "pass" if passes == 1 else "passes"
     return (
-        f"Fitted by {record.attack} in {passes} passes over {images:,} "
+        f"Fitted by {attack_name(record)} in {passes} {unit} over {images:,} "
         "training images."
     )
 
@@ -132,11 +147,11 @@ def _common_rhos(
 
 def _row(
     model: keras.Model,
+    classifier: attacks.Classifier,
     perturbations: Sequence[NDArray[np.float32]],
     clean: datasets.Split,
     backward: str,
 ) -> Row:
-    classifier = attacks.Classifier(peers.monte_carlo(model))
     images = np.stack(
         [attacks.apply_perturbation(clean.images, v) for v in perturbations]
     )

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from peernets_tf import datasets
 from peernets_tf.datasets import class_name
-from peernets_tf.pictures import panels
+from peernets_tf.pictures import labels, panels
 from peernets_tf.pictures.style import Picture, Theme
-from peernets_tf.records.tables import dataset_name, network_name
+from peernets_tf.records import dataset_name, network_name
 
 _VERDICT = (
     "Below an image stands the predicted class, ✓ if it is right, ✗ and a "
@@ -72,32 +72,21 @@ def perturbations_picture(shown: Shown, budget: str) -> Picture:
 
     def draw(theme: Theme) -> Figure:
         rows, columns = len(shown.rows), 1 + len(shown.rhos)
-        figure = Figure(figsize=(1.5 + 1.45 * columns, 0.6 + 3.5 * rows))
-        top, bottom = figure.subfigures(2, 1, squeeze=False)[:, 0]
-        top.suptitle(f"Perturbations, × {factor:g} around grey", fontsize=12)
-        bottom.suptitle("Added to one test image, as they are", fontsize=12)
-        grids = [
-            part.subplots(rows, columns, squeeze=False)
-            for part in (top, bottom)
-        ]
-        for row, above, below in zip(shown.rows, *grids, strict=True):
-            color = theme.color(row.model)
-            panels.hide(above[0])
-            panels.show(below[0], shown.clean.images[0], theme)
-            _verdict(below[0], shown, int(shown.clean.labels[0]), 0, theme)
-            for axes in (above[1], below[0]):
-                panels.row_label(axes, row.label, color)
+        figure = Figure(figsize=(1.5 + 1.3 * columns, 0.4 + 3.3 * rows))
+        above, below = panels.blocks(figure, 2, rows, columns)
+        for place, row in enumerate(shown.rows):
+            for line in (above[place], below[place]):
+                panels.hide(line[0])
+                panels.row_label(line[0], row.label, theme.ink(row.model))
             for i, v in enumerate(row.perturbations):
-                panels.show(above[1 + i], panels.amplified(v, factor), theme)
-                panels.note(
-                    above[1 + i], panels.norms_text(*panels.pixel_norms(v))
-                )
-                panels.show(below[1 + i], row.images[i, 0], theme)
-                _verdict(below[1 + i], shown, row.predictions[i, 0], 0, theme)
-        panels.heading(grids[1][0, 0], "original")
-        for grid in grids:
-            for i, rho in enumerate(shown.rhos):
-                panels.heading(grid[0, 1 + i], f"ρ = {rho:g}")
+                change, image = above[place, 1 + i], below[place, 1 + i]
+                panels.show(change, panels.amplified(v, factor), theme)
+                panels.note(change, panels.norms_text(*panels.pixel_norms(v)))
+                panels.show(image, row.images[i, 0], theme)
+                _verdict(image, shown, row.predictions[i, 0], 0, theme)
+        panels.empty(above[0, 0], f"perturbation\n× {factor:g}")
+        _original(below[0, 0], shown, 0, theme)
+        _name_columns(above[0], shown)
         return figure
 
     names = _names(shown)
@@ -127,32 +116,20 @@ def images_picture(shown: Shown, budget: str) -> Picture:
         shown: what is `Shown`.
         budget: str, as for `perturbations_picture`.
     """
+    clean = shown.clean
 
     def draw(theme: Theme) -> Figure:
-        rows, columns = len(shown.rows), 1 + len(shown.rhos)
-        count = len(shown.clean)
-        # Two blocks of images side by side.
-        lines = -(-count // 2)
-        figure = Figure(
-            figsize=(1.3 + 1.3 * columns * min(count, 2), 1.55 * rows * lines)
-        )
-        # The left blocks have the names of the rows, too.
-        blocks = figure.subfigures(
-            lines,
-            min(count, 2),
-            squeeze=False,
-            width_ratios=(columns + 0.9, columns)[: min(count, 2)],
-        )
-        for i, block in enumerate(blocks.ravel()[:count]):
-            grid = block.subplots(rows, columns, squeeze=False)
-            _draw_block(grid, shown, i, theme, has_labels=i % 2 == 0)
+        rows, columns, count = len(shown.rows), 1 + len(shown.rhos), len(clean)
+        figure = Figure(figsize=(1.5 + 1.3 * columns, 0.4 + 1.7 * rows * count))
+        for i, block in enumerate(panels.blocks(figure, count, rows, columns)):
+            _draw_block(block, shown, i, theme)
         return figure
 
     return Picture(
         name="figure_8_universal_images",
         title="Figure 8: test images with universal perturbations",
         caption=_sentences(
-            f"{len(shown.clean)} test images of {dataset_name(shown.dataset)} "
+            f"{len(clean)} test images of {dataset_name(shown.dataset)} "
             f"with the universal perturbations for {_names(shown)} added and "
             "clipped.",
             "ρ is their L2 norm over the mean L2 norm of the training images.",
@@ -161,34 +138,34 @@ def images_picture(shown: Shown, budget: str) -> Picture:
             "classify correctly.",
             _VERDICT,
         ),
-        alt=_alt(shown, len(shown.clean)),
+        alt=_alt(shown, len(clean)),
         draw=draw,
     )
 
 
 def _draw_block(
-    grid: NDArray[np.object_],
-    shown: Shown,
-    i: int,
-    theme: Theme,
-    *,
-    has_labels: bool,
+    block: NDArray[np.object_], shown: Shown, i: int, theme: Theme
 ) -> None:
     """Draws one image: the original left, a row for each network."""
-    for place, (row, line) in enumerate(zip(shown.rows, grid, strict=True)):
-        if place == 0:
-            panels.show(line[0], shown.clean.images[i], theme)
-            _verdict(line[0], shown, int(shown.clean.labels[i]), i, theme)
-            panels.heading(line[0], "original")
-        else:
-            panels.hide(line[0])
-        if has_labels:
-            panels.row_label(line[0], row.label, theme.color(row.model))
-        for j, rho in enumerate(shown.rhos):
-            panels.show(line[1 + j], row.images[j, i], theme)
+    for row, line in zip(shown.rows, block, strict=True):
+        panels.hide(line[0])
+        panels.row_label(line[0], row.label, theme.ink(row.model))
+        for j, image in enumerate(row.images[:, i]):
+            panels.show(line[1 + j], image, theme)
             _verdict(line[1 + j], shown, row.predictions[j, i], i, theme)
-            if place == 0:
-                panels.heading(line[1 + j], f"ρ = {rho:g}")
+    _original(block[0, 0], shown, i, theme)
+    _name_columns(block[0], shown)
+
+
+def _original(axes: Axes, shown: Shown, i: int, theme: Theme) -> None:
+    panels.show(axes, shown.clean.images[i], theme)
+    panels.heading(axes, "original")
+    _verdict(axes, shown, int(shown.clean.labels[i]), i, theme)
+
+
+def _name_columns(line: NDArray[np.object_], shown: Shown) -> None:
+    for axes, rho in zip(line[1:], shown.rhos, strict=True):
+        panels.heading(axes, f"ρ = {rho:g}")
 
 
 def _verdict(
@@ -203,9 +180,7 @@ def _sentences(*sentences: str) -> str:
 
 
 def _names(shown: Shown) -> str:
-    return " and ".join(
-        dict.fromkeys(network_name(row.model) for row in shown.rows)
-    )
+    return labels.listed(network_name(row.model) for row in shown.rows)
 
 
 def _alt(shown: Shown, count: int) -> str:

@@ -4,14 +4,16 @@ import dataclasses
 import re
 from collections.abc import Iterable, Sequence
 
-from peernets_tf.pictures import attack_kinds
+from peernets_tf.pictures import attack_kinds, labels
+from peernets_tf.pictures.attack_kinds import Attacked
 from peernets_tf.records import (
     AttackCase,
     AttackRecord,
     ComparisonRecord,
     Record,
+    dataset_name,
+    network_name,
     statistics,
-    tables,
 )
 
 # The radii at which robustness in L-infinity is usually stated.
@@ -27,8 +29,6 @@ _KINDS = {
 }
 _TOLERANCE = 1e-6
 _TESTS = {"mnist": 10_000, "cifar10": 10_000, "cifar100": 10_000}
-
-_Attacked = tuple[AttackRecord, AttackCase]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,13 +73,13 @@ def verdicts(records: Sequence[Record]) -> list[Verdict]:
             if isinstance(record, ComparisonRecord)
             for attack in _as_attacks(record)
         )
-    networks: dict[str, list[_Attacked]] = {}
+    networks: dict[str, list[Attacked]] = {}
     for record, case in attacked:
         networks.setdefault(record.weights_sha256, []).append((record, case))
     return [_verdict(cases) for cases in networks.values()]
 
 
-def _on_peernets(records: Iterable[AttackRecord]) -> list[_Attacked]:
+def _on_peernets(records: Iterable[AttackRecord]) -> list[Attacked]:
     return [
         (record, case)
         for record in records
@@ -111,7 +111,7 @@ def _as_attacks(record: ComparisonRecord) -> list[AttackRecord]:
     ]
 
 
-def _verdict(attacked: Sequence[_Attacked]) -> Verdict:
+def _verdict(attacked: Sequence[Attacked]) -> Verdict:
     pool = _usual(attacked)
     record, case = min(pool, key=_strength)
     count, total = case.adversarial_correct, case.total
@@ -120,24 +120,24 @@ def _verdict(attacked: Sequence[_Attacked]) -> Verdict:
         other
         for of, other in pool
         if attack_kinds.attack_kind(of) == "exact"
-        and of.attack == record.attack
-        and (other.norm, other.epsilon) == (case.norm, case.epsilon)
+        # With the same settings, which name the radius, too.
+        and (of.attack, other.attack) == (record.attack, case.attack)
     ]
     exact_text = ""
     if exact:
-        same = min(exact, key=_accuracy)
+        same = max(exact, key=lambda other: other.total)
         bound, _ = statistics.wilson_interval(
             same.adversarial_correct, same.total
         )
         exact_text = _percent(_accuracy(same)) if bound > high else ""
-    network = tables.network_name(record.model)
+    network = network_name(record.model)
     return Verdict(
-        network=attack_kinds.label(
-            f"{network} on {tables.dataset_name(record.dataset)}", length=80
+        network=labels.short(
+            f"{network} on {dataset_name(record.dataset)}", length=80
         ),
         accuracy=_percent(count / total),
         interval=f"{_percent(low)} to {_percent(high)}",
-        images=attack_kinds.images([total]),
+        images=labels.images([total]),
         attack=_attack_text(record, case),
         before=_percent(case.correct / total),
         exact=exact_text,
@@ -145,7 +145,7 @@ def _verdict(attacked: Sequence[_Attacked]) -> Verdict:
     )
 
 
-def _usual(attacked: Sequence[_Attacked]) -> list[_Attacked]:
+def _usual(attacked: Sequence[Attacked]) -> list[Attacked]:
     """Returns the cases among which the strongest is sought."""
 
     def within(record: AttackRecord, case: AttackCase) -> bool:
@@ -159,7 +159,7 @@ def _usual(attacked: Sequence[_Attacked]) -> list[_Attacked]:
     return [pair for pair in attacked if within(*pair)] or list(attacked)
 
 
-def _strength(attacked: _Attacked) -> tuple[float, int, float]:
+def _strength(attacked: Attacked) -> tuple[float, int, float]:
     """Returns what is smallest for the strongest attack.
 
     Of attacks that leave the same accuracy, that on more images is the
@@ -174,7 +174,7 @@ def _accuracy(case: AttackCase) -> float:
 
 
 def _attack_text(record: AttackRecord, case: AttackCase) -> str:
-    name = attack_kinds.attack_name(record, case)
+    name = attack_kinds.with_budget(record, case)
     if record.follows_gradient:
         kind = attack_kinds.attack_kind(record)
         name = f"{name}, {attack_kinds.KIND_NAMES[kind]}"
@@ -182,7 +182,7 @@ def _attack_text(record: AttackRecord, case: AttackCase) -> str:
 
 
 def _not_tried(
-    attacked: Sequence[_Attacked], record: AttackRecord, case: AttackCase
+    attacked: Sequence[Attacked], record: AttackRecord, case: AttackCase
 ) -> tuple[str, ...]:
     """Returns what no record of a network has, given its strongest attack."""
     kinds = {attack_kinds.attack_kind(other) for other, _ in attacked}

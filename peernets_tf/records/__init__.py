@@ -4,6 +4,12 @@ from peernets_tf.records import paper, statistics, suite_tables, tables
 from peernets_tf.records.escaping import code, escape, visible
 from peernets_tf.records.folder_lock import lock_folder
 from peernets_tf.records.kinds import Record
+from peernets_tf.records.names import (
+    dataset_name,
+    graphs_text,
+    network_name,
+    radius_text,
+)
 from peernets_tf.records.provenance import capture, with_seconds
 from peernets_tf.records.reporting import report
 from peernets_tf.records.run_folder import claim, run_id
@@ -25,6 +31,7 @@ from peernets_tf.records.schema import (
     TrialGroup,
     TrialsRecord,
 )
+from peernets_tf.records.sources import Source, of_kind, read_sources
 from peernets_tf.records.storage import of_model, read, write
 from peernets_tf.records.suite import (
     VERDICTS,
@@ -49,6 +56,7 @@ __all__ = [
     "InitialModel",
     "Provenance",
     "Record",
+    "Source",
     "SuiteCase",
     "SuiteRecord",
     "SuiteResult",
@@ -60,11 +68,17 @@ __all__ = [
     "capture",
     "claim",
     "code",
+    "dataset_name",
     "escape",
+    "graphs_text",
     "lock_folder",
+    "network_name",
+    "of_kind",
     "of_model",
     "paper",
+    "radius_text",
     "read",
+    "read_sources",
     "report",
     "run_id",
     "statistics",

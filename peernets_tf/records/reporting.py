@@ -1,12 +1,9 @@
 """One text with the tables of many records."""
 
-import os
 from collections.abc import Sequence
-from typing import TypeVar
 
-from peernets_tf.records import storage, suite_tables, tables
+from peernets_tf.records import suite_tables, tables
 from peernets_tf.records.escaping import code
-from peernets_tf.records.kinds import Record
 from peernets_tf.records.schema import (
     AttackRecord,
     BenchmarkRecord,
@@ -14,9 +11,8 @@ from peernets_tf.records.schema import (
     TrainingRecord,
     TrialsRecord,
 )
+from peernets_tf.records.sources import Source, of_kind, read_sources
 from peernets_tf.records.suite import SuiteRecord
-
-_Kind = TypeVar("_Kind", bound=Record)
 
 
 def report(paths: Sequence[str], curves: bool = False) -> str:
@@ -29,30 +25,26 @@ def report(paths: Sequence[str], curves: bool = False) -> str:
     Raises:
         UserError: if a file is not a record.
     """
-    records = list(map(storage.read, paths))
+    sources = read_sources(paths)
+    records = [source.record for source in sources]
     found: list[tables.Table] = []
-    if trainings := _of_kind(TrainingRecord, records):
+    if trainings := of_kind(TrainingRecord, records):
         found.append(tables.training_table(trainings))
         if curves:
             found += tables.curves(trainings)
-    found += tables.attack_tables(_of_kind(AttackRecord, records))
-    for suite in _of_kind(SuiteRecord, records):
+    found += tables.attack_tables(of_kind(AttackRecord, records))
+    for suite in of_kind(SuiteRecord, records):
         found += suite_tables.suite_tables(suite)
-    for comparison in _of_kind(ComparisonRecord, records):
+    for comparison in of_kind(ComparisonRecord, records):
         found.append(tables.comparison_table(comparison))
-    for benchmark in _of_kind(BenchmarkRecord, records):
+    for benchmark in of_kind(BenchmarkRecord, records):
         found += tables.benchmark_tables(benchmark)
-    for trials in _of_kind(TrialsRecord, records):
+    for trials in of_kind(TrialsRecord, records):
         found += tables.trials_tables(trials)
-    sources = "\n".join(map(_source, paths))
-    return f"{tables.markdown(found)}\n\n{sources}"
+    files = "\n".join(map(_line, sources))
+    return f"{tables.markdown(found)}\n\n{files}"
 
 
-def _of_kind(kind: type[_Kind], records: list[Record]) -> list[_Kind]:
-    return [record for record in records if isinstance(record, kind)]
-
-
-def _source(path: str) -> str:
-    model = os.path.join(os.path.dirname(path), "model.keras")
-    where = f", model {model}" if os.path.exists(model) else ""
-    return code(f"Record {path}{where}")
+def _line(source: Source) -> str:
+    where = f", model {source.model}" if source.model else ""
+    return code(f"Record {source.path}{where}")

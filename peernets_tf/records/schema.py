@@ -159,6 +159,12 @@ class AttackCase:
         epsilon: float or None, the radius of the ball for images in [0, 1];
             None if the smallest radius that fools was searched.
         rho: float or None, epsilon over the mean L2 norm of training images.
+        rho_of: str, which x that mean norm is of: `"unit"` (the image in
+            [0, 1]), `"centered"` (minus 1/2) or `"standardized"` (by channel),
+            see `peernets_tf.attacks.epsilon_from_rho`; without a meaning if
+            `rho` is None. Records of earlier versions are all `"unit"`.
+        clip: bool, whether adversarial images were clipped to [0, 1]; true in
+            records of earlier versions.
         total: int, test images attacked.
         correct: int, those classified correctly before the attack.
         adversarial_correct: int, those classified correctly after it.
@@ -189,6 +195,8 @@ class AttackCase:
     mean_l2: float | None
     mean_linf: float | None
     mean_loss: float | None = None
+    rho_of: str = "unit"
+    clip: bool = True
 
     def __post_init__(self) -> None:
         check_counts(

@@ -1,14 +1,8 @@
 """The tables of a suite: its attacks in their order, and its checklist."""
 
+from peernets_tf.records.names import ball_text, dataset_name, network_name
 from peernets_tf.records.suite import SuiteCase, SuiteRecord, SuiteResult
-from peernets_tf.records.tables import (
-    Table,
-    ball_text,
-    dataset_name,
-    network_name,
-    peers_text,
-    rate_text,
-)
+from peernets_tf.records.tables import Table, peers_text, rate_text
 
 SUITE_COLUMNS = (
     "attack",

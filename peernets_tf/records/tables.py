@@ -7,11 +7,17 @@ its 95 % Wilson interval behind it: `64.6% ±3.0` means 64.6 % ± 3.0 points.
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from peernets_tf.records import paper, statistics
 from peernets_tf.records.escaping import escape
+from peernets_tf.records.names import (
+    ball_text,
+    dataset_name,
+    graphs_text,
+    network_name,
+)
 from peernets_tf.records.schema import (
     AttackCase,
     AttackRecord,
@@ -53,7 +59,6 @@ COMPARISON_COLUMNS = (
     "paper",
 )
 TRIALS_COLUMNS = ("trials", "tried", "passed", "failed")
-_DATASETS = {"mnist": "MNIST", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,18 +84,6 @@ class Table:
 def markdown(tables: Sequence[Table]) -> str:
     """Returns several tables as one text."""
     return "\n\n".join(table.markdown() for table in tables)
-
-
-def network_name(model: str) -> str:
-    """Returns the paper's name of a model: `pr_resnet32` is PR-ResNet-32."""
-    for code, name in (("pr_", "PR-"), ("resnet", "ResNet-"), ("_v2", " v2")):
-        model = model.replace(code, name)
-    return model.replace("lenet5", "LeNet-5")
-
-
-def dataset_name(dataset: str) -> str:
-    """Returns the usual spelling of a data set's name."""
-    return _DATASETS.get(dataset, dataset)
 
 
 def rate_text(count: int, total: int, digits: int = 1) -> str:
@@ -178,6 +171,9 @@ def _curves(dataset: str, records: Sequence[TrainingRecord]) -> Table:
 def attack_tables(records: Sequence[AttackRecord]) -> list[Table]:
     """Returns the tables of attacks, one for each model, images and graphs.
 
+    Images that are not clipped to [0, 1] have tables of their own. A strength
+    of `ρ 0.10 unit` is 0.10 times the mean L2 norm of images in [0, 1].
+
     The paper's column has accuracy / fooling rate of Tables 3 to 5, or fooling
     rate / mean L2 norm / mean L-infinity norm of Table 2.
     """
@@ -195,7 +191,8 @@ def attack_tables(records: Sequence[AttackRecord]) -> list[Table]:
 def _attack_title(record: AttackRecord, case: AttackCase) -> str:
     return (
         f"{network_name(record.model)} on {dataset_name(record.dataset)}"
-        f"{peers_text(record.threat_model)}: {case.total:,} images, "
+        f"{peers_text(record.threat_model)}"
+        f"{'' if case.clip else ', not clipped'}: {case.total:,} images, "
         f"{rate_text(case.correct, case.total)} correct before the attack"
     )
 
@@ -232,6 +229,23 @@ def _fooled(record: AttackRecord, case: AttackCase) -> tuple[int, int]:
     if record.is_universal or is_control:
         return case.changed, case.total
     return case.fooled, case.correct
+
+
+def published_universal(
+    record: AttackRecord,
+) -> Mapping[float, tuple[float, float]]:
+    """Returns the accuracies and fooling rates of Tables 3 to 5, by rho.
+
+    They are those of the record's model and graphs, empty if the paper has
+    none.
+    """
+    size = (0, 0)
+    if record.threat_model is not None:
+        graphs = record.threat_model.defended
+        size = (graphs.num_peers, graphs.num_graphs)
+    name = (record.dataset, record.model)
+    any_size = paper.UNIVERSAL.get((*name, None, None), {})
+    return paper.UNIVERSAL.get((*name, *size), any_size)
 
 
 def comparison_table(record: ComparisonRecord) -> Table:
@@ -290,15 +304,21 @@ def _benchmark_table(name: str, case: dict[str, Any]) -> Table:
             if key != "seconds":
                 columns.append(key)
         elif isinstance(value, dict):
-            settings += [f"{key}.{name}={v}" for name, v in value.items()]
+            settings += [
+                f"{key}.{name}={_setting(v)}" for name, v in value.items()
+            ]
         else:
-            settings.append(f"{key}={value}")
+            settings.append(f"{key}={_setting(value)}")
     rows = tuple(
         (function, *(_figure(case[key].get(function)) for key in columns))
         for function in timed
     )
     heads = ("timed", *(column.replace("_", " ") for column in columns))
     return Table(f"Benchmark {name}: {', '.join(settings)}", heads, rows)
+
+
+def _setting(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _figure(value: Any) -> str:
@@ -310,26 +330,18 @@ def peers_text(threat_model: ThreatModel | None) -> str:
     if threat_model is None:
         return ""
     graphs = threat_model.defended
-    return (
-        f", {graphs.num_peers} x {graphs.num_graphs} peers, "
-        f"{threat_model.policy}"
-    )
+    text = graphs_text(graphs.num_graphs, graphs.num_peers)
+    return f", {text}, {threat_model.policy}"
 
 
 def _strength(case: AttackCase) -> str:
     if case.rho is not None:
         # Two decimals as in the paper, or all that the value has.
-        return "rho " + max(f"{case.rho:.2f}", f"{case.rho:g}", key=len)
+        rho = max(f"{case.rho:.2f}", f"{case.rho:g}", key=len)
+        return f"ρ {rho} {case.rho_of}"
     if case.epsilon is None:
         return "smallest"
     return ball_text(case.norm, case.epsilon)
-
-
-def ball_text(norm: str, epsilon: float) -> str:
-    """Returns a ball as text: `L-inf 8/255` or `L2 0.5`."""
-    if norm == "linf":
-        return f"L-inf {255 * epsilon:.3g}/255"
-    return f"L2 {epsilon:.3g}"
 
 
 def _distance(value: float | None) -> str:
@@ -354,13 +366,7 @@ def _steps(record: AttackRecord, case: AttackCase) -> str:
 
 def _published_attack(record: AttackRecord, case: AttackCase) -> str:
     if record.is_universal and case.rho is not None:
-        size = (0, 0)
-        if record.threat_model is not None:
-            graphs = record.threat_model.defended
-            size = (graphs.num_peers, graphs.num_graphs)
-        name = (record.dataset, record.model)
-        any_size = paper.UNIVERSAL.get((*name, None, None), {})
-        row = paper.UNIVERSAL.get((*name, *size), any_size)
+        row = published_universal(record)
         if case.rho in row:
             accuracy, rate = row[case.rho]
             return f"{accuracy:.1%} / {rate:.1%}"

@@ -83,9 +83,10 @@ class TellDuration(keras.callbacks.Callback):
         elif self._seen == self._STEPS:
             per_step = (time.monotonic() - self._start) / self._STEPS
             left = self.params["steps"] * self._left - batch - 1
+            epochs = "1 epoch" if self._left == 1 else f"{self._left} epochs"
             print(
                 f"\nThe training will take about {duration(per_step * left)} "
-                f"for {self._left} epochs on this machine, without its "
+                f"for {epochs} on this machine, without its "
                 f"validations.{self._advice}",
                 flush=True,
             )

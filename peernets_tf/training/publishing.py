@@ -1,4 +1,4 @@
-"""Makes a trained run small enough to commit, and describes it."""
+"""Makes a small file of a trained model, with its record and its card."""
 
 import dataclasses
 import os

@@ -1,10 +1,14 @@
-"""Records and where they are."""
+"""Several records, and where they are."""
 
 import dataclasses
 import os
 from collections.abc import Sequence
+from typing import TypeVar
 
-from peernets_tf.records import Record, storage
+from peernets_tf.records import storage
+from peernets_tf.records.kinds import Record
+
+_Kind = TypeVar("_Kind", bound=Record)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,6 +36,11 @@ def read_sources(paths: Sequence[str]) -> list[Source]:
         UserError: if a file is not a record.
     """
     return [_source(path) for path in paths]
+
+
+def of_kind(kind: type[_Kind], records: Sequence[Record]) -> list[_Kind]:
+    """Returns the records of one kind, such as `AttackRecord`."""
+    return [record for record in records if isinstance(record, kind)]
 
 
 def _source(path: str) -> Source:

@@ -1,0 +1,53 @@
+"""What tables, pictures and sentences call what was measured."""
+
+_DATASETS = {"mnist": "MNIST", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
+
+
+def network_name(model: str) -> str:
+    """Returns the paper's name of a model: `pr_resnet32` is PR-ResNet-32."""
+    for code, name in (("pr_", "PR-"), ("resnet", "ResNet-"), ("_v2", " v2")):
+        model = model.replace(code, name)
+    return model.replace("lenet5", "LeNet-5")
+
+
+def dataset_name(dataset: str) -> str:
+    """Returns the usual spelling of a data set's name."""
+    return _DATASETS.get(dataset, dataset)
+
+
+def radius_text(epsilon: float, norm: str = "linf") -> str:
+    """Returns a radius as people write it, such as `8/255` or `0.3`.
+
+    Args:
+        epsilon: float, the radius for images in [0, 1].
+        norm: `"linf"` or `"l2"`. In L-infinity, what has more than two decimals
+            is written on the 0-255 pixel scale.
+    """
+    if norm == "l2" or epsilon == round(epsilon, 2):
+        return f"{epsilon:.3g}"
+    return f"{255 * epsilon:.3g}/255"
+
+
+def ball_text(norm: str, epsilon: float) -> str:
+    """Returns a ball as a cell of a table: `L-inf 8/255` or `L2 0.5`.
+
+    Args:
+        norm: `"linf"` or `"l2"`.
+        epsilon: float, the radius for images in [0, 1].
+    """
+    name = "L-inf" if norm == "linf" else "L2"
+    return f"{name} {radius_text(epsilon, norm)}"
+
+
+def graphs_text(num_graphs: int, num_peers: int) -> str:
+    """Returns a number of graphs as people write it: `10 graphs of 50 peers`.
+
+    Args:
+        num_graphs: int, M.
+        num_peers: int, N, the images of one graph.
+    """
+    return f"{_count(num_graphs, 'graph')} of {_count(num_peers, 'peer')}"
+
+
+def _count(number: int, unit: str) -> str:
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
