@@ -62,6 +62,24 @@ _TEMPERATURE = flags.DEFINE_float(
     "Softmax temperature of --backward=soft (default: 0.05).",
     1e-6,
 )
+_ABLATION = flags.DEFINE_enum(
+    "ablation",
+    None,
+    adaptive.ABLATIONS,
+    "What PeerRegularization layers compute instead, for predictions and for "
+    "the attack. random_neighbors: random peer pixels. uniform_attention: "
+    "equal weights. first_layer_only, second_layer_only, no_layers: the other "
+    "layers return their inputs. attention_gat, attention_softplus, "
+    "attention_literal: the order of operations in the attention. It needs "
+    "--num_peers or --num_graphs (default: none).",
+)
+_NUM_NEIGHBORS = flags.DEFINE_integer(
+    "num_neighbors",
+    None,
+    "K, the neighbours of a pixel, as an ablation (default: as the network was "
+    "trained).",
+    1,
+)
 _PEERS = flags.DEFINE_enum(
     "peers",
     "known",
@@ -91,7 +109,16 @@ _ATTACK_GRAPHS = flags.DEFINE_integer(
     "attack_graphs",
     None,
     "Graphs whose logits the attack averages (default: 10 for --peers=drawn, "
-    "otherwise M).",
+    "otherwise M; see --expectation).",
+    1,
+)
+_EXPECTATION = flags.DEFINE_integer(
+    "expectation",
+    None,
+    "Graphs that the attack draws anew in each step from its own, to average "
+    "the gradient over them (expectation over transformation). With "
+    "--peers=drawn, --attack_graphs is then twice as many by default, if that "
+    "is more than 10 (default: the attack averages over all of its graphs).",
     1,
 )
 
@@ -135,6 +162,7 @@ def _parse(arguments: list[str]) -> Config:
         num_peers=_NUM_PEERS.value,
         num_graphs=_NUM_GRAPHS.value,
         attack_graphs=_ATTACK_GRAPHS.value,
+        expectation=_EXPECTATION.value,
     )
     return Config(
         checkpoint=_CHECKPOINT.value,
@@ -148,6 +176,11 @@ def _parse(arguments: list[str]) -> Config:
             graphs=graphs,
             backward=_BACKWARD.value or "exact",
             temperature=_TEMPERATURE.value,
+            ablation=adaptive.Ablation(
+                name=_ABLATION.value,
+                num_neighbors=_NUM_NEIGHBORS.value,
+                seed=_SEED.value,
+            ),
             test_size=_TEST_SIZE.value,
             batch_size=_BATCH_SIZE.value,
             seed=_SEED.value,
@@ -187,7 +220,11 @@ def _evaluations(
         folder = config.output_dir
         if folder is None:
             folder = evaluation.default_folder(
-                config.checkpoint, chosen.attack, chosen.graphs, backward
+                config.checkpoint,
+                chosen.attack,
+                chosen.graphs,
+                backward,
+                chosen.ablation,
             )
         elif len(backwards) > 1:
             folder = os.path.join(folder, backward)

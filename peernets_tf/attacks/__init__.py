@@ -8,6 +8,7 @@ model.
 from peernets_tf.attacks import (
     autodiff,
     checks,
+    draws,
     losses,
     norms,
     registry,
@@ -76,6 +77,7 @@ __all__ = [
     "autodiff",
     "check_rho_of",
     "checks",
+    "draws",
     "epsilon_from_rho",
     "losses",
     "make",

@@ -23,8 +23,8 @@ _TEMPERATURE = 0.05
 class EvaluationConfig:
     """How a model is attacked.
 
-    For a model without PeerRegularization layers `graphs`, `backward` and
-    `temperature` must be the defaults.
+    For a model without PeerRegularization layers `graphs`, `backward`,
+    `temperature` and `ablation` must be the defaults.
 
     Attributes:
         attack: the `AttackConfig`.
@@ -32,6 +32,8 @@ class EvaluationConfig:
         backward: the backward pass of PeerRegularization layers that the
             attack follows, one of `adaptive.BACKWARDS`.
         temperature: float, the temperature of the backward pass `"soft"`.
+        ablation: the `adaptive.Ablation` of the layers, for predictions and for
+            the attack.
         test_size: int or None, the number of test images, the first ones; None
             for all.
         batch_size: int, test images attacked at once.
@@ -48,6 +50,7 @@ class EvaluationConfig:
     graphs: GraphsConfig = GraphsConfig()
     backward: str = "exact"
     temperature: float = _TEMPERATURE
+    ablation: adaptive.Ablation = adaptive.Ablation()
     test_size: int | None = None
     batch_size: int = 100
     seed: int = 0
@@ -75,6 +78,7 @@ class EvaluationConfig:
         for name, is_given in (
             ("backward", self.backward != "exact"),
             ("attack_graphs", self.graphs.attack_graphs is not None),
+            ("expectation", self.graphs.expectation is not None),
         ):
             if is_given:
                 raise UserError(
@@ -102,6 +106,11 @@ def backward_passes(
     if peers.peer_layers(model) and attack.attack_type.follows_gradient:
         return ("exact", "identity")
     return ("exact",)
+
+
+def needs_labels(attack: AttackConfig) -> bool:
+    """Returns whether an attack needs the labels of the attacker's peers."""
+    return issubclass(attack.attack_type, adaptive.NeighborGuided)
 
 
 def check_fits(model: keras.Model, dataset: datasets.Dataset) -> None:
@@ -142,22 +151,47 @@ def check_peers(model: keras.Model, config: EvaluationConfig) -> None:
     """
     graphs = describe_graphs(model, config.graphs, seed=config.seed)
     if graphs is None:
-        if config.graphs != GraphsConfig() or config.backward != "exact":
+        if needs_labels(config.attack):
+            raise UserError(
+                f"{model.name} has no PeerRegularization layer, which "
+                f"{config.attack.name} needs: choose another attack"
+            )
+        if (
+            config.graphs != GraphsConfig()
+            or config.backward != "exact"
+            or config.ablation
+        ):
             raise UserError(
                 f"{model.name} has no PeerRegularization layer: leave out "
-                "backward, peers, num_peers, num_graphs and attack_graphs. "
-                f"Received: backward={config.backward}, {config.graphs}"
+                "backward, peers, num_peers, num_graphs, attack_graphs, "
+                "expectation, ablation and num_neighbors. Received: "
+                f"backward={config.backward}, {config.graphs}, "
+                f"{config.ablation}"
             )
         return
+    stores = None in (graphs.defended.seed, graphs.attacker.seed)
+    if config.ablation and stores:
+        raise UserError(
+            "an ablation changes the features of peers, which stored graphs "
+            "have from the whole network: draw graphs with num_peers or "
+            f"num_graphs. Received: {config.ablation}"
+        )
     attack = config.attack
+    if needs_labels(attack) and graphs.attacker.seed is None:
+        raise UserError(
+            f"{attack.name} needs the labels of the attacker's peers, which "
+            "stored graphs do not have: draw graphs with num_peers or "
+            "num_graphs, or choose the policy drawn (--peers=drawn). Received: "
+            f"{graphs}"
+        )
     stops = (
         attack.search
         or attack.attack_type.always_stops
         or attack.options.get("stop_when_fooled")
     )
-    if stops and graphs.defended != graphs.attacker:
+    if stops and (graphs.defended != graphs.attacker or graphs.expectation):
         raise UserError(
             "search, stop_when_fooled and square need an attacker that asks "
-            "the graphs that predictions use; other graphs would stop the "
-            f"attack before those are fooled. Received: {graphs}"
+            "the graphs that predictions use, all of them; others would stop "
+            f"the attack before those are fooled. Received: {graphs}"
         )

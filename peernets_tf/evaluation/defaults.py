@@ -3,6 +3,7 @@
 import os
 
 from peernets_tf import records
+from peernets_tf.adaptive import Ablation
 from peernets_tf.errors import UserError
 from peernets_tf.evaluation.plan import AttackConfig
 from peernets_tf.evaluation.threat_model import GraphsConfig
@@ -27,7 +28,11 @@ def trained_on(path: str) -> str:
 
 
 def default_folder(
-    checkpoint: str, attack: AttackConfig, graphs: GraphsConfig, backward: str
+    checkpoint: str,
+    attack: AttackConfig,
+    graphs: GraphsConfig,
+    backward: str,
+    ablation: Ablation | None = None,
 ) -> str:
     """Returns the folder of an evaluation, named by what is evaluated."""
     path = checkpoint.removesuffix(".keras")
@@ -37,4 +42,10 @@ def default_folder(
     parts.append(backward)
     if graphs.num_peers or graphs.num_graphs:
         parts.append(f"{graphs.num_peers or 'N'}x{graphs.num_graphs or 'M'}")
+    if graphs.expectation:
+        parts.append(f"eot{graphs.expectation}")
+    if ablation and ablation.name:
+        parts.append(ablation.name)
+    if ablation and ablation.num_neighbors:
+        parts.append(f"{ablation.num_neighbors}nn")
     return os.path.join("runs", "attacks", "_".join(parts))

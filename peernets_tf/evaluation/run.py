@@ -26,6 +26,7 @@ from peernets_tf.evaluation.config import (
     EvaluationConfig,
     check_fits,
     check_peers,
+    needs_labels,
 )
 from peernets_tf.evaluation.plan import Strength, plan
 from peernets_tf.evaluation.threat_model import (
@@ -67,21 +68,27 @@ def evaluate(
     check_fits(model, dataset)
     check_peers(model, config)
     planned = plan(config.attack, dataset)
-    # Encodes the peers before anything is written, since they may not fit.
-    graphs = choose_graphs(
-        model, dataset.train.images, config.graphs, seed=config.seed
-    )
-    with records.lock_folder(config.output_dir):
-        return _evaluate(
+    labels = dataset.train.labels if needs_labels(config.attack) else None
+    with adaptive.ablated(model, config.ablation):
+        # Encodes the peers before anything is written, since they may not fit.
+        graphs = choose_graphs(
             model,
-            dataset,
-            config,
-            planned,
-            graphs,
-            checkpoint,
-            provenance,
-            start,
+            dataset.train.images,
+            config.graphs,
+            seed=config.seed,
+            labels=labels,
         )
+        with records.lock_folder(config.output_dir):
+            return _evaluate(
+                model,
+                dataset,
+                config,
+                planned,
+                graphs,
+                checkpoint,
+                provenance,
+                start,
+            )
 
 
 def _evaluate(
@@ -120,10 +127,20 @@ def _evaluate(
     # A function compiled for test batches rounds differently: a perturbation
     # must not depend on their size.
     fit_classifier = attacks.Classifier(target.attacker.logits_fn)
+    guides = None
+    if graphs and needs_labels(config.attack):
+        guides = adaptive.Guides(
+            model=model,
+            bank=graphs.attacker,
+            backward=config.backward,
+            temperature=config.temperature,
+        )
     cases = []
     for strength, attack in planned:
         if isinstance(attack, attacks.UniversalAttack):
             attack = _fit(attack, strength, fit_classifier, dataset, config)
+        if isinstance(attack, adaptive.NeighborGuided):
+            attack = dataclasses.replace(attack, guides=guides)
         name = f"{config.attack.name}_{strength.name}"
         cases.append(
             attack_loop.attack_images(
@@ -145,6 +162,8 @@ def _evaluate(
         is_universal=config.attack.attack_type.is_universal,
         follows_gradient=config.attack.attack_type.follows_gradient,
         backward=config.backward,
+        ablation=config.ablation.name,
+        num_neighbors=config.ablation.num_neighbors,
         threat_model=graphs.record if graphs else None,
         cases=tuple(cases),
         provenance=records.with_seconds(first_start, time.monotonic() - start),
@@ -196,17 +215,18 @@ def identity(
         "test_size": len(dataset.test.first(config.test_size)),
         "batch_size": config.batch_size,
         "seed": config.seed,
-        "threat_model": dataclasses.asdict(graphs) if graphs else None,
+        "threat_model": _threat_model(graphs),
         "backward": config.backward,
         "temperature": config.temperature,
+        # As in `_threat_model`.
+        **({"ablation": repr(config.ablation)} if config.ablation else {}),
         # With all defaults of this version, and the hash of a file.
         "attacks": [
             {
                 "norm": strength.norm,
                 "epsilon": strength.epsilon,
                 "rho": strength.rho,
-                # Named only if it is not what earlier versions did, so that
-                # their folders resume.
+                # As in `_threat_model`.
                 **({} if strength.clip else {"clip": False}),
                 "attack": repr(attack),
             }
@@ -214,6 +234,18 @@ def identity(
         ],
         "train_size": train_size,
     }
+
+
+def _threat_model(graphs: records.ThreatModel | None) -> dict[str, Any] | None:
+    """Returns what an identity says of graphs.
+
+    What later versions can vary is named only if it is, so that the folders of
+    earlier ones resume.
+    """
+    if graphs is None:
+        return None
+    fields = dataclasses.asdict(graphs)
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _target(
@@ -226,6 +258,10 @@ def _target(
     """Returns the defended model and the attacker's view of it."""
     defended = peers.monte_carlo(model, graphs.defended if graphs else None)
     attacker = peers.monte_carlo(model, graphs.attacker if graphs else None)
+    if graphs and graphs.record.expectation:
+        attacker = adaptive.random_graphs(
+            model, graphs.attacker, graphs.record.expectation
+        )
     return attack_loop.Target(
         defended=attacks.Classifier(defended),
         attacker=attacks.Classifier(

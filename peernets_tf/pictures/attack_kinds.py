@@ -17,6 +17,7 @@ ATTACK_NAMES = {
     "deepfool": "DeepFool",
     "fgsm": "FGSM",
     "gradient_descent": "gradient descent",
+    "neighbor_guided": "neighbour-guided",
     "noise": "random noise",
     "pgd": "PGD",
     "square": "Square Attack",

@@ -198,17 +198,17 @@ def attack_tables(records: Sequence[AttackRecord]) -> list[Table]:
 def _attack_title(record: AttackRecord, case: AttackCase) -> str:
     return (
         f"{network_name(record.model)} on {dataset_name(record.dataset)}"
-        f"{_peers(record.threat_model)}{'' if case.clip else ', not clipped'}"
+        f"{_peers(record.threat_model)}{_ablation(record)}"
+        f"{'' if case.clip else ', not clipped'}"
         f": {case.total:,} images, "
         f"{rate_text(case.correct, case.total)} correct before the attack"
     )
 
 
 def _attack_row(record: AttackRecord, case: AttackCase) -> tuple[str, ...]:
-    has_backward = record.threat_model and record.follows_gradient
     return (
         record.attack,
-        record.backward if has_backward else "-",
+        _backward(record),
         _strength(case) + _steps(record, case),
         rate_text(case.adversarial_correct, case.total),
         rate_text(*_fooled(record, case)),
@@ -216,6 +216,14 @@ def _attack_row(record: AttackRecord, case: AttackCase) -> tuple[str, ...]:
         _distance(case.mean_linf),
         _published_attack(record, case),
     )
+
+
+def _backward(record: AttackRecord) -> str:
+    """Returns the backward pass, and the graphs drawn anew in each step."""
+    if record.threat_model is None or not record.follows_gradient:
+        return "-"
+    drawn = record.threat_model.expectation
+    return record.backward + (f", EOT {drawn}" if drawn else "")
 
 
 def fooling_rate(record: AttackRecord, case: AttackCase) -> float:
@@ -318,6 +326,14 @@ def _peers(threat_model: ThreatModel | None) -> str:
         f", {graphs.num_peers} x {graphs.num_graphs} peers, "
         f"{threat_model.policy}"
     )
+
+
+def _ablation(record: AttackRecord) -> str:
+    """Returns how a title names what the layers computed instead."""
+    parts = [record.ablation] if record.ablation else []
+    if record.num_neighbors:
+        parts.append(f"K = {record.num_neighbors}")
+    return "".join(f", {part}" for part in parts)
 
 
 def _strength(case: AttackCase) -> str:
