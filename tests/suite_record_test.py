@@ -65,8 +65,8 @@ def test_no_image_may_be_left_to_attack():
 def test_tables():
     attacks, checks = suite_tables.suite_tables(make_suite())
     assert attacks.title == (
-        "PR-ResNet-32 on CIFAR-10, 10 graphs of 50 peers, known, adaptive, L-inf "
-        "8/255: 200 images, 90.0% ±4.9 correct before the attacks"
+        "PR-ResNet-32 on CIFAR-10, 10 graphs of 50 peers, known, adaptive, "
+        "L-inf 8/255: 200 images, 90.0% ±4.9 correct before the attacks"
     )
     assert attacks.columns == suite_tables.SUITE_COLUMNS
     # What only serves the checklist is no row.
@@ -76,7 +76,8 @@ def test_tables():
         ("worst case", "-", "-", "180", "140", "20.0% ±6.1", "-"),
     )
     assert checks.title == (
-        "Checklist of PR-ResNet-32 on CIFAR-10, 10 graphs of 50 peers, known, adaptive"
+        "Checklist of PR-ResNet-32 on CIFAR-10, 10 graphs of 50 peers, known, "
+        "adaptive"
     )
     assert checks.rows[1] == (
         "white-box beats black-box and transfer",
