@@ -69,6 +69,24 @@ _TEMPERATURE = flags.DEFINE_float(
     "Softmax temperature of --backward=soft (default: 0.05).",
     1e-6,
 )
+_ABLATION = flags.DEFINE_enum(
+    "ablation",
+    None,
+    adaptive.ABLATIONS,
+    "What PeerRegularization layers compute instead, for predictions and for "
+    "the attack. random_neighbors: random peer pixels. uniform_attention: "
+    "equal weights. first_layer_only, second_layer_only, no_layers: the other "
+    "layers return their inputs. attention_gat, attention_softplus, "
+    "attention_literal: the order of operations in the attention. It needs "
+    "--num_peers or --num_graphs (default: none).",
+)
+_NUM_NEIGHBORS = flags.DEFINE_integer(
+    "num_neighbors",
+    None,
+    "K, the neighbours of a pixel, as an ablation (default: as the network was "
+    "trained).",
+    1,
+)
 _PEERS = flags.DEFINE_enum(
     "peers",
     "known",
@@ -98,7 +116,16 @@ _ATTACK_GRAPHS = flags.DEFINE_integer(
     "attack_graphs",
     None,
     "Number of graphs whose logits the attack averages (default: 10 for "
-    "--peers=drawn, otherwise M).",
+    "--peers=drawn, otherwise M; see --graph_expectation).",
+    1,
+)
+_EXPECTATION = flags.DEFINE_integer(
+    "graph_expectation",
+    None,
+    "Number of graphs that the attack draws anew in each step from its own, to "
+    "average the gradient over them (expectation over transformation). With "
+    "--peers=drawn, --attack_graphs is then twice as many by default, if that "
+    "is more than 10 (default: the attack averages over all of its graphs).",
     1,
 )
 
@@ -144,6 +171,7 @@ def _parse(arguments: list[str]) -> Config:
         num_peers=_NUM_PEERS.value,
         num_graphs=_NUM_GRAPHS.value,
         attack_graphs=_ATTACK_GRAPHS.value,
+        expectation=_EXPECTATION.value,
     )
     return Config(
         checkpoint=_CHECKPOINT.value,
@@ -173,14 +201,24 @@ def _parse_evaluation(
         **config: the fields that both have.
     """
     suite = _SUITE_FLAGS.suite(_ATTACK_FLAGS, **config)
+    ablation = adaptive.Ablation(
+        name=_ABLATION.value,
+        num_neighbors=_NUM_NEIGHBORS.value,
+        seed=_SEED.value,
+    )
     if suite is None:
         return evaluation.EvaluationConfig(
             attack=_ATTACK_FLAGS.attack(),
             temperature=_TEMPERATURE.value,
+            ablation=ablation,
             **config,
         )
     if _TEMPERATURE.value != _TEMPERATURE.default:
         raise UserError("--temperature is for --attack: leave it out")
+    if ablation:
+        raise UserError(
+            "--ablation and --num_neighbors are for --attack: leave them out"
+        )
     return suite
 
 
@@ -242,7 +280,11 @@ def _evaluations(
         folder = config.output_dir
         if folder is None:
             folder = evaluation.default_folder(
-                config.checkpoint, chosen.attack, chosen.graphs, backward
+                config.checkpoint,
+                chosen.attack,
+                chosen.graphs,
+                backward,
+                chosen.ablation,
             )
         elif len(backwards) > 1:
             folder = os.path.join(folder, backward)

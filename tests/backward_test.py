@@ -1,5 +1,7 @@
 """BPDA: the same logits, bit by bit, and the gradient that it promises."""
 
+import importlib
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from keras import layers, ops
 from peernets_tf import PeerRegularization, monte_carlo, set_peers
 from peernets_tf.adaptive import bpda
 from peernets_tf.attacks import autodiff
+from peernets_tf.layers import peer_scope
 
 SHAPE = (5, 5, 3)
 
@@ -141,6 +144,55 @@ def test_an_all_zero_pixel_has_a_finite_gradient(peers):
     for backward in ("identity", "soft"):
         model = bpda(one_layer(peers), backward)
         assert np.isfinite(weighted_gradient(model, images, 1.0)).all()
+
+
+def largest_tensor(num_peers):
+    """The elements of the largest tensor in the graph of a soft gradient.
+
+    It has 8,192 queries, and 256 keys for each peer. Nothing is computed.
+    """
+    tf = pytest.importorskip("tensorflow")
+    inputs = keras.Input((16, 16, 8))
+    layer = PeerRegularization(num_neighbors=4)
+    model = bpda(keras.Model(inputs, layer(inputs)), "soft")
+    peers = {layer: ops.zeros((1, num_peers, 16, 16, 8))}
+
+    def gradient(images):
+        with peer_scope(bank=peers), tf.GradientTape() as tape:
+            tape.watch(images)
+            outputs = model(images)
+        return tape.gradient(outputs, images)
+
+    images = tf.TensorSpec((32, 16, 16, 8))
+    graph = tf.function(gradient).get_concrete_function(images).graph
+    inner = [
+        graph._get_function(function.signature.name).graph
+        for function in graph.as_graph_def().library.function
+    ]
+    # Loops are functions of their own: the search, and the gradient.
+    assert sum("while_body" in function.name for function in inner) == 2
+    return max(
+        output.shape.num_elements() or 0
+        for function in (graph, *inner)
+        for operation in function.get_operations()
+        for output in operation.outputs
+    )
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="reads TensorFlow's graphs"
+)
+def test_soft_needs_no_more_memory_for_more_peers(monkeypatch):
+    """Queries pass in chunks: never all of them against all keys."""
+    # The package exports the function by the name of its module.
+    search = importlib.import_module("peernets_tf.layers.nearest_neighbors")
+    monkeypatch.setattr(search, "_device_kind", lambda: "cpu")
+    forty = largest_tensor(40)
+    assert forty == largest_tensor(80) <= 2**20
+    # Beyond 65,536 keys a chunk keeps 16 queries: 64 bytes for each key, which
+    # is less than the key itself from 16 channels on.
+    many = 400 * 256
+    assert largest_tensor(400) == 16 * many
 
 
 @pytest.mark.parametrize("options", [{"backward": "hard"}, {"temperature": 0}])

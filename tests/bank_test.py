@@ -42,6 +42,20 @@ def test_peers_are_each_others_peers(graphs, images):
     np.testing.assert_allclose(second.peers[0], x, atol=1e-5)
 
 
+def test_labels_are_kept_one_for_each_image(graphs):
+    model = make_model()
+    labels = np.arange(12).reshape(3, 4)
+    bank = encode_peers(model, graphs, labels)
+    np.testing.assert_array_equal(bank.labels, labels)
+    np.testing.assert_array_equal(
+        encode_peers(model, graphs[0], labels[0]).labels, labels[:1]
+    )
+    assert encode_peers(model, graphs).labels is None
+    for wrong in (labels[:2], labels[:, :3], labels[0], 0.5 * labels):
+        with pytest.raises(ValueError, match="`labels` must be integers"):
+            encode_peers(model, graphs, wrong)
+
+
 def test_logits_do_not_depend_on_batch_mates(graphs, images):
     model = make_model()
     set_peers(model, graphs)

@@ -222,6 +222,15 @@ def test_figure_7_draws_each_reading_of_rho_apart():
     assert "unclipped" in shown
 
 
+def test_an_ablated_network_is_in_no_picture():
+    whole = attack(case(), backward="identity")
+    ablated = attack(case(adversarial_correct=3), ablation="no_layers")
+    assert pictures.charts([ablated]) == []
+    names = [picture.alt for picture in pictures.charts([whole])]
+    assert names
+    assert [p.alt for p in pictures.charts([whole, ablated])] == names
+
+
 def test_loss_needs_several_steps():
     def steps(number, loss):
         return case(attack=f"PGD(steps={number})", mean_loss=loss)

@@ -115,6 +115,47 @@ def test_readings_of_the_strength_of_a_universal_perturbation(linear):
     assert not record.cases[0].clip
 
 
+def test_flags_of_attacks_that_know_peers(peernet):
+    record = evaluate(
+        *peernet(
+            "expectation",
+            "--attack=fgsm",
+            "--peers=drawn",
+            "--num_peers=4",
+            "--graph_expectation=2",
+            "--attack_graphs=3",
+            "--backward=identity",
+        )
+    )
+    assert record.threat_model.expectation == 2
+    assert record.threat_model.attacker.num_graphs == 3
+    record = evaluate(
+        *peernet(
+            "guided",
+            "--attack=neighbor_guided",
+            "--num_peers=12",
+            "--num_graphs=1",
+            "--steps=2",
+            "--restarts=2",
+            "--guides_per_pixel=3",
+            "--steps_per_choice=1",
+            "--backward=identity",
+        )
+    )
+    assert record.cases[0].attack.endswith(
+        "steps=2, step_size=None, guides_per_pixel=3, steps_per_choice=1, "
+        "restarts=2)"
+    )
+
+
+def test_flags_of_ablations(peernet):
+    flags = ["--attack=noise", "--num_graphs=1", "--num_neighbors=2"]
+    record = evaluate(*peernet("k", *flags))
+    assert (record.ablation, record.num_neighbors) == (None, 2)
+    record = evaluate(*peernet("random", *flags, "--ablation=random_neighbors"))
+    assert (record.ablation, record.num_neighbors) == ("random_neighbors", 2)
+
+
 def test_flags_of_peers(peernet):
     record = evaluate(
         *peernet(
@@ -263,6 +304,16 @@ def test_bad_flags_are_one_line(linear, tmp_path):
         (["--attack=deepfool", "--norm=linf"], "norm"),
         (["--attack=pgd", "--backward=identity"], "no PeerRegularization"),
         (["--attack=pgd", "--peers=drawn"], "no PeerRegularization"),
+        (["--attack=pgd", "--graph_expectation=2"], "no PeerRegularization"),
+        (["--attack=pgd", "--ablation=no_layers"], "no PeerRegularization"),
+        (["--attack=neighbor_guided"], "no PeerRegularization"),
+        (
+            [
+                *("--attack=noise", "--num_graphs=1"),
+                *("--ablation=no_layers", "--num_neighbors=3"),
+            ],
+            "no_layers leaves no layer",
+        ),
         (
             ["--attack=universal", "--perturbation=a", "--maker=gradient"],
             "maker",

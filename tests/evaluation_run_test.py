@@ -18,6 +18,7 @@ from peernets_tf import (
     peers,
     records,
 )
+from peernets_tf.adaptive import Ablation
 from peernets_tf.errors import AttackError, UserError
 from peernets_tf.evaluation import AttackConfig, EvaluationConfig, GraphsConfig
 
@@ -212,6 +213,90 @@ def test_stored_graphs_are_part_of_an_identity_if_they_are_used(
     )
 
 
+def test_expectation_over_graphs_is_repeated_by_its_seed(
+    peernet, stripes, tmp_path
+):
+    attack = AttackConfig(
+        name="pgd", epsilons=(0.1,), options={"steps": 2, "keep_best": False}
+    )
+    cases = []
+    for i, expectation in enumerate((1, 1, None)):
+        record = evaluate(
+            peernet,
+            stripes,
+            tmp_path / str(i),
+            attack,
+            graphs=GraphsConfig(policy="drawn", expectation=expectation),
+            test_size=12,
+        )
+        assert record.threat_model.expectation == expectation
+        assert record.threat_model.attacker.num_graphs == 10
+        cases.append(record.cases[0])
+    assert cases[0] == cases[1]
+    assert cases[0].mean_loss != cases[2].mean_loss
+
+
+def test_an_ablation_changes_predictions_and_is_recorded(
+    peernet, stripes, tmp_path
+):
+    attack = AttackConfig(name="noise", epsilons=(0.1,))
+    graphs = GraphsConfig(num_graphs=2)
+    rows = []
+    for ablation in (
+        Ablation(),
+        Ablation(name="no_layers"),
+        Ablation(num_neighbors=1),
+    ):
+        folder = tmp_path / repr(ablation)
+        record = evaluate(
+            peernet, stripes, folder, attack, graphs=graphs, ablation=ablation
+        )
+        assert record.ablation == ablation.name
+        assert record.num_neighbors == ablation.num_neighbors
+        assert record.is_ablated == bool(ablation)
+        rows.append(record.cases[0].mean_loss)
+    assert len(set(rows)) == 3
+    # And nothing is left of it.
+    again = evaluate(
+        peernet, stripes, tmp_path / "again", attack, graphs=graphs
+    )
+    assert again.cases[0].mean_loss == rows[0]
+    with pytest.raises(UserError, match="stored graphs have from the whole"):
+        evaluate(
+            peernet,
+            stripes,
+            tmp_path / "stored",
+            attack,
+            ablation=Ablation(name="no_layers"),
+        )
+
+
+def test_neighbor_guided_needs_the_labels_of_the_attackers_peers(
+    peernet, linear, stripes, tmp_path
+):
+    attack = AttackConfig(
+        name="neighbor_guided",
+        epsilons=(0.3,),
+        options={"steps": 2, "steps_per_choice": 1, "guides_per_pixel": 2},
+    )
+    record = evaluate(
+        peernet,
+        stripes,
+        tmp_path / "drawn",
+        attack,
+        graphs=GraphsConfig(num_peers=12, num_graphs=1),
+        test_size=12,
+    )
+    (case,) = record.cases
+    assert record.follows_gradient
+    assert case.zero_gradients is None
+    assert case.attack.startswith("NeighborGuided(epsilon=0.3, ")
+    with pytest.raises(UserError, match="labels of the attacker's peers"):
+        evaluate(peernet, stripes, tmp_path / "stored", attack)
+    with pytest.raises(UserError, match="linear has no PeerReg"):
+        evaluate(linear, stripes, tmp_path / "linear", attack)
+
+
 @pytest.mark.parametrize("policy", ["known", "drawn", "fresh"])
 def test_predictions_use_the_defended_graphs(
     policy, peernet, stripes, tmp_path
@@ -248,6 +333,15 @@ def test_stopping_needs_the_graphs_that_predictions_use(
     ):
         with pytest.raises(UserError, match="graphs that predictions use"):
             evaluate(peernet, stripes, tmp_path, attack, graphs=one)
+    some = GraphsConfig(expectation=1)
+    with pytest.raises(UserError, match="graphs that predictions use"):
+        evaluate(
+            peernet,
+            stripes,
+            tmp_path,
+            AttackConfig(name="fgsm", search=True),
+            graphs=some,
+        )
     drawn, square = GraphsConfig(policy="drawn"), AttackConfig(name="square")
     with pytest.raises(UserError, match="graphs that predictions use"):
         evaluate(peernet, stripes, tmp_path, square, graphs=drawn)
@@ -258,7 +352,9 @@ def test_stopping_needs_the_graphs_that_predictions_use(
     [
         {"graphs": GraphsConfig(policy="drawn")},
         {"graphs": GraphsConfig(num_peers=5)},
+        {"graphs": GraphsConfig(expectation=1)},
         {"backward": "identity"},
+        {"ablation": Ablation(num_neighbors=1)},
     ],
     ids=str,
 )
@@ -284,6 +380,13 @@ def test_settings_of_peers_need_peers(config, linear, stripes, tmp_path):
                 "attack": AttackConfig(name="noise"),
             },
             "attack_graphs",
+        ),
+        (
+            {
+                "graphs": GraphsConfig(expectation=1),
+                "attack": AttackConfig(name="square"),
+            },
+            "expectation",
         ),
     ],
     ids=str,

@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from sample_records import make_case, make_training
+from sample_records import THREAT_MODEL, make_case, make_training
 
 from peernets_tf import records
 from peernets_tf.errors import UserError
@@ -58,6 +58,14 @@ def test_a_training_refuses_impossible_counts(changes, message):
 def test_an_attack_refuses_impossible_counts(changes, message):
     with pytest.raises(UserError, match=message):
         make_case(**changes)
+
+
+@pytest.mark.parametrize("expectation", [0, 11])
+def test_no_more_graphs_are_drawn_than_the_attacker_has(expectation):
+    assert THREAT_MODEL.attacker.num_graphs == 10
+    dataclasses.replace(THREAT_MODEL, expectation=10)
+    with pytest.raises(UserError, match="expectation must"):
+        dataclasses.replace(THREAT_MODEL, expectation=expectation)
 
 
 def test_a_case_without_a_correct_image_is_possible():

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 from sample_records import (
     GRAPHS,
+    THREAT_MODEL,
     make_attack,
     make_benchmark,
     make_case,
@@ -105,6 +106,28 @@ def test_universal_rates_count_all_images():
     # 90 of 200 predictions changed.
     assert row["fooled"] == "45.0% ±6.9"
     assert row["paper"] == "83.3% / 13.0%"
+
+
+def test_graphs_drawn_in_each_step_stand_beside_the_backward_pass():
+    drawn = dataclasses.replace(THREAT_MODEL, expectation=5)
+    (row,) = attack_cells(make_attack(threat_model=drawn))
+    assert row["backward"] == "identity, EOT 5"
+    noise = make_attack(threat_model=drawn, follows_gradient=False)
+    assert attack_cells(noise)[0]["backward"] == "-"
+
+
+def test_a_title_names_what_the_layers_computed_instead():
+    title = "PR-ResNet-32 on CIFAR-10, 10 graphs of 50 peers, known"
+    for changes, expected in (
+        ({"ablation": "no_layers"}, ", no_layers: "),
+        ({"num_neighbors": 5}, ", K = 5: "),
+        (
+            {"ablation": "random_neighbors", "num_neighbors": 5},
+            ", random_neighbors, K = 5: ",
+        ),
+    ):
+        (row,) = attack_cells(make_attack(**changes))
+        assert row["title"].startswith(title + expected)
 
 
 def test_other_rates_count_images_that_were_correct():

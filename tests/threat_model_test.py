@@ -15,6 +15,7 @@ from peernets_tf import (
     set_peers,
 )
 from peernets_tf.errors import UserError
+from peernets_tf.evaluation import threat_model
 from peernets_tf.seeds import Stream
 
 SHAPE = (12, 12, 1)
@@ -109,6 +110,42 @@ def test_ten_graphs_are_drawn_by_default(model, images):
     assert record.attacker.num_graphs == 10
 
 
+def test_expectation_draws_from_twice_as_many_graphs(model, images):
+    for expectation, expected in ((None, 10), (1, 10), (20, 40)):
+        record = evaluation.GraphsConfig(
+            policy="drawn", expectation=expectation
+        )
+        record = threat_model.describe_graphs(model, record, seed=7)
+        assert record.expectation == expectation
+        assert record.attacker.num_graphs == expected
+    chosen = choose(model, images, expectation=2)
+    assert chosen.attacker.num_graphs == 3
+    with pytest.raises(UserError, match="that the attacker has, 3"):
+        choose(model, images, expectation=4)
+    with pytest.raises(UserError, match="that the attacker has, 2"):
+        choose(model, images, policy="drawn", attack_graphs=2, expectation=3)
+
+
+def test_labels_are_those_of_the_drawn_images(model, images):
+    labels = np.arange(30, dtype="int32")
+    chosen = evaluation.choose_graphs(
+        model,
+        images,
+        evaluation.GraphsConfig(num_graphs=2),
+        seed=7,
+        labels=labels,
+    )
+    assert chosen.attacker.labels.shape == (2, 5)
+    again = encode_peers(model, images[chosen.attacker.labels])
+    assert same(again, chosen.attacker)
+    np.testing.assert_array_equal(
+        chosen.attacker.first(1).labels, chosen.attacker.labels[:1]
+    )
+    # Stored graphs have none, nor those of an evaluation that needs none.
+    assert choose(model, images).attacker.labels is None
+    assert choose(model, images, num_graphs=2).attacker.labels is None
+
+
 def test_fresh(model, images):
     chosen = choose(model, images, policy="fresh")
     assert same(chosen.attacker, peers.stored_peers(model))
@@ -143,7 +180,12 @@ def test_a_model_without_peers_has_no_graphs(images):
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"policy": "secret"}, {"num_peers": 0}, {"attack_graphs": -1}],
+    [
+        {"policy": "secret"},
+        {"num_peers": 0},
+        {"attack_graphs": -1},
+        {"expectation": 0},
+    ],
 )
 def test_bad_arguments(arguments):
     with pytest.raises(UserError, match="Received"):

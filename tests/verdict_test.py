@@ -93,6 +93,16 @@ def test_a_comparison_counts_where_there_is_no_attack():
     assert len(verdicts([make_comparison(), make_attack()])) == 1
 
 
+def test_what_is_no_attack_on_the_network_itself_does_not_count():
+    strongest = attack(case(20))
+    others = [
+        attack(case(2), ablation="uniform_attention"),
+        attack(case(3), num_neighbors=5),
+        attack(case(4, clip=False)),
+    ]
+    assert verdicts([*others, strongest]) == verdicts([strongest])
+
+
 def test_no_verdict_without_an_attack_on_a_peernet():
     search = attack(case(0, epsilon=None))
     plain = attack(case(0), threat_model=None)

@@ -3,11 +3,36 @@
 from typing import TYPE_CHECKING
 
 from peernets_tf import lazy
-from peernets_tf.adaptive.choices import BACKWARDS
+from peernets_tf.adaptive.ablation import Ablation, ablated
+from peernets_tf.adaptive.choices import ABLATIONS, BACKWARDS
+from peernets_tf.adaptive.neighbor_guided import NeighborGuided
+from peernets_tf.adaptive.registry import ATTACKS
 
 if TYPE_CHECKING:
     from peernets_tf.adaptive.backward import bpda
+    from peernets_tf.adaptive.graph_expectation import (
+        RandomGraphs,
+        random_graphs,
+    )
+    from peernets_tf.adaptive.guides import Guides
 else:
-    __getattr__, __dir__ = lazy.exports(__name__, bpda="backward")
+    __getattr__, __dir__ = lazy.exports(
+        __name__,
+        Guides="guides",
+        RandomGraphs="graph_expectation",
+        bpda="backward",
+        random_graphs="graph_expectation",
+    )
 
-__all__ = ["BACKWARDS", "bpda"]
+__all__ = [
+    "ABLATIONS",
+    "ATTACKS",
+    "Ablation",
+    "BACKWARDS",
+    "Guides",
+    "NeighborGuided",
+    "RandomGraphs",
+    "ablated",
+    "bpda",
+    "random_graphs",
+]

@@ -15,6 +15,7 @@ import keras
 from keras import ops
 
 from peernets_tf.adaptive.choices import BACKWARDS
+from peernets_tf.adaptive.unit_vectors import unit
 from peernets_tf.errors import UserError
 from peernets_tf.layers import PeerCall, chunk_size, peer_scope
 from peernets_tf.types import Tensor
@@ -104,7 +105,7 @@ def _soft(call: PeerCall, temperature: float) -> Tensor:
                     queries,
                     upstream,
                     keys,
-                    _normalize(keys, epsilon),
+                    unit(keys, epsilon),
                     temperature,
                 ),
                 ops.zeros_like(keys),
@@ -113,7 +114,7 @@ def _soft(call: PeerCall, temperature: float) -> Tensor:
         return ops.zeros_like(queries), gradient
 
     zeros = zeros_with_soft_gradient(
-        _normalize(ops.reshape(call.inputs, (-1, channels)), epsilon),
+        unit(ops.reshape(call.inputs, (-1, channels)), epsilon),
         ops.stop_gradient(call.keys),
     )
     return ops.stop_gradient(call.outputs) + ops.reshape(
@@ -148,11 +149,3 @@ def _soft_gradient(
 
     gradients = ops.map(chunk_gradient, (chunks(queries), chunks(upstream)))
     return ops.reshape(gradients, (-1, channels))[:num_queries]
-
-
-def _normalize(vectors: Tensor, epsilon: float) -> Tensor:
-    squares = ops.sum(ops.square(vectors), axis=-1, keepdims=True)
-    # An all-zero pixel has no direction: its gradient is 0, not 1 / epsilon.
-    has_direction = squares > epsilon**2
-    lengths = ops.sqrt(ops.where(has_direction, squares, 1.0))
-    return ops.where(has_direction, vectors, 0.0) / lengths

@@ -8,6 +8,7 @@ logits. `Classifier` wraps such a function and compiles it once for many calls.
 from peernets_tf.attacks import (
     autodiff,
     checks,
+    draws,
     losses,
     norms,
     registry,
@@ -80,6 +81,7 @@ __all__ = [
     "autodiff",
     "check_rho_of",
     "checks",
+    "draws",
     "epsilon_from_rho",
     "losses",
     "make",

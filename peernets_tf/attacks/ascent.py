@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from peernets_tf.attacks import autodiff, checks, losses, norms
+from peernets_tf.attacks import autodiff, checks, draws, losses, norms
 from peernets_tf.attacks.classifier import Classifier
 from peernets_tf.lazy import ops
 from peernets_tf.types import LogitsFunction, Tensor
@@ -112,21 +112,16 @@ class Ascent:
             if self.keep_best:
                 best = keep_better(best, iterates, value, logits)
             is_finite = is_finite & losses.are_finite(value, logits, gradient)
-            direction = norms.steepest_direction(gradient, self.norm)
-            iterates = iterates + direction * norms.like_images(
-                step_size, images
+            iterates = norms.ascend(
+                iterates, gradient, images, self.norm, epsilon, step_size
             )
-            # Clipping comes first: the projection moves every value towards
-            # the image and so keeps it in [0, 1], up to rounding.
-            iterates = ops.clip(iterates, 0.0, 1.0)
-            change = norms.project(iterates - images, self.norm, epsilon)
-            return (ops.clip(images + change, 0.0, 1.0), is_finite, *best)
+            return (iterates, is_finite, *best)
 
         worst = ops.zeros_like(epsilon) - (
             float("inf") if self.keep_best else 0.0
         )
         zeros = ops.zeros_like(epsilon)
-        last, is_finite, *best = ops.fori_loop(
+        last, is_finite, *best = draws.fori_loop(
             0, steps, step, (start, zeros == 0, start, worst, zeros)
         )
         if not self.keep_best:

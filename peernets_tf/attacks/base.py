@@ -117,9 +117,10 @@ class Attack(abc.ABC):
                 )
             epsilon = np.asarray(epsilon, np.float32)
             checks.check_epsilon(epsilon, len(images))
-        adversarial = self._perturb(
-            classifier, images, labels, seed=seed, epsilon=epsilon
-        )
+        with classifier.seeded(seed):
+            adversarial = self._perturb(
+                classifier, images, labels, seed=seed, epsilon=epsilon
+            )
         is_finite = np.isfinite(adversarial.reshape(len(images), -1))
         checks.check_finite(np.all(is_finite, axis=1), "gradients")
         return adversarial

@@ -33,6 +33,8 @@ _SMALLEST = {
     "fooling_rate": 0,
     "largest_epsilon": 0,
     "num_epsilons": 1,
+    "guides_per_pixel": 1,
+    "steps_per_choice": 1,
     "ratio": 1,
     "halvings": 0,
 }
@@ -48,6 +50,8 @@ _COUNTS = {
     "batch_size",
     "num_epsilons",
     "halvings",
+    "guides_per_pixel",
+    "steps_per_choice",
 }
 
 

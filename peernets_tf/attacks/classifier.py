@@ -12,7 +12,13 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from peernets_tf.attacks import autodiff, checks, losses, model_variables
+from peernets_tf.attacks import (
+    autodiff,
+    checks,
+    draws,
+    losses,
+    model_variables,
+)
 from peernets_tf.errors import AttackError
 from peernets_tf.lazy import keras, ops
 from peernets_tf.types import LogitsFunction, Shape, Tensor
@@ -42,6 +48,7 @@ class Classifier:
     Attacks take a function or a `Classifier`. They compile a function in every
     call, and a classifier only in the first: make one to attack several
     batches. Its logits follow changes of the model's weights and peers.
+    If the model draws random numbers, see `draws`, each call draws others.
 
     Args:
         logits_fn: function from images `(B, H, W, C)` in [0, 1] to logits
@@ -59,6 +66,8 @@ class Classifier:
         self.logits_fn = logits_fn
         self.on_queries: Callable[[int], None] | None = None
         self.queries = 0
+        self._seeds: tuple[int, ...] = ()
+        self._calls = 0
         self._made: dict[Hashable, Any] = {}
         self._variables = model_variables.variables(logits_fn)
 
@@ -210,7 +219,10 @@ class Classifier:
             (function, *sorted(options.items())),
             lambda: _Compiled(
                 autodiff.compiled(
-                    functools.partial(function, logits_fn, **options)
+                    functools.partial(
+                        _with_key,
+                        functools.partial(function, logits_fn, **options),
+                    )
                 )
             ),
         )
@@ -218,7 +230,7 @@ class Classifier:
         count = len(values[0])
         size = compiled.padded_size(count)
         results = compiled.function(
-            *[_padded(value, size - count) for value in values]
+            self.next_key(), *[_padded(value, size - count) for value in values]
         )
         compiled.sizes.add(size)
         self.count(count * queries_per_image)
@@ -229,6 +241,28 @@ class Classifier:
         self.queries += queries
         if self.on_queries is not None:
             self.on_queries(queries)
+
+    @contextlib.contextmanager
+    def seeded(self, *seeds: int) -> Iterator[None]:
+        """Makes a random model's draws depend on seeds until the block ends.
+
+        Without it they depend on the number of calls so far.
+
+        Args:
+            *seeds: ints, such as an attack's seed and the number of a batch.
+        """
+        before = self._seeds, self._calls
+        self._seeds, self._calls = seeds, 0
+        try:
+            yield
+        finally:
+            self._seeds, self._calls = before
+
+    def next_key(self) -> NDArray[np.uint32]:
+        """Returns the key of the draws of one more call, see `draws`."""
+        key = np.random.SeedSequence((*self._seeds, self._calls))
+        self._calls += 1
+        return key.generate_state(1)[0]
 
     @contextlib.contextmanager
     def observed(self, on_queries: Callable[[int], None]) -> Iterator[None]:
@@ -259,6 +293,13 @@ class Classifier:
         if key not in self._made:
             self._made[key] = make()
         return self._made[key]
+
+
+def _with_key(
+    function: Callable[..., tuple[Tensor, ...]], key: Tensor, *tensors: Tensor
+) -> tuple[Tensor, ...]:
+    with draws.key_scope(key):
+        return function(*tensors)
 
 
 def _logits(logits_fn: LogitsFunction, images: Tensor) -> tuple[Tensor]:

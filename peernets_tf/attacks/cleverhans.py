@@ -10,7 +10,7 @@ from unittest import mock
 import numpy as np
 from numpy.typing import NDArray
 
-from peernets_tf.attacks import autodiff, checks, losses
+from peernets_tf.attacks import autodiff, checks, draws, losses
 from peernets_tf.attacks.base import Attack
 from peernets_tf.attacks.classifier import Classifier
 from peernets_tf.errors import UserError
@@ -74,7 +74,7 @@ class CleverHans(Attack):
                 ("cleverhans", loss_fn, targeted),
                 lambda: _gradient(model_fn, loss_fn, targeted),
             )
-            found, is_finite_now = gradient(x, y)
+            found, is_finite_now = gradient(classifier.next_key(), x, y)
             is_finite.append(is_finite_now)
             classifier.count(len(images))
             return found
@@ -115,12 +115,13 @@ def _gradient(
     """Compiles cleverhans's gradient for one model.
 
     Returns:
-        Function from images and labels to the gradients and, bool `(B,)`,
-        whether these, the losses and the logits are finite.
+        Function from the key of the model's draws, images and labels to the
+        gradients and, bool `(B,)`, whether these, the losses and the logits
+        are finite.
     """
     compute = _module("utils").compute_gradient.python_function
 
-    def function(images: Any, labels: Any) -> tuple[Any, Any]:
+    def function(key: Any, images: Any, labels: Any) -> tuple[Any, Any]:
         noted = []
 
         def loss(labels: Any, logits: Any) -> Any:
@@ -128,7 +129,8 @@ def _gradient(
             noted.extend([logits, values])
             return values
 
-        gradients = compute(logits_fn, loss, images, labels, targeted)
+        with draws.key_scope(key):
+            gradients = compute(logits_fn, loss, images, labels, targeted)
         return gradients, losses.are_finite(gradients, *noted)
 
     return autodiff.compiled(function)

@@ -56,6 +56,33 @@ def steepest_direction(gradient: Tensor, norm: str) -> Tensor:
     return scaled / length
 
 
+def ascend(
+    iterates: Tensor,
+    gradient: Tensor,
+    images: Tensor,
+    norm: str,
+    epsilon: Tensor,
+    step_size: Tensor,
+) -> Tensor:
+    """Moves iterates one step uphill, within the balls and [0, 1].
+
+    Args:
+        iterates: float tensor of shape `(B, H, W, C)`.
+        gradient: float tensor of shape `(B, H, W, C)`.
+        images: float tensor of shape `(B, H, W, C)`, the balls' centres.
+        norm: `"linf"` or `"l2"`.
+        epsilon: float tensor of shape `(B,)`, the radii.
+        step_size: float tensor of shape `(B,)`.
+    """
+    direction = steepest_direction(gradient, norm)
+    iterates = iterates + direction * like_images(step_size, images)
+    # Clipping comes first: the projection moves every value towards the image
+    # and so keeps it in [0, 1], up to rounding.
+    iterates = ops.clip(iterates, 0.0, 1.0)
+    change = project(iterates - images, norm, epsilon)
+    return ops.clip(images + change, 0.0, 1.0)
+
+
 def random_points(
     shape: tuple[int, ...],
     norm: str,

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from peernets_tf.attacks import checks, losses, norms, squares
+from peernets_tf.attacks import checks, draws, losses, norms, squares
 from peernets_tf.attacks.base import Attack
 from peernets_tf.attacks.classifier import Classifier
 from peernets_tf.lazy import ops
@@ -152,4 +152,4 @@ def _search(
         )
 
     no = ops.zeros_like(values) > 0
-    return ops.fori_loop(0, queries, query, (adversarial, values, no, ~no))
+    return draws.fori_loop(0, queries, query, (adversarial, values, no, ~no))

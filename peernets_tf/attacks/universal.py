@@ -161,7 +161,8 @@ class UniversalAttack(Attack):
         classifier = Classifier.of(logits_fn)
         images = np.asarray(images, np.float32)
         checks.check_images(images)
-        classes = self._predict(classifier, images)
+        with classifier.seeded(seed):
+            classes = self._predict(classifier, images)
         progress = start or Progress(
             perturbation=np.zeros(images.shape[1:], np.float32)
         )
@@ -174,11 +175,13 @@ class UniversalAttack(Attack):
                 first : first + self.batch_size
             ]
             before = progress.perturbation
-            change, fooled = self._change(
-                classifier,
-                apply_perturbation(images[chosen], before, clip=self.clip),
-                classes[chosen],
-            )
+            # A resumed fit draws what an uninterrupted one does.
+            with classifier.seeded(seed, progress.batches):
+                change, fooled = self._change(
+                    classifier,
+                    apply_perturbation(images[chosen], before, clip=self.clip),
+                    classes[chosen],
+                )
             after = norms.project(
                 (before + change)[None],
                 self.norm,
@@ -196,7 +199,8 @@ class UniversalAttack(Attack):
                 perturbed = apply_perturbation(
                     images, progress.perturbation, clip=self.clip
                 )
-                now = self._predict(classifier, perturbed)
+                with classifier.seeded(seed, progress.batches):
+                    now = self._predict(classifier, perturbed)
                 reached = np.mean(now != classes) >= self.fooling_rate
                 progress = dataclasses.replace(progress, finished=bool(reached))
             yield progress

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from absl import flags
 
-from peernets_tf import attacks, evaluation
+from peernets_tf import adaptive, attacks, evaluation
 from peernets_tf.errors import UserError
 
 Number = TypeVar("Number", int, float)
@@ -20,7 +20,7 @@ _FITTED = [
     if issubclass(attack, attacks.UniversalAttack)
 ]
 _OTHERS = [
-    name for name, attack in attacks.ATTACKS.items() if not attack.is_universal
+    name for name, attack in adaptive.ATTACKS.items() if not attack.is_universal
 ]
 
 
@@ -150,7 +150,8 @@ def _define_strength() -> dict[str, flags.FlagHolder[Any]]:
             "steps",
             None,
             "Number of gradient steps. Several, comma-separated, are tried at "
-            "each epsilon or rho (default: 40; 100 for APGD and FAB).",
+            "each epsilon or rho (default: 40; 100 for APGD, FAB and "
+            "neighbor_guided).",
         ),
         "search": flags.DEFINE_bool(
             "search",
@@ -193,7 +194,22 @@ def _define_options() -> dict[str, flags.FlagHolder[Any]]:
             "restarts",
             None,
             "Number of runs of PGD, APGD or FAB per image, of which the best "
-            "is kept (default: 1).",
+            "is kept. For neighbor_guided, the number of classes to pull "
+            "towards, the likeliest wrong one first (default: 1).",
+            1,
+        ),
+        "guides_per_pixel": flags.DEFINE_integer(
+            "guides_per_pixel",
+            None,
+            "Peer pixels of another class that --attack=neighbor_guided pulls "
+            "each pixel towards (default: 10).",
+            1,
+        ),
+        "steps_per_choice": flags.DEFINE_integer(
+            "steps_per_choice",
+            None,
+            "Steps after which --attack=neighbor_guided chooses those peer "
+            "pixels again (default: 10).",
             1,
         ),
         "keep_best": flags.DEFINE_bool(

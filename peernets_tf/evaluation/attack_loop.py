@@ -264,12 +264,13 @@ def _predict_batch(
     checks.check_predictions(predictions)
     zero_gradients = None
     if loss is not None:
-        gradients, _ = target.attacker.loss_gradient(
-            batch.images,
-            target.target_labels(number, batch.labels),
-            loss,
-            targeted=target.targeted,
-        )
+        with target.attacker.seeded(target.seed, number):
+            gradients, _ = target.attacker.loss_gradient(
+                batch.images,
+                target.target_labels(number, batch.labels),
+                loss,
+                targeted=target.targeted,
+            )
         has_gradient = gradients.reshape(len(gradients), -1).any(axis=1)
         zero_gradients = int(np.sum(~has_gradient))
     return CleanBatch(

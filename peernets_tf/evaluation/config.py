@@ -23,8 +23,8 @@ _TEMPERATURE = 0.05
 class EvaluationConfig:
     """How a model is attacked.
 
-    For a model without PeerRegularization layers `graphs`, `backward` and
-    `temperature` must be the defaults.
+    For a model without PeerRegularization layers `graphs`, `backward`,
+    `temperature` and `ablation` must be the defaults.
 
     Attributes:
         attack: the `AttackConfig`.
@@ -32,6 +32,8 @@ class EvaluationConfig:
         backward: the backward pass of PeerRegularization layers that the
             attack follows, one of `adaptive.BACKWARDS`.
         temperature: float, the temperature of the backward pass `"soft"`.
+        ablation: the `adaptive.Ablation` of the layers, for predictions and for
+            the attack.
         test_size: int or None, the number of test images, the first ones; None
             for all.
         batch_size: int, test images attacked at once.
@@ -48,6 +50,7 @@ class EvaluationConfig:
     graphs: GraphsConfig = GraphsConfig()
     backward: str = "exact"
     temperature: float = _TEMPERATURE
+    ablation: adaptive.Ablation = adaptive.Ablation()
     test_size: int | None = None
     batch_size: int = 100
     seed: int = 0
@@ -75,6 +78,7 @@ class EvaluationConfig:
         for name, is_given in (
             ("backward", self.backward != "exact"),
             ("attack_graphs", self.graphs.attack_graphs is not None),
+            ("expectation", self.graphs.expectation is not None),
         ):
             if is_given:
                 raise UserError(
@@ -102,6 +106,11 @@ def backward_passes(
     if peers.peer_layers(model) and attack.attack_type.follows_gradient:
         return ("exact", "identity")
     return ("exact",)
+
+
+def needs_labels(attack: AttackConfig) -> bool:
+    """Returns whether an attack needs the labels of the attacker's peers."""
+    return issubclass(attack.attack_type, adaptive.NeighborGuided)
 
 
 def check_fits(model: keras.Model, dataset: datasets.Dataset) -> None:
@@ -145,8 +154,8 @@ def check_graphs(
     if graphs is None and (config != GraphsConfig() or backward != "exact"):
         raise UserError(
             f"{model.name} has no PeerRegularization layer: leave out "
-            "backward, peers, num_peers, num_graphs and attack_graphs. "
-            f"Received: backward={backward}, {config}"
+            "backward, peers, num_peers, num_graphs, attack_graphs and "
+            f"expectation. Received: backward={backward}, {config}"
         )
     return graphs
 
@@ -163,16 +172,37 @@ def check_peers(model: keras.Model, config: EvaluationConfig) -> None:
         model, config.graphs, config.backward, seed=config.seed
     )
     if graphs is None:
+        if needs_labels(config.attack) or config.ablation:
+            needed = config.ablation or config.attack.name
+            raise UserError(
+                f"{model.name} has no PeerRegularization layer, which {needed} "
+                "needs: choose another attack, and no ablation"
+            )
         return
+    stores = None in (graphs.defended.seed, graphs.attacker.seed)
+    if config.ablation and stores:
+        raise UserError(
+            "an ablation changes the features of peers, which stored graphs "
+            "have from the whole network: draw graphs with num_peers or "
+            f"num_graphs. Received: {config.ablation}"
+        )
     attack = config.attack
+    if needs_labels(attack) and graphs.attacker.seed is None:
+        raise UserError(
+            f"{attack.name} needs the labels of the attacker's peers, which "
+            "stored graphs do not have: draw graphs with num_peers or "
+            "num_graphs, or choose the policy drawn (--peers=drawn). Received: "
+            f"{graphs}"
+        )
     stops = (
         attack.search
         or attack.attack_type.always_stops
         or attack.options.get("stop_when_fooled")
     )
-    if stops and graphs.defended != graphs.attacker:
+    if stops and (graphs.defended != graphs.attacker or graphs.expectation):
         raise UserError(
             "search, stop_when_fooled, apgd, fab and square need an attacker "
-            "that asks the graphs that predictions use; other graphs would "
-            f"stop the attack before those are fooled. Received: {graphs}"
+            "that asks the graphs that predictions use, all of them; others "
+            "would stop the attack before those are fooled. Received: "
+            f"{graphs}"
         )

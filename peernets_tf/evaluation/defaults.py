@@ -3,6 +3,7 @@
 import os
 
 from peernets_tf import records
+from peernets_tf.adaptive import Ablation
 from peernets_tf.errors import UserError
 from peernets_tf.evaluation.plan import AttackConfig
 from peernets_tf.evaluation.suite_config import SuiteConfig
@@ -28,11 +29,20 @@ def trained_on(path: str) -> str:
 
 
 def default_folder(
-    checkpoint: str, attack: AttackConfig, graphs: GraphsConfig, backward: str
+    checkpoint: str,
+    attack: AttackConfig,
+    graphs: GraphsConfig,
+    backward: str,
+    ablation: Ablation | None = None,
 ) -> str:
     """Returns the folder of an evaluation, named by what is evaluated."""
     names = [attack.name, *(["search"] if attack.search else []), backward]
-    return _folder(checkpoint, names, graphs)
+    path = _folder(checkpoint, names, graphs)
+    if ablation and ablation.name:
+        path += f"_{ablation.name}"
+    if ablation and ablation.num_neighbors:
+        path += f"_{ablation.num_neighbors}nn"
+    return path
 
 
 def default_suite_folder(checkpoint: str, config: SuiteConfig) -> str:
@@ -50,4 +60,6 @@ def _folder(checkpoint: str, names: list[str], graphs: GraphsConfig) -> str:
     parts = [path.replace(os.sep, "_").strip("._"), *names]
     if graphs.num_peers or graphs.num_graphs:
         parts.append(f"{graphs.num_peers or 'N'}x{graphs.num_graphs or 'M'}")
+    if graphs.expectation:
+        parts.append(f"eot{graphs.expectation}")
     return os.path.join("runs", "attacks", "_".join(parts))

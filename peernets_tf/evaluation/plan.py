@@ -8,7 +8,7 @@ from typing import Any, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from peernets_tf import attacks, datasets, files
+from peernets_tf import adaptive, attacks, datasets, files
 from peernets_tf.errors import UserError
 from peernets_tf.evaluation import universal
 
@@ -68,7 +68,7 @@ class AttackConfig:
     """An attack and its strengths.
 
     Attributes:
-        name: str, one of `attacks.NAMES`, or `"universal.file"`.
+        name: str, one of `adaptive.ATTACKS`.
         norm: `"linf"`, `"l2"` or None; None for the attack's default, and for
             `"l2"` with `rhos`.
         epsilons: tuple of floats, radii of the ball for images in [0, 1];
@@ -104,9 +104,9 @@ class AttackConfig:
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.name not in attacks.ATTACKS:
+        if self.name not in adaptive.ATTACKS:
             raise UserError(
-                f"`name` must be one of {', '.join(attacks.ATTACKS)}. "
+                f"`name` must be one of {', '.join(adaptive.ATTACKS)}. "
                 f"Received: {self.name}"
             )
         unread = self._unread()
@@ -170,7 +170,7 @@ class AttackConfig:
     @property
     def attack_type(self) -> type[attacks.Attack]:
         """The class of the attack."""
-        return attacks.ATTACKS[self.name]
+        return adaptive.ATTACKS[self.name]
 
     @property
     def resolved_norm(self) -> str:
@@ -359,4 +359,4 @@ def _attack(
         )
     if strength.epsilon is not None:
         options["epsilon"] = strength.epsilon
-    return attacks.make(config.name, **options)
+    return config.attack_type(**options)

@@ -42,7 +42,7 @@ def target_identity(
         "test_size": len(dataset.test.first(config.test_size)),
         "batch_size": config.batch_size,
         "seed": config.seed,
-        "threat_model": dataclasses.asdict(graphs) if graphs else None,
+        "threat_model": _threat_model(graphs),
     }
 
 
@@ -96,3 +96,15 @@ def unchanged_weights(model: keras.Model) -> Iterator[str]:
             "the attack must not change the model's weights, but did: the "
             "figures would be of another model"
         )
+
+
+def _threat_model(graphs: records.ThreatModel | None) -> dict[str, Any] | None:
+    """Returns what an identity says of graphs.
+
+    What later versions can vary is named only if it is, so that the folders of
+    earlier ones resume.
+    """
+    if graphs is None:
+        return None
+    fields = dataclasses.asdict(graphs)
+    return {name: value for name, value in fields.items() if value is not None}

@@ -1,5 +1,6 @@
 """One evaluation: a model, a data set, an attack, and the record of it all."""
 
+import dataclasses
 import os
 import sys
 import time
@@ -22,6 +23,7 @@ from peernets_tf.evaluation.config import (
     EvaluationConfig,
     check_fits,
     check_peers,
+    needs_labels,
 )
 from peernets_tf.evaluation.plan import Strength, plan
 from peernets_tf.evaluation.resumable import (
@@ -64,21 +66,27 @@ def evaluate(
     check_fits(model, dataset)
     check_peers(model, config)
     planned = plan(config.attack, dataset)
-    # Encodes the peers before anything is written, since they may not fit.
-    graphs = choose_graphs(
-        model, dataset.train.images, config.graphs, seed=config.seed
-    )
-    with records.lock_folder(config.output_dir):
-        return _evaluate(
+    labels = dataset.train.labels if needs_labels(config.attack) else None
+    with adaptive.ablated(model, config.ablation):
+        # Encodes the peers before anything is written, since they may not fit.
+        graphs = choose_graphs(
             model,
-            dataset,
-            config,
-            planned,
-            graphs,
-            checkpoint,
-            provenance,
-            start,
+            dataset.train.images,
+            config.graphs,
+            seed=config.seed,
+            labels=labels,
         )
+        with records.lock_folder(config.output_dir):
+            return _evaluate(
+                model,
+                dataset,
+                config,
+                planned,
+                graphs,
+                checkpoint,
+                provenance,
+                start,
+            )
 
 
 def _evaluate(
@@ -100,13 +108,21 @@ def _evaluate(
         check_row,
     )
     target = _target(model, dataset, config, graphs, planned[0][1].targeted)
+    guides = None
+    if graphs and needs_labels(config.attack):
+        guides = adaptive.Guides(
+            model=model,
+            bank=graphs.attacker,
+            backward=config.backward,
+            temperature=config.temperature,
+        )
     print(
         f"Attacking {model.name} on {dataset.name} with {config.attack.name} "
         f"in {config.output_dir}",
         flush=True,
     )
     with unchanged_weights(model) as weights_sha256:
-        cases = _attack(target, dataset, config, planned, log)
+        cases = _attack(target, dataset, config, planned, guides, log)
     record = records.AttackRecord(
         model=model.name,
         checkpoint=checkpoint,
@@ -117,6 +133,8 @@ def _evaluate(
         is_universal=config.attack.attack_type.is_universal,
         follows_gradient=config.attack.attack_type.follows_gradient,
         backward=config.backward,
+        ablation=config.ablation.name,
+        num_neighbors=config.ablation.num_neighbors,
         threat_model=graphs.record if graphs else None,
         cases=cases,
         provenance=records.with_seconds(first_start, time.monotonic() - start),
@@ -131,6 +149,7 @@ def _attack(
     dataset: datasets.Dataset,
     config: EvaluationConfig,
     planned: Sequence[tuple[Strength, attacks.Attack]],
+    guides: adaptive.Guides | None,
     log: BatchLog,
 ) -> tuple[records.AttackCase, ...]:
     """Attacks the test images at each strength."""
@@ -143,6 +162,8 @@ def _attack(
     for strength, attack in planned:
         if isinstance(attack, attacks.UniversalAttack):
             attack = _fit(attack, strength, fit_classifier, dataset, config)
+        if isinstance(attack, adaptive.NeighborGuided):
+            attack = dataclasses.replace(attack, guides=guides)
         name = f"{config.attack.name}_{strength.name}"
         cases.append(
             attack_loop.attack_images(
@@ -184,14 +205,15 @@ def identity(
         **target_identity(model, dataset, config),
         "backward": config.backward,
         "temperature": config.temperature,
+        # As in `resumable.target_identity`.
+        **({"ablation": repr(config.ablation)} if config.ablation else {}),
         # With all defaults of this version, and the hash of a file.
         "attacks": [
             {
                 "norm": strength.norm,
                 "epsilon": strength.epsilon,
                 "rho": strength.rho,
-                # Named only if it is not what earlier versions did, so that
-                # their folders resume.
+                # As in `resumable.target_identity`.
                 **({} if strength.clip else {"clip": False}),
                 "attack": repr(attack),
             }
@@ -211,6 +233,10 @@ def _target(
     """Returns the defended model and the attacker's view of it."""
     defended = peers.monte_carlo(model, graphs.defended if graphs else None)
     attacker = peers.monte_carlo(model, graphs.attacker if graphs else None)
+    if graphs and graphs.record.expectation:
+        attacker = adaptive.random_graphs(
+            model, graphs.attacker, graphs.record.expectation
+        )
     return attack_loop.Target(
         defended=attacks.Classifier(defended),
         attacker=attacks.Classifier(

@@ -39,6 +39,10 @@ class GraphsConfig:
             stored graphs are the model's; otherwise new ones are drawn.
         attack_graphs: int or None, the graphs whose logits the attacker
             averages; None for M, or 10 with the policy `"drawn"`.
+        expectation: int or None, how many of its graphs the attacker draws anew
+            in each step, to average over them; None for all of them in every
+            step. With the policy `"drawn"`, `attack_graphs` is then twice as
+            many by default, if that is more than 10.
 
     Raises:
         UserError: if an argument is out of range.
@@ -48,13 +52,15 @@ class GraphsConfig:
     num_peers: int | None = None
     num_graphs: int | None = None
     attack_graphs: int | None = None
+    expectation: int | None = None
 
     def __post_init__(self) -> None:
         if self.policy not in POLICIES:
             raise UserError(
                 f"`policy` must be one of {POLICIES}. Received: {self.policy}"
             )
-        for name in ("num_peers", "num_graphs", "attack_graphs"):
+        counts = "num_peers", "num_graphs", "attack_graphs", "expectation"
+        for name in counts:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(
@@ -107,12 +113,21 @@ def describe_graphs(
     is_drawn, is_fresh = config.policy == "drawn", config.policy == "fresh"
     attack_graphs = config.attack_graphs
     if attack_graphs is None:
-        attack_graphs = _NUM_DRAWN if is_drawn else num_graphs
+        attack_graphs = num_graphs
+        if is_drawn:
+            attack_graphs = max(_NUM_DRAWN, 2 * (config.expectation or 0))
     if attack_graphs > num_graphs and not is_drawn:
         raise UserError(
             f"`attack_graphs` must be at most {num_graphs}, the graphs that "
             f"the attacker knows. Received: {attack_graphs}. Choose the "
             "policy drawn (--peers=drawn) for an attacker that draws its own"
+        )
+    if config.expectation is not None and config.expectation > attack_graphs:
+        raise UserError(
+            "`expectation` must be at most the number of graphs that the "
+            f"attacker has, {attack_graphs}. Received: {config.expectation}. "
+            "Choose the policy drawn (--peers=drawn) for an attacker that "
+            "draws more"
         )
     is_stored = config.num_peers is None and config.num_graphs is None
     own = None if is_stored else (int(Stream.MODEL_PEERS), seed)
@@ -128,6 +143,7 @@ def describe_graphs(
             num_graphs=attack_graphs,
             seed=(int(Stream.ATTACKER_PEERS), seed) if is_drawn else own,
         ),
+        expectation=config.expectation,
     )
 
 
@@ -137,6 +153,7 @@ def choose_graphs(
     config: GraphsConfig,
     *,
     seed: int,
+    labels: NDArray[Any] | None = None,
 ) -> ChosenGraphs | None:
     """Draws and encodes the graphs of an evaluation; the model stays as it is.
 
@@ -145,6 +162,8 @@ def choose_graphs(
         images: float array of shape `(N', H, W, C)`, the training images.
         config: the `GraphsConfig`.
         seed: int, the seed of what is drawn.
+        labels: int array of shape `(N',)`, the classes of `images`, which the
+            banks of drawn graphs keep; None if nothing needs them.
 
     Returns:
         The `ChosenGraphs`, or None for a model without peers.
@@ -155,24 +174,35 @@ def choose_graphs(
     record = describe_graphs(model, config, seed=seed)
     if record is None:
         return None
-    defended = _bank(model, images, record.defended)
+    defended = _bank(model, images, labels, record.defended)
     if record.attacker.seed == record.defended.seed:
         # The first graphs of one draw do not depend on how many are drawn.
         attacker = defended.first(record.attacker.num_graphs)
     else:
-        attacker = _bank(model, images, record.attacker)
+        attacker = _bank(model, images, labels, record.attacker)
     return ChosenGraphs(defended=defended, attacker=attacker, record=record)
 
 
 def _bank(
-    model: keras.Model, images: NDArray[Any], graphs: records.Graphs
+    model: keras.Model,
+    images: NDArray[Any],
+    labels: NDArray[Any] | None,
+    graphs: records.Graphs,
 ) -> peers.PeerBank:
     """Returns the peers of a model that a record describes."""
-    if graphs.seed is not None:
-        drawn = peers.draw_peers(
-            images, graphs.num_peers, graphs.num_graphs, seed=graphs.seed
-        )
-        return peers.encode_peers(model, drawn)
+    seed = graphs.seed
+    if seed is not None:
+
+        def draw(values: NDArray[Any]) -> NDArray[Any]:
+            return peers.draw_peers(
+                values, graphs.num_peers, graphs.num_graphs, seed=seed
+            )
+
+        drawn = None
+        if labels is not None:
+            # The same places are drawn as for the images.
+            drawn = draw(labels.reshape(-1, 1, 1, 1))[..., 0, 0, 0]
+        return peers.encode_peers(model, draw(images), drawn)
     stored = peers.stored_peers(model)
     assert stored is not None
     return stored.first(graphs.num_graphs)

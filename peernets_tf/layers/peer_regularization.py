@@ -307,11 +307,13 @@ class PeerRegularization(keras.layers.Layer):
             weights=weights,
             outputs=outputs,
         )
+        if scope.ablation is not None:
+            call = scope.ablation(call)
         if scope.recorder is not None:
             scope.recorder(call)
-        if scope.backward is not None:
+        if scope.backward is not None and call.outputs is not call.inputs:
             return scope.backward(call)
-        return outputs
+        return call.outputs
 
     def compute_output_shape(
         self, inputs_shape: Shape, peers_shape: Shape | None = None

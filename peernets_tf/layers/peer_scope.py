@@ -53,9 +53,13 @@ class PeerScope:
             for the features that `peernets_tf.set_peers` stored in the layer.
         graph: int or int tensor, which of the M graphs inference uses; `BATCH`
             for the images of the call themselves.
+        ablation: function from a `PeerCall` to the one that takes its place,
+            before anything else sees it: the layer computes something else.
+            None for the layer's own. Where its outputs are its inputs, the
+            layer is switched off, and has no other backward pass.
         backward: function from a `PeerCall` to the outputs that the layer
-            returns: the same values with another gradient (BPDA), or other
-            values for an ablation. None for the layer's own.
+            returns: the same values with another gradient (BPDA). None for the
+            layer's own.
         recorder: function that receives each `PeerCall`, or None.
         replacement: function from a layer and its inputs to the outputs that
             the layer returns without a search, or None. The inputs are as the
@@ -64,6 +68,7 @@ class PeerScope:
 
     bank: Mapping[Any, Tensor] | None = None
     graph: Tensor = 0
+    ablation: Callable[[PeerCall], PeerCall] | None = None
     backward: Callable[[PeerCall], Tensor] | None = None
     recorder: Callable[[PeerCall], None] | None = None
     replacement: Callable[[Any, Tensor], Tensor] | None = None

@@ -4,7 +4,9 @@ import dataclasses
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 from peernets_tf.errors import UserError
 from peernets_tf.layers import PeerRegularization, keras_internals
@@ -25,9 +27,12 @@ class PeerBank:
         features: tuple of float tensors of shape `(M, N, H, W, C)`: M graphs of
             N images. The tuple has one tensor for each layer, in the order of
             `peer_layers`.
+        labels: int array of shape `(M, N)`, the images' classes, or None where
+            they are not known. Inference does not need them.
     """
 
     features: tuple[Tensor, ...]
+    labels: NDArray[np.int32] | None = None
 
     @property
     def num_graphs(self) -> int:
@@ -41,7 +46,10 @@ class PeerBank:
 
     def first(self, num_graphs: int) -> "PeerBank":
         """Returns a bank of the first `num_graphs` graphs."""
-        return PeerBank(tuple(f[:num_graphs] for f in self.features))
+        return PeerBank(
+            tuple(f[:num_graphs] for f in self.features),
+            labels=None if self.labels is None else self.labels[:num_graphs],
+        )
 
 
 def peer_layers(model: keras.Model) -> list[PeerRegularization]:
@@ -53,7 +61,9 @@ def peer_layers(model: keras.Model) -> list[PeerRegularization]:
     ]
 
 
-def encode_peers(model: keras.Model, images: Any) -> PeerBank:
+def encode_peers(
+    model: keras.Model, images: Any, labels: Any = None
+) -> PeerBank:
     """Computes the peers' features at every PeerRegularization layer.
 
     The N images of a graph pass through the model in inference mode, as each
@@ -68,13 +78,16 @@ def encode_peers(model: keras.Model, images: Any) -> PeerBank:
             shape `(N, H, W, C)`, one graph, or `(M, N, H, W, C)`, M graphs. Or
             an iterable, such as a `tf.data.Dataset`, of images, of batches, or
             of (images, labels); all its images are one graph.
+        labels: int array of shape `(N,)` or `(M, N)`, the classes of `images`,
+            which the bank keeps; None if they are not known.
 
     Returns:
         A `PeerBank`.
 
     Raises:
         UserError: if the model holds no PeerRegularization layer or calls one
-            more than once; if `images` has another rank, is empty, or holds
+            more than once; if there is not one label for each image; if
+            `images` has another rank, is empty, or holds
             NaN or infinite values; if its shape does not fit the input of the
             model; or if its range does not fit the first layer of the model,
             where this is a `Normalization` or `Rescaling` that implies one. All
@@ -101,12 +114,15 @@ def encode_peers(model: keras.Model, images: Any) -> PeerBank:
             f"Received: images.shape={images.shape}"
         )
     check_images_fit(model, images)
+    if labels is not None:
+        labels = _checked_labels(labels, images.shape[:2])
     step = encoding.progress(layers, images)
     graphs = [
         encoding.encode_graph(model, layers, graph, step) for graph in images
     ]
     bank = PeerBank(
-        tuple(ops.stack(features) for features in zip(*graphs, strict=True))
+        tuple(ops.stack(features) for features in zip(*graphs, strict=True)),
+        labels=labels,
     )
     check_fits(bank, layers)
     return bank
@@ -143,6 +159,18 @@ def set_peers(model: keras.Model, peers: Any) -> None:
     check_fits(bank, layers)
     for layer, features in zip(layers, bank.features, strict=True):
         layer.set_peers(ops.convert_to_numpy(features))
+
+
+def _checked_labels(labels: Any, shape: tuple[int, int]) -> NDArray[np.int32]:
+    labels = np.asarray(labels)
+    if labels.ndim == 1:
+        labels = labels[None]
+    if labels.shape != shape or not np.issubdtype(labels.dtype, np.integer):
+        raise UserError(
+            f"`labels` must be integers of shape {shape}, one class for each "
+            f"image. Received: {labels.dtype} of shape {labels.shape}"
+        )
+    return labels.astype(np.int32)
 
 
 def _check_is_model(model: Any, peers: Any) -> None:

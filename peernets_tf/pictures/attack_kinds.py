@@ -25,6 +25,7 @@ ATTACK_NAMES = {
     "fab": "FAB",
     "fgsm": "FGSM",
     "gradient_descent": "gradient descent",
+    "neighbor_guided": "neighbour-guided",
     "noise": "random noise",
     "pgd": "PGD",
     "square": "Square Attack",

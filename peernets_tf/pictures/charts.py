@@ -27,7 +27,8 @@ def charts(records: Sequence[Record]) -> list[Picture]:
     Args:
         records: sequence of records of any kind.
     """
-    attacks = of_kind(AttackRecord, records)
+    # A network whose layers compute something else is another network.
+    attacks = [r for r in of_kind(AttackRecord, records) if not r.is_ablated]
     return [
         *truth_pictures(attacks),
         *figure_5(attacks),

@@ -118,11 +118,11 @@ def _fits(
 ) -> tuple[list[_Fit], list[str]]:
     """Returns the universal perturbations of networks, their records with them.
 
-    All are of the attack of which there are most, one for each network and
-    backward pass. The second list has a record of each network that has
-    universal perturbations, but not beside its records.
+    All are of the attack and the reading of rho of which there are most, one
+    for each network and backward pass. The second list has a record of each
+    network that has universal perturbations, but not beside its records.
     """
-    by_attack: dict[str, dict[tuple[Network, str], _Fit]] = {}
+    by_attack: dict[tuple[str, str], dict[tuple[Network, str], _Fit]] = {}
     lost: dict[Network, str] = {}
     for network in shown:
         for source in sources:
@@ -131,11 +131,14 @@ def _fits(
                 isinstance(record, AttackRecord)
                 and record.is_universal
                 and record.weights_sha256 == network.weights_sha256
+                and not record.is_ablated
+                and all(case.clip for case in record.cases)
             ):
                 continue
             found = evaluation.perturbations_of(source.path)
             if found:
-                fits = by_attack.setdefault(record.attack, {})
+                reading = record.attack, record.cases[0].rho_of
+                fits = by_attack.setdefault(reading, {})
                 key = (network, record.backward)
                 fits.setdefault(key, (network, record, found))
             else:

@@ -83,9 +83,9 @@ def _on_peernets(records: Iterable[AttackRecord]) -> list[Attacked]:
     return [
         (record, case)
         for record in records
-        if record.threat_model is not None
+        if record.threat_model is not None and not record.is_ablated
         for case in record.cases
-        if case.epsilon
+        if case.epsilon and case.clip
     ]
 
 

@@ -142,11 +142,23 @@ class ThreatModel:
             `peernets_tf.evaluation.threat_model`.
         defended: the `Graphs` that predictions use.
         attacker: the `Graphs` that the attack follows the gradient through.
+        expectation: int or None, how many of these the attack draws anew in
+            each step, to average over them; None if it averages over all.
     """
 
     policy: str
     defended: Graphs
     attacker: Graphs
+    expectation: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.expectation is not None:
+            check_counts("expectation", self.expectation)
+            check_counts(
+                "the attacker's num_graphs",
+                self.attacker.num_graphs,
+                expectation=self.expectation,
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -234,6 +246,10 @@ class AttackRecord:
         follows_gradient: bool, whether the attack follows a gradient.
         backward: str, the backward pass of PeerRegularization layers that the
             attack follows: `"exact"`, `"identity"` or `"soft"`.
+        ablation: str or None, what the PeerRegularization layers computed
+            instead, see `peernets_tf.adaptive.Ablation`; None for the layers
+            as they were trained.
+        num_neighbors: int or None, K, if it was not the layers' own.
         threat_model: the `ThreatModel`, or None for a model without peers.
         cases: tuple of `AttackCase`s, one for each strength.
         provenance: the `Provenance`.
@@ -250,12 +266,21 @@ class AttackRecord:
     is_universal: bool
     follows_gradient: bool
     backward: str
+    ablation: str | None = None
+    num_neighbors: int | None = None
     threat_model: ThreatModel | None = None
     cases: tuple[AttackCase, ...]
     provenance: Provenance
 
     def __post_init__(self) -> None:
         _check_totals(self.test_size, self.cases)
+        if self.num_neighbors is not None:
+            check_counts("num_neighbors", self.num_neighbors)
+
+    @property
+    def is_ablated(self) -> bool:
+        """Whether the layers computed something else than in training."""
+        return self.ablation is not None or self.num_neighbors is not None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -191,17 +191,16 @@ def attack_tables(records: Sequence[AttackRecord]) -> list[Table]:
 def _attack_title(record: AttackRecord, case: AttackCase) -> str:
     return (
         f"{network_name(record.model)} on {dataset_name(record.dataset)}"
-        f"{peers_text(record.threat_model)}"
+        f"{peers_text(record.threat_model)}{_ablation(record)}"
         f"{'' if case.clip else ', not clipped'}: {case.total:,} images, "
         f"{rate_text(case.correct, case.total)} correct before the attack"
     )
 
 
 def _attack_row(record: AttackRecord, case: AttackCase) -> tuple[str, ...]:
-    has_backward = record.threat_model and record.follows_gradient
     return (
         record.attack,
-        record.backward if has_backward else "-",
+        _backward(record),
         _strength(case) + _steps(record, case),
         rate_text(case.adversarial_correct, case.total),
         rate_text(*_fooled(record, case)),
@@ -209,6 +208,14 @@ def _attack_row(record: AttackRecord, case: AttackCase) -> tuple[str, ...]:
         _distance(case.mean_linf),
         _published_attack(record, case),
     )
+
+
+def _backward(record: AttackRecord) -> str:
+    """Returns the backward pass, and the graphs drawn anew in each step."""
+    if record.threat_model is None or not record.follows_gradient:
+        return "-"
+    drawn = record.threat_model.expectation
+    return record.backward + (f", EOT {drawn}" if drawn else "")
 
 
 def fooling_rate(record: AttackRecord, case: AttackCase) -> float:
@@ -332,6 +339,14 @@ def peers_text(threat_model: ThreatModel | None) -> str:
     graphs = threat_model.defended
     text = graphs_text(graphs.num_graphs, graphs.num_peers)
     return f", {text}, {threat_model.policy}"
+
+
+def _ablation(record: AttackRecord) -> str:
+    """Returns how a title names what the layers computed instead."""
+    parts = [record.ablation] if record.ablation else []
+    if record.num_neighbors:
+        parts.append(f"K = {record.num_neighbors}")
+    return "".join(f", {part}" for part in parts)
 
 
 def _strength(case: AttackCase) -> str:

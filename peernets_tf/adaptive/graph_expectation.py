@@ -1,0 +1,111 @@
+"""Expectation over graphs: a model that draws its graphs anew in each call.
+
+An attacker who does not know the graphs of a PeerNet's predictions averages
+over graphs of its own. Drawn anew in every step, they leave nothing to overfit
+to. Source: Athalye, Engstrom, Ilyas and Kwok (2018), *Synthesizing Robust
+Adversarial Examples* (expectation over transformation).
+"""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from peernets_tf.attacks import autodiff, draws
+from peernets_tf.errors import UserError
+from peernets_tf.layers import current_scope, keras_internals, peer_scope
+from peernets_tf.peers import PeerBank, peer_layers
+from peernets_tf.peers.bank import check_fits
+from peernets_tf.types import Tensor
+
+
+def random_graphs(
+    model: keras.Model, bank: PeerBank, num_draws: int = 1, seed: int = 0
+) -> keras.Model:
+    """Returns a model whose logits are the mean over graphs drawn in each call.
+
+    All images of a call share the graphs. Under an attack every step draws
+    others, which the attack's seed repeats, see `attacks.draws`. Outside of
+    attacks all calls draw the same. The gradient is that of the mean logits;
+    its memory is that of one graph, however many are drawn.
+
+    Args:
+        model: a built Keras model that holds PeerRegularization layers.
+        bank: the `PeerBank` whose graphs are drawn from, of `model`.
+        num_draws: int, the distinct graphs that are drawn in each call.
+        seed: int, the seed of the draws outside of attacks.
+
+    Returns:
+        A `keras.Model` from images `(B, H, W, C)` to logits `(B, classes)`,
+        always in inference mode.
+
+    Raises:
+        UserError: if the bank is of another model, or has fewer than
+            `num_draws` graphs.
+    """
+    check_fits(bank, peer_layers(model))
+    if not 1 <= num_draws <= bank.num_graphs:
+        raise UserError(
+            "`num_draws` must be at least 1 and at most the number of graphs, "
+            f"{bank.num_graphs}. Received: num_draws={num_draws}"
+        )
+    return RandomGraphs(model, bank, num_draws, seed)
+
+
+class RandomGraphs(keras.Model):
+    """The mean of a model's logits over random graphs."""
+
+    def __init__(
+        self, model: keras.Model, bank: PeerBank, num_draws: int, seed: int
+    ) -> None:
+        super().__init__(name=f"random_graphs_{model.name}")
+        self.model = model
+        self.bank = bank
+        self.num_draws = num_draws
+        self.seed = seed
+        # It has no weights of its own to build.
+        self.built = True
+
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
+        del training
+        if keras_internals.infers_shapes():
+            return self.model(inputs, training=False)
+        key = draws.fold(draws.current_key(), self.seed)
+        graphs = draws.choose(key, self.bank.num_graphs, self.num_draws)
+        layers = peer_layers(self.model)
+        features = dict(zip(layers, self.bank.features, strict=True))
+        # The backward pass runs after the scopes of this call have ended.
+        scope = {**vars(current_scope()), "bank": features}
+
+        def logits_with(graph: Tensor, images: Tensor) -> Tensor:
+            with peer_scope(**{**scope, "graph": graph}):
+                return self.model(images, training=False)
+
+        # Differentiating a loop would keep what each of its iterations
+        # computed. So the gradient computes each graph's logits again.
+        @ops.custom_gradient
+        def mean_logits(images: Tensor) -> Any:
+            constant = ops.stop_gradient(images)
+            logits = ops.mean(
+                ops.map(lambda graph: logits_with(graph, constant), graphs),
+                axis=0,
+            )
+
+            def gradient(upstream: Tensor, variables: Any = ()) -> Any:
+                def add(i: Tensor, total: Tensor) -> Tensor:
+                    def value(images: Tensor) -> tuple[Tensor, None]:
+                        logits = logits_with(graphs[i], images)
+                        return ops.sum(upstream * logits, axis=1), None
+
+                    found = autodiff.value_and_gradient(value, constant)
+                    return total + found[2] / self.num_draws
+
+                total = ops.fori_loop(
+                    0, self.num_draws, add, ops.zeros_like(constant)
+                )
+                # TensorFlow asks for the weights' gradients, too.
+                return (total, [None] * len(variables)) if variables else total
+
+            return logits, gradient
+
+        return mean_logits(inputs)

@@ -1,0 +1,197 @@
+"""The neighbour-guided attack: pull pixels towards peers of another class."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from peernets_tf.attacks import Attack, Classifier, checks, losses
+from peernets_tf.errors import AttackError
+
+if TYPE_CHECKING:
+    from peernets_tf.adaptive.guides import Guides
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NeighborGuided(Attack):
+    """Moves an image's features towards those of peers of another class.
+
+    At each PeerRegularization layer, each pixel becomes more similar to the
+    most similar pixels among the peers of one class, its guides: the neighbours
+    that the layer then finds are of that class. Guides are chosen again every
+    few steps. The class is the likeliest wrong one. With several graphs, each
+    choice of guides goes on to the next graph.
+
+    Source: Sitawarin and Wagner (2020), *Minimum-Norm Adversarial Examples on
+    KNN and KNN-Based Models*, which moves the features of a whole image towards
+    those of other images. We carry it to pixels, with projected gradient ascent
+    on the mean cosine, the similarity by which the layer searches.
+
+    Attributes:
+        guides: the `Guides`: the network, its graphs and the peers' classes.
+            None until an evaluation has drawn them.
+        epsilon: float, the radius of the ball for images in [0, 1].
+        norm: `"linf"` or `"l2"`.
+        steps: int, the number of gradient steps.
+        step_size: float or None, the length of a step; None for
+            2.5 epsilon / steps.
+        guides_per_pixel: int, the guides of each pixel.
+        steps_per_choice: int, the steps after which guides are chosen again.
+            What they reach is compared with the best so far.
+        restarts: int, the number of classes that are tried, the likeliest
+            wrong one first; the best of all is kept.
+    """
+
+    name: ClassVar[str] = "neighbor_guided"
+    internal: ClassVar[frozenset[str]] = frozenset({"guides"})
+    loss: ClassVar[None] = None
+    targeted: ClassVar[bool] = False
+
+    guides: Guides | None = dataclasses.field(default=None, repr=False)
+    epsilon: float = 8 / 255
+    norm: str = "linf"
+    steps: int = 100
+    step_size: float | None = None
+    guides_per_pixel: int = 10
+    steps_per_choice: int = 10
+    restarts: int = 1
+
+    def _perturb(
+        self,
+        classifier: Classifier,
+        images: NDArray[np.float32],
+        labels: Any,
+        *,
+        seed: int,
+        epsilon: NDArray[np.float32] | None,
+    ) -> NDArray[np.float32]:
+        del epsilon
+        guides = self.guides
+        if guides is None:
+            raise AttackError(
+                "neighbor_guided needs `guides`, the peers to pull towards. "
+                "Received: None"
+            )
+        guided = guides.classifier
+        logits = classifier.logits(images)
+        best = _Best(images, labels, logits)
+        with guided.seeded(seed), guided.observed(classifier.count):
+            for classes in _wrong_classes(
+                logits, labels, guides.classes, self.restarts
+            ):
+                self._pull(classifier, guides, images, classes, best)
+        return best.images
+
+    def _pull(
+        self,
+        classifier: Classifier,
+        guides: Guides,
+        images: NDArray[np.float32],
+        classes: NDArray[np.int32],
+        best: _Best,
+    ) -> None:
+        """Pulls all images towards one class each, and keeps the best."""
+        radius = np.full(len(images), self.epsilon, np.float32)
+        step_size = self.step_size
+        if step_size is None:
+            step_size = 2.5 * self.epsilon / self.steps
+        iterates = images
+        for number, done in enumerate(
+            range(0, self.steps, self.steps_per_choice)
+        ):
+            graph = np.int32(number % guides.bank.num_graphs)
+            chosen = guides.classifier.call(
+                guides.choose,
+                iterates,
+                classes,
+                graph,
+                count=self.guides_per_pixel,
+            )
+            steps = min(self.steps_per_choice, self.steps - done)
+            iterates, is_finite = guides.classifier.call(
+                guides.climb,
+                iterates,
+                images,
+                radius,
+                np.full_like(radius, step_size),
+                np.int32(steps),
+                graph,
+                *chosen,
+                norm=self.norm,
+                queries_per_image=steps,
+            )
+            checks.check_finite(is_finite, "features and their gradients")
+            best.update(iterates, classifier.logits(iterates))
+
+
+class _Best:
+    """The best adversarial images so far.
+
+    One that fools the model is better than one that does not; then the larger
+    cross-entropy is better.
+    """
+
+    def __init__(
+        self,
+        images: NDArray[np.float32],
+        labels: NDArray[np.int32],
+        logits: NDArray[np.float32],
+    ) -> None:
+        self.images = images.copy()
+        self._labels = labels
+        self._fooled, self._losses = self._judge(logits)
+
+    def update(
+        self, images: NDArray[np.float32], logits: NDArray[np.float32]
+    ) -> None:
+        """Keeps the images that are better than the best so far."""
+        fooled, values = self._judge(logits)
+        better = (fooled > self._fooled) | (
+            (fooled == self._fooled) & (values > self._losses)
+        )
+        self.images[better] = images[better]
+        self._fooled[better] = fooled[better]
+        self._losses[better] = values[better]
+
+    def _judge(
+        self, logits: NDArray[np.float32]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        classes = losses.classes_of(logits)
+        checks.check_predictions(classes)
+        return (
+            classes != self._labels,
+            losses.cross_entropies(logits, self._labels),
+        )
+
+
+def _wrong_classes(
+    logits: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    available: list[int],
+    count: int,
+) -> list[NDArray[np.int32]]:
+    """Returns wrong classes of each image, the likeliest first.
+
+    Args:
+        logits: float32 array of shape `(B, classes)`.
+        labels: int array of shape `(B,)`, the true classes.
+        available: list of int, the classes to choose from.
+        count: int, how many classes to return, at most.
+
+    Raises:
+        AttackError: if there is no wrong class for some label.
+    """
+    candidates = np.full(logits.shape, -np.inf)
+    candidates[:, available] = logits[:, available]
+    candidates[np.arange(len(labels)), labels] = -np.inf
+    wrong = np.isfinite(candidates).sum(axis=1).min()
+    if wrong == 0:
+        raise AttackError(
+            "every graph must have peers of another class than the image: draw "
+            f"more peers. Received: peers of the classes {available}"
+        )
+    order = np.argsort(-candidates, axis=1, kind="stable").astype(np.int32)
+    return [order[:, i] for i in range(min(count, int(wrong)))]

@@ -1,0 +1,103 @@
+"""Random numbers without a state: the same from the same key, else others."""
+
+import numpy as np
+import pytest
+from keras import ops
+
+from peernets_tf.attacks import autodiff, draws
+from peernets_tf.attacks.classifier import Classifier
+
+
+def mixed(bits):
+    """The finalizer of MurmurHash3, in Python's integers."""
+    bits = (bits ^ bits >> 16) * 0x85EBCA6B % 2**32
+    bits = (bits ^ bits >> 13) * 0xC2B2AE35 % 2**32
+    return bits ^ bits >> 16
+
+
+@pytest.mark.parametrize("key", [0, 1, 2**31 + 5, 2**32 - 1])
+def test_numbers_are_those_of_integers(key):
+    expected = [
+        (mixed((key + i * 0x9E3779B9) % 2**32) >> 8) / 2**24
+        for i in range(1, 6)
+    ]
+    np.testing.assert_array_equal(draws.uniform(key, 5), expected)
+    compiled = autodiff.compiled(lambda key: draws.uniform(key, 5))
+    np.testing.assert_array_equal(compiled(np.uint32(key)), expected)
+    folded = int(draws.fold(key, 9))
+    assert folded == mixed((mixed(key) + 9) % 2**32)
+
+
+def test_numbers_are_uniform_and_independent():
+    numbers = np.array([draws.uniform(key, 200) for key in range(50)])
+    assert 0 <= numbers.min() < 1e-3
+    assert 1 - 1e-3 < numbers.max() < 1
+    # The mean of 10,000 has a standard deviation of 0.0029.
+    assert numbers.mean() == pytest.approx(0.5, abs=0.01)
+    assert numbers.var() == pytest.approx(1 / 12, abs=0.003)
+    neighbors = np.corrcoef(numbers[:-1].ravel(), numbers[1:].ravel())
+    assert abs(neighbors[0, 1]) < 0.04
+    neighbors = np.corrcoef(numbers[:, :-1].ravel(), numbers[:, 1:].ravel())
+    assert abs(neighbors[0, 1]) < 0.04
+
+
+def test_chosen_numbers_are_distinct_and_all_occur():
+    chosen = np.array([draws.choose(key, 5, 3) for key in range(300)])
+    assert all(len(set(row)) == 3 for row in chosen.tolist())
+    counts = np.bincount(chosen.ravel(), minlength=5)
+    # 180 on average, with a standard deviation of 8.5.
+    assert len(counts) == 5
+    assert np.all(np.abs(counts - 180) < 40)
+
+
+def test_keys_nest_and_end():
+    assert draws.current_key() == 0
+    with draws.key_scope(3):
+        with pytest.raises(KeyError), draws.key_scope(4):
+            assert draws.current_key() == 4
+            raise KeyError
+        assert draws.current_key() == 3
+    assert draws.current_key() == 0
+
+
+def random_logits(images):
+    numbers = draws.uniform(draws.current_key(), 2)
+    return ops.zeros((ops.shape(images)[0], 2)) + numbers
+
+
+def test_each_iteration_has_another_key():
+    def collect(logits_fn, images):
+        def body(i, state):
+            return state + ops.one_hot(i, 4)[:, None] * logits_fn(images)[0]
+
+        found = draws.fori_loop(0, 4, body, ops.zeros((4, 2)))
+        return found[None], logits_fn(images)[None]
+
+    classifier = Classifier(random_logits)
+    image = np.zeros((1, 2, 2, 1), "float32")
+    with classifier.seeded(2):
+        loop, outside = classifier.call(collect, image)
+    with classifier.seeded(2):
+        key = classifier.next_key()
+    expected = [draws.uniform(draws.fold(key, i), 2) for i in range(4)]
+    np.testing.assert_array_equal(loop[0], expected)
+    np.testing.assert_array_equal(outside[0, 0], draws.uniform(key, 2))
+
+
+def test_a_classifier_draws_anew_in_each_call():
+    classifier = Classifier(random_logits)
+    image = np.zeros((1, 2, 2, 1), "float32")
+
+    def three():
+        return [classifier.logits(image).tolist() for _ in range(3)]
+
+    with classifier.seeded(0, 1):
+        first = three()
+        with classifier.seeded(9):
+            other = three()
+        # As if nothing had come between.
+        rest = three()
+    with classifier.seeded(0, 1):
+        assert three() + three() == first + rest
+    drawn = first + rest + other
+    assert all(drawn.count(logits) == 1 for logits in drawn)
