@@ -9,7 +9,7 @@ from keras import ops
 from linear_model import DIRECTION, IMAGES, LABELS, linear
 from waves import SHAPE, gradient_of, logits_of, waves
 
-from peernets_tf.attacks import APGD, PGD, Classifier, apgd, norms
+from peernets_tf.attacks import APGD, PGD, Classifier, apgd, draws, norms
 from peernets_tf.attacks.auto_ascent import AutoAscent, State
 from peernets_tf.seeds import Stream, generator
 
@@ -318,19 +318,28 @@ def test_expectation_does_not_matter_without_randomness(classifier, batch):
     np.testing.assert_allclose(once, often, atol=1e-5)
 
 
-@pytest.mark.skipif(
-    keras.backend.backend() == "jax",
-    reason="on JAX a model must not change its seed",
-)
-def test_expectation_finds_the_mean_direction():
-    """Single draws of the gradient mostly point anywhere."""
+def draw_by_seed():
+    """Returns a function that draws by the state of a generator."""
+    if keras.backend.backend() == "jax":
+        pytest.skip("on JAX a model must not change its seed")
     seeds = keras.random.SeedGenerator(0)
+    return lambda: keras.random.normal((400,), seed=seeds)
+
+
+def draw_by_key():
+    """Returns a function that draws by the key of each call."""
+    return lambda: 12**0.5 * (draws.uniform(draws.current_key(), 400) - 0.5)
+
+
+@pytest.mark.parametrize("make_draw", [draw_by_seed, draw_by_key])
+def test_expectation_finds_the_mean_direction(make_draw):
+    """Single draws of the gradient mostly point anywhere."""
+    draw = make_draw()
     direction = np.where(np.arange(400) % 2, 1, -1).astype("float32")
 
     def logits_fn(images):
         flat = ops.reshape(images, (-1, 400)) - 0.5
-        draws = keras.random.normal((400,), seed=seeds)
-        other = ops.matmul(flat, (direction + 4 * draws)[:, None])
+        other = ops.matmul(flat, (direction + 4 * draw())[:, None])
         return ops.concatenate([0 * other + 1e3, other], axis=1)
 
     images = np.full((1, 20, 20, 1), 0.5, "float32")

@@ -173,8 +173,9 @@ def test_a_random_forward_pass_is_found(images):
     assert "attacks allow for randomness" in [c.name for c in found.failed]
 
 
-def test_averaging_attacks_suit_a_random_model(images):
-    found = run(suite_models.plant("random"), images, suite="rand")
+@pytest.mark.parametrize("fault", ["random", "keyed"])
+def test_averaging_attacks_suit_a_random_model(fault, images):
+    found = run(suite_models.plant(fault), images, suite="rand")
     assert verdicts(found)["attacks allow for randomness"] == "passed"
     expected = suite_models.robust(*images, 0.05, "linf")
     # Images at a boundary fall on either side of it.
@@ -264,6 +265,9 @@ found = robust_accuracy(suite_models.make_linear(), images, labels, **settings)
 expected = suite_models.robust(images, labels, 0.05, "linf")
 np.testing.assert_array_equal(found.robust, expected)
 assert not found.failed
+keyed = suite_models.plant("keyed")
+found = robust_accuracy(keyed, images, labels, **settings)
+assert np.mean(found.robust == expected) > 0.9
 try:
     robust_accuracy(suite_models.plant("random"), images, labels, **settings)
 except AttackError as error:
@@ -274,7 +278,7 @@ else:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("suite", ["adaptive", "autoattack"])
+@pytest.mark.parametrize("suite", ["adaptive", "autoattack", "rand"])
 def test_jax_finds_the_same(suite):
     pytest.importorskip("jax", reason="pip install jax")
     run_python(_ON_JAX, suite, KERAS_BACKEND="jax")

@@ -4,9 +4,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from peernets_tf.attacks import draws
+
 SHAPE = (8, 8, 1)
 NUM_CLASSES = 4
-# Half of the distance, in L-infinity, between the images of two classes.
 _WEIGHTS = np.random.default_rng(5).standard_normal((64, NUM_CLASSES))
 
 
@@ -60,6 +61,14 @@ class RandomNoise(keras.layers.Layer):
         return inputs + keras.random.normal(shape, stddev=0.5, seed=self.seed)
 
 
+class KeyedNoise(keras.layers.Layer):
+    """The same noise, by the key of each call, which JAX can compile."""
+
+    def call(self, inputs):
+        numbers = draws.uniform(draws.current_key(), NUM_CLASSES)
+        return inputs + 0.5 * 12**0.5 * (numbers - 0.5)
+
+
 def plant(fault):
     """The linear model with a fault that its evaluation must show."""
     model = make_linear()
@@ -69,5 +78,6 @@ def plant(fault):
         "softmax": lambda: keras.layers.Softmax()(model(inputs)),
         "scaled": lambda: 1e4 * model(inputs),
         "random": lambda: RandomNoise()(model(inputs)),
+        "keyed": lambda: KeyedNoise()(model(inputs)),
     }[fault]()
     return keras.Model(inputs, outputs, name=fault)

@@ -209,6 +209,29 @@ def test_autoattack_follows_the_backward_pass_that_is_named(
     assert found["exact"].fooled != found["identity"].fooled
 
 
+def test_attackers_who_draw_graphs_also_pull_to_peers(
+    peernet, stripes, tmp_path, monkeypatch
+):
+    kept = ("pgd-identity-graphs", "neighbor-guided")
+    steps = [s for s in suites.SUITES["adaptive"] if s.name in kept]
+    steps = [dataclasses.replace(s, only_survivors=False) for s in steps]
+    monkeypatch.setitem(suites.SUITES, "adaptive", tuple(steps))
+    drawn = GraphsConfig(policy="drawn", num_peers=12, attack_graphs=4)
+    settings = {"budget": 0.1, "epsilon": 0.3, "test_size": 12}
+    record = evaluate(
+        peernet, stripes, tmp_path / "drawn", graphs=drawn, **settings
+    )
+    cases = record.result.cases
+    assert [case.name for case in cases] == list(kept)
+    for case in cases:
+        assert case.attacked == record.result.correct > 0
+        assert case.queries > 0
+    assert cases[0].fooled > 0
+    # Of stored peers nobody knows the classes, and known graphs are not drawn.
+    known = evaluate(peernet, stripes, tmp_path / "known", **settings)
+    assert known.result.cases == ()
+
+
 @pytest.mark.usefixtures("short")
 def test_graphs_in_python(peernet, stripes):
     images, labels = stripes.test.images[:6], stripes.test.labels[:6]

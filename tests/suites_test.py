@@ -9,7 +9,12 @@ from peernets_tf.evaluation.suite_step import Traits
 from peernets_tf.evaluation.suites import SUITES, steps_of
 
 PLAIN = Traits(num_classes=10)
-PEERS = Traits(num_classes=10, has_peers=True)
+PEERS = Traits(
+    num_classes=10,
+    has_peers=True,
+    has_labelled_peers=True,
+    guesses_graphs=True,
+)
 
 
 def names(suite, traits):
@@ -66,6 +71,14 @@ def test_adaptive_goes_from_cheap_to_expensive():
         step.name
         for step in SUITES["adaptive"]
         if step.backward in ("identity", "soft")
+    }
+
+
+def test_attacks_on_peers_need_what_the_attacker_knows():
+    known = names("adaptive", Traits(num_classes=10, has_peers=True))
+    assert set(names("adaptive", PEERS)) - set(known) == {
+        "pgd-identity-graphs",
+        "neighbor-guided",
     }
 
 

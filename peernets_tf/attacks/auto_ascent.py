@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from peernets_tf.attacks import autodiff, losses, norms
+from peernets_tf.attacks import autodiff, draws, losses, norms
 from peernets_tf.lazy import ops
 from peernets_tf.types import LogitsFunction, Tensor
 
@@ -159,7 +159,7 @@ class AutoAscent:
                 state._replace(iterates=moved, previous=state.iterates)
             )
 
-        return State._make(ops.fori_loop(0, count, step, tuple(state)))
+        return State._make(draws.fori_loop(0, count, step, tuple(state)))
 
     def _ask(
         self, function: Any, iterates: Tensor
@@ -173,7 +173,7 @@ class AutoAscent:
             again = autodiff.value_and_gradient(function, iterates)
             return tuple(map(ops.add, sums, again))
 
-        sums = ops.fori_loop(1, self.expectation, add, asked)
+        sums = draws.fori_loop(1, self.expectation, add, asked)
         value, logits, gradient = (total / self.expectation for total in sums)
         return value, logits, gradient
 

@@ -6,7 +6,14 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from peernets_tf.attacks import autodiff, checks, hyperplane, losses, norms
+from peernets_tf.attacks import (
+    autodiff,
+    checks,
+    draws,
+    hyperplane,
+    losses,
+    norms,
+)
 from peernets_tf.attacks.base import Attack
 from peernets_tf.attacks.classifier import Classifier
 from peernets_tf.errors import UserError
@@ -230,5 +237,7 @@ def _approach(
 
     is_finite = ops.zeros_like(distance) == 0
     return _Found._make(
-        ops.fori_loop(0, steps, step, (iterates, nearest, distance, is_finite))
+        draws.fori_loop(
+            0, steps, step, (iterates, nearest, distance, is_finite)
+        )
     )

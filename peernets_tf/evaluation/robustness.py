@@ -39,6 +39,7 @@ def robust_accuracy(
     backward: str = "exact",
     graphs: GraphsConfig | None = None,
     train_images: NDArray[Any] | None = None,
+    train_labels: NDArray[Any] | None = None,
     transfer_model: keras.Model | LogitsFunction | None = None,
 ) -> RobustAccuracy:
     """Attacks a model with a suite of attacks, and checks the evaluation.
@@ -74,6 +75,9 @@ def robust_accuracy(
             stored graphs, which the attacker knows.
         train_images: float array of shape `(N', H, W, C)`, from which graphs
             are drawn; needed if `graphs` asks for new ones.
+        train_labels: int array of shape `(N',)`, their classes, or None.
+            `"adaptive"` needs them to pull pixels towards peers of another
+            class.
         transfer_model: another model, or None. `"adaptive"` also makes images
             on it, and shows them to `model`.
 
@@ -98,7 +102,7 @@ def robust_accuracy(
     )
     chosen = None
     if isinstance(model, keras.Model):
-        chosen = _chosen_graphs(model, config, train_images)
+        chosen = _chosen_graphs(model, config, train_images, train_labels)
     images = np.asarray(images, np.float32)
     checks.check_images(images)
     test = datasets.Split(
@@ -117,7 +121,10 @@ def robust_accuracy(
 
 
 def _chosen_graphs(
-    model: keras.Model, config: SuiteConfig, images: NDArray[Any] | None
+    model: keras.Model,
+    config: SuiteConfig,
+    images: NDArray[Any] | None,
+    labels: NDArray[Any] | None,
 ) -> ChosenGraphs | None:
     """Returns the graphs of a model, None for a model without peers."""
     record = check_graphs(
@@ -132,4 +139,8 @@ def _chosen_graphs(
             f"drawn. Received: None, with graphs={config.graphs}"
         )
     images = np.zeros(0) if images is None else np.asarray(images, np.float32)
-    return choose_graphs(model, images, config.graphs, seed=config.seed)
+    if labels is not None:
+        labels = checks.checked_labels(labels, len(images), None)
+    return choose_graphs(
+        model, images, config.graphs, seed=config.seed, labels=labels
+    )

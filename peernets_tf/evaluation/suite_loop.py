@@ -189,6 +189,7 @@ def _run_step(
         num_classes=target.num_classes,
         may_stop=views.may_stop(step),
     )
+    attack = views.with_guides(attack, step)
     rows: list[SuiteBatch] = []
     if len(where):
         part = dataclasses.replace(

@@ -63,7 +63,11 @@ def evaluate_suite(
     check_graphs(model, config.graphs, config.backward, seed=config.seed)
     # Encodes the peers before anything is written, since they may not fit.
     graphs = choose_graphs(
-        model, dataset.train.images, config.graphs, seed=config.seed
+        model,
+        dataset.train.images,
+        config.graphs,
+        seed=config.seed,
+        labels=dataset.train.labels,
     )
     test = dataset.test.first(config.test_size)
     with records.lock_folder(config.output_dir):

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Self
 
-from peernets_tf import attacks
+from peernets_tf import adaptive, attacks
 
 # What `SuiteConfig.budget` scales.
 _SCALED = ("steps", "restarts", "queries")
@@ -20,6 +20,10 @@ class Traits:
     Attributes:
         num_classes: int, the classes of the model.
         has_peers: bool, whether it has PeerRegularization layers.
+        has_labelled_peers: bool, whether the classes of the attacker's peers
+            are known.
+        guesses_graphs: bool, whether the attacker has several graphs, but not
+            those of the predictions.
         is_random: bool, whether its forward pass is random.
         has_transfer_model: bool, whether another model was given to make
             images on.
@@ -27,6 +31,8 @@ class Traits:
 
     num_classes: int
     has_peers: bool = False
+    has_labelled_peers: bool = False
+    guesses_graphs: bool = False
     is_random: bool = False
     has_transfer_model: bool = False
 
@@ -37,7 +43,7 @@ class Step:
 
     Attributes:
         name: str, unique in the suite.
-        attack: str, one of `attacks.NAMES`.
+        attack: str, one of `adaptive.ATTACKS`.
         options: mapping, the attack's arguments but norm and epsilon.
         access: str, what the attack uses of the model: `"nothing"`,
             `"white-box"`, `"black-box"` or `"transfer"` (another model).
@@ -52,6 +58,8 @@ class Step:
         needs: str, the `Traits` without which the step does not run; empty for
             none.
         min_classes: int, the classes that its loss needs.
+        redraws_graphs: bool, whether half of the attacker's graphs are drawn
+            anew in each step of the attack.
         in_large_ball: bool, whether it may move an image anywhere in [0, 1]. It
             then attacks the first 100 images only.
     """
@@ -66,6 +74,7 @@ class Step:
     is_counted: bool = True
     needs: str = ""
     min_classes: int = 2
+    redraws_graphs: bool = False
     in_large_ball: bool = False
 
     @property
@@ -148,4 +157,4 @@ class Step:
 
     @property
     def _attack_type(self) -> Any:
-        return attacks.ATTACKS[self.attack]
+        return adaptive.ATTACKS[self.attack]

@@ -12,7 +12,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from peernets_tf import adaptive, peers
-from peernets_tf.attacks import Classifier, checks
+from peernets_tf.attacks import Attack, Classifier, checks, draws
 from peernets_tf.evaluation.suite_step import Step, Traits
 from peernets_tf.evaluation.threat_model import ChosenGraphs
 from peernets_tf.types import LogitsFunction, Tensor
@@ -33,8 +33,8 @@ class Outputs:
     Attributes:
         num_classes: int, the number of outputs.
         are_probabilities: bool, whether they are probabilities.
-        variation: float, the largest difference between the two calls, relative
-            to the largest output; 0 if it is mere rounding.
+        variation: float, the largest difference between two calls, relative to
+            the largest output; 0 if it is mere rounding.
     """
 
     num_classes: int
@@ -42,23 +42,27 @@ class Outputs:
     variation: float
 
     @classmethod
-    def of(cls, logits_fn: LogitsFunction, images: NDArray[Any]) -> Self:
-        """Calls a function from images `(B, H, W, C)` to logits twice.
+    def of(cls, classifier: Classifier, images: NDArray[Any]) -> Self:
+        """Calls a model twice with images `(B, H, W, C)`.
+
+        What is random by `attacks.draws` differs only in compiled calls, and
+        what JAX cannot compile only in others. So both are compared.
 
         Raises:
             AttackError: if logits are not finite.
         """
         first, second = (
-            ops.convert_to_numpy(logits_fn(images)) for _ in range(2)
+            _checked_outputs(classifier.logits_fn(images)) for _ in range(2)
         )
-        for outputs in (first, second):
-            checks.check_finite(np.isfinite(outputs).all(axis=1), "logits")
-        largest = max(float(np.max(np.abs(first))), 1e-30)
-        variation = float(np.max(np.abs(first - second))) / largest
+        variation = _variation(first, second)
+        if not variation:
+            variation = _variation(
+                *(_checked_outputs(classifier.logits(images)) for _ in range(2))
+            )
         return cls(
             num_classes=first.shape[-1],
             are_probabilities=checks.are_probabilities(first),
-            variation=variation if variation > _ROUNDING else 0.0,
+            variation=variation,
         )
 
 
@@ -88,53 +92,120 @@ class Views:
         self._model = model
         self._graphs = graphs
         self._transfer_model = transfer_model
-        self._attackers: dict[str, Classifier] = {}
+        self._attackers: dict[tuple[str, int | None], Classifier] = {}
         defended = _with_graphs(model, graphs.defended if graphs else None)
-        self.outputs = Outputs.of(defended, images)
+        self.defended = Classifier(defended)
+        self.outputs = Outputs.of(self.defended, images)
         self.traits = Traits(
             num_classes=self.outputs.num_classes,
             has_peers=graphs is not None,
+            has_labelled_peers=graphs is not None
+            and graphs.attacker.labels is not None,
+            guesses_graphs=_num_redrawn(graphs) is not None,
             is_random=self.outputs.variation > 0,
             has_transfer_model=transfer_model is not None,
         )
-        defended = self._as_logits(defended)
-        if self.traits.is_random:
-            defended = functools.partial(_mean_logits, defended)
-        self.defended = Classifier(defended)
+        if self.outputs.are_probabilities or self.traits.is_random:
+            defended = self._as_logits(defended)
+            if self.traits.is_random:
+                defended = functools.partial(_mean_logits, defended)
+            self.defended = Classifier(defended)
 
-    def attacker(self, backward: str) -> Classifier:
-        """Returns the model that attacks follow with a backward pass."""
-        if backward not in self._attackers:
-            graphs = self._graphs
-            view = _with_graphs(
-                self._model, graphs.attacker if graphs else None
-            )
-            if graphs is not None:
+    def attacker(
+        self, backward: str, num_redrawn: int | None = None
+    ) -> Classifier:
+        """Returns the model that attacks follow with a backward pass.
+
+        Args:
+            backward: one of `adaptive.BACKWARDS`.
+            num_redrawn: int or None, the graphs drawn anew in each step of an
+                attack; None for what the threat model says.
+        """
+        key = (backward, num_redrawn)
+        if key not in self._attackers:
+            view = self._view(num_redrawn)
+            if self._graphs is not None:
                 view = adaptive.bpda(view, backward)
-            self._attackers[backward] = Classifier(self._as_logits(view))
-        return self._attackers[backward]
+            self._attackers[key] = Classifier(self._as_logits(view))
+        return self._attackers[key]
 
     def attacker_of(self, step: Step) -> Classifier:
         """Returns the model that a step attacks."""
-        if step.access != "transfer":
-            return self.attacker(step.backward)
-        if "transfer" not in self._attackers:
-            assert self._transfer_model is not None
-            view = _with_graphs(self._transfer_model, None)
-            self._attackers["transfer"] = Classifier(view)
-        return self._attackers["transfer"]
+        if step.access == "transfer":
+            return self._transfer
+        num_redrawn = (
+            _num_redrawn(self._graphs) if step.redraws_graphs else None
+        )
+        return self.attacker(step.backward, num_redrawn)
+
+    def with_guides(self, attack: Attack, step: Step) -> Attack:
+        """Returns an attack with the peers that it pulls towards, if any."""
+        if not isinstance(attack, adaptive.NeighborGuided):
+            return attack
+        assert self._graphs is not None
+        guides = adaptive.Guides(
+            model=self._model,
+            bank=self._graphs.attacker,
+            backward=step.backward,
+        )
+        return dataclasses.replace(attack, guides=guides)
 
     def may_stop(self, step: Step) -> bool:
         """Whether what fools the attacked model also fools the defended one."""
-        graphs = self._graphs and self._graphs.record
-        same = graphs is None or graphs.defended == graphs.attacker
+        graphs = self._graphs.record if self._graphs else None
+        is_same = graphs is None or (
+            graphs.defended == graphs.attacker and not graphs.expectation
+        )
         is_other = step.access == "transfer" or self.traits.is_random
-        return same and not is_other
+        return is_same and not is_other
+
+    @functools.cached_property
+    def _transfer(self) -> Classifier:
+        assert self._transfer_model is not None
+        return Classifier(_with_graphs(self._transfer_model, None))
+
+    def _view(self, num_redrawn: int | None) -> LogitsFunction:
+        """Returns the model with the attacker's graphs."""
+        graphs = self._graphs
+        if graphs is None:
+            return _with_graphs(self._model, None)
+        num_redrawn = num_redrawn or graphs.record.expectation
+        if num_redrawn:
+            return adaptive.random_graphs(
+                self._model, graphs.attacker, num_redrawn
+            )
+        return _with_graphs(self._model, graphs.attacker)
 
     def _as_logits(self, logits_fn: LogitsFunction) -> LogitsFunction:
         if not self.outputs.are_probabilities:
             return logits_fn
         return functools.partial(_log_probabilities, logits_fn)
+
+
+def _num_redrawn(graphs: ChosenGraphs | None) -> int | None:
+    """Returns half of the attacker's graphs, None if it need not guess any.
+
+    It need not if it knows those of the predictions, has one only, or draws
+    graphs in all attacks.
+    """
+    if graphs is None:
+        return None
+    record = graphs.record
+    if record.attacker == record.defended or record.expectation:
+        return None
+    return record.attacker.num_graphs // 2 or None
+
+
+def _checked_outputs(outputs: Any) -> NDArray[np.float32]:
+    outputs = ops.convert_to_numpy(outputs)
+    checks.check_finite(np.isfinite(outputs).all(axis=1), "logits")
+    return outputs
+
+
+def _variation(first: NDArray[Any], second: NDArray[Any]) -> float:
+    largest = max(float(np.max(np.abs(first))), 1e-30)
+    variation = float(np.max(np.abs(first - second))) / largest
+    return variation if variation > _ROUNDING else 0.0
 
 
 def _with_graphs(
@@ -158,4 +229,4 @@ def _mean_logits(logits_fn: LogitsFunction, images: Tensor) -> Tensor:
     def add(_: Tensor, total: Tensor) -> Tensor:
         return total + logits_fn(images)
 
-    return ops.fori_loop(1, _DRAWS, add, logits_fn(images)) / _DRAWS
+    return draws.fori_loop(1, _DRAWS, add, logits_fn(images)) / _DRAWS
