@@ -1,10 +1,14 @@
 """Random numbers without a state: the same from the same key, else others."""
 
+import pathlib
+import re
+
 import numpy as np
 import pytest
 from keras import ops
 
 from peernets_tf.attacks import autodiff, draws
+from peernets_tf.attacks.auto_ascent import AutoAscent
 from peernets_tf.attacks.classifier import Classifier
 
 
@@ -82,6 +86,44 @@ def test_each_iteration_has_another_key():
     expected = [draws.uniform(draws.fold(key, i), 2) for i in range(4)]
     np.testing.assert_array_equal(loop[0], expected)
     np.testing.assert_array_equal(outside[0, 0], draws.uniform(key, 2))
+
+
+def test_every_pass_of_apgd_draws_anew():
+    ascent = AutoAscent(
+        norm="l2",
+        loss="margin",
+        targeted=False,
+        has_targets=False,
+        expectation=4,
+    )
+
+    def ask(logits_fn, images):
+        def value_and_logits(images):
+            logits = logits_fn(images)
+            return logits[:, 0] * ops.sum(images, axis=(1, 2, 3)), logits
+
+        return ascent._ask(value_and_logits, images)
+
+    classifier = Classifier(random_logits)
+    image = np.ones((1, 2, 2, 1), "float32")
+    with classifier.seeded(2):
+        value, logits, gradient = classifier.call(ask, image)
+    with classifier.seeded(2):
+        key = classifier.next_key()
+    keys = [key, *(draws.fold(key, i) for i in range(1, 4))]
+    mean = np.mean([draws.uniform(key, 2) for key in keys], axis=0)
+    np.testing.assert_allclose(logits[0], mean, atol=1e-6)
+    np.testing.assert_allclose(value[0], 4 * mean[0], atol=1e-6)
+    np.testing.assert_allclose(gradient, mean[0] * image, atol=1e-6)
+
+
+def test_attacks_loop_with_keys():
+    """A loop without keys would see the same draws in each step."""
+    folder = pathlib.Path(draws.__file__).parent
+    for path in [*folder.glob("*.py"), *folder.parent.glob("evaluation/*.py")]:
+        if path.name != "draws.py":
+            text = path.read_text(encoding="utf-8")
+            assert not re.search(r"ops\.(fori_loop|while_loop|scan)\(", text)
 
 
 def test_a_classifier_draws_anew_in_each_call():

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from peernets_tf.attacks import Attack, Classifier, checks, losses
+from peernets_tf.attacks.best_images import BestImages
 from peernets_tf.errors import AttackError
 
 if TYPE_CHECKING:
@@ -77,12 +78,12 @@ class NeighborGuided(Attack):
             )
         guided = guides.classifier
         logits = classifier.logits(images)
-        best = _Best(images, labels, logits)
+        best = BestImages(images)
         with guided.seeded(seed), guided.observed(classifier.count):
             for classes in _wrong_classes(
                 logits, labels, guides.classes, self.restarts
             ):
-                self._pull(classifier, guides, images, classes, best)
+                self._pull(classifier, guides, images, labels, classes, best)
         return best.images
 
     def _pull(
@@ -90,8 +91,9 @@ class NeighborGuided(Attack):
         classifier: Classifier,
         guides: Guides,
         images: NDArray[np.float32],
+        labels: NDArray[np.int32],
         classes: NDArray[np.int32],
-        best: _Best,
+        best: BestImages,
     ) -> None:
         """Pulls all images towards one class each, and keeps the best."""
         radius = np.full(len(images), self.epsilon, np.float32)
@@ -124,47 +126,15 @@ class NeighborGuided(Attack):
                 queries_per_image=steps,
             )
             checks.check_finite(is_finite, "features and their gradients")
-            best.update(iterates, classifier.logits(iterates))
-
-
-class _Best:
-    """The best adversarial images so far.
-
-    One that fools the model is better than one that does not; then the larger
-    cross-entropy is better.
-    """
-
-    def __init__(
-        self,
-        images: NDArray[np.float32],
-        labels: NDArray[np.int32],
-        logits: NDArray[np.float32],
-    ) -> None:
-        self.images = images.copy()
-        self._labels = labels
-        self._fooled, self._losses = self._judge(logits)
-
-    def update(
-        self, images: NDArray[np.float32], logits: NDArray[np.float32]
-    ) -> None:
-        """Keeps the images that are better than the best so far."""
-        fooled, values = self._judge(logits)
-        better = (fooled > self._fooled) | (
-            (fooled == self._fooled) & (values > self._losses)
-        )
-        self.images[better] = images[better]
-        self._fooled[better] = fooled[better]
-        self._losses[better] = values[better]
-
-    def _judge(
-        self, logits: NDArray[np.float32]
-    ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-        classes = losses.classes_of(logits)
-        checks.check_predictions(classes)
-        return (
-            classes != self._labels,
-            losses.cross_entropies(logits, self._labels),
-        )
+            logits = classifier.logits(iterates)
+            predictions = losses.classes_of(logits)
+            checks.check_predictions(predictions)
+            best.update(
+                np.arange(len(images)),
+                iterates,
+                losses.cross_entropies(logits, labels).astype(np.float32),
+                (predictions != labels).astype(np.float32),
+            )
 
 
 def _wrong_classes(
@@ -186,12 +156,12 @@ def _wrong_classes(
     """
     candidates = np.full(logits.shape, -np.inf)
     candidates[:, available] = logits[:, available]
-    candidates[np.arange(len(labels)), labels] = -np.inf
-    wrong = np.isfinite(candidates).sum(axis=1).min()
+    wrong = min(sum(c != label for c in available) for label in labels)
     if wrong == 0:
         raise AttackError(
             "every graph must have peers of another class than the image: draw "
             f"more peers. Received: peers of the classes {available}"
         )
-    order = np.argsort(-candidates, axis=1, kind="stable").astype(np.int32)
-    return [order[:, i] for i in range(min(count, int(wrong)))]
+    return list(
+        losses.likeliest_wrong_classes(candidates, labels, min(count, wrong)).T
+    )

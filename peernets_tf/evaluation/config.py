@@ -165,7 +165,7 @@ def check_peers(model: keras.Model, config: EvaluationConfig) -> None:
 
     Raises:
         UserError: if the model has no peers and the configuration names some,
-            or the attack stops for images that fool other graphs than those
+            or the attack stops at images that fool other graphs than those
             that count.
     """
     graphs = check_graphs(
@@ -194,15 +194,19 @@ def check_peers(model: keras.Model, config: EvaluationConfig) -> None:
             "num_graphs, or choose the policy drawn (--peers=drawn). Received: "
             f"{graphs}"
         )
+    # APGD and FAB, which always stop, stop at images that fool the mean over
+    # graphs drawn anew: as AutoAttack does for models that are random.
+    averages = graphs.expectation and attack.attack_type.follows_gradient
     stops = (
         attack.search
-        or attack.attack_type.always_stops
         or attack.options.get("stop_when_fooled")
+        or (attack.attack_type.always_stops and not averages)
     )
     if stops and (graphs.defended != graphs.attacker or graphs.expectation):
         raise UserError(
             "search, stop_when_fooled, apgd, fab and square need an attacker "
             "that asks the graphs that predictions use, all of them; others "
-            "would stop the attack before those are fooled. Received: "
-            f"{graphs}"
+            "would stop the attack before those are fooled. apgd and fab may "
+            "average over graphs drawn anew instead (--graph_expectation). "
+            f"Received: {graphs}"
         )
