@@ -104,6 +104,26 @@ def test_square_is_a_black_box(linear, stripes, tmp_path):
     assert case.mean_loss > 0
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("apgd", {"loss": "dlr", "restarts": 2, "expectation": 2}),
+        ("fab", {"num_targets": 1}),
+    ],
+)
+def test_attacks_of_autoattack(name, options, linear, stripes, tmp_path):
+    """Both fool from about the same radius on."""
+    attack = AttackConfig(
+        name=name, epsilons=(0.3, 0.6), steps=(6,), options=options
+    )
+    record = evaluate(linear, stripes, tmp_path, attack)
+    weak, strong = record.cases
+    assert record.follows_gradient
+    assert weak.fooled < strong.fooled == strong.correct == 30
+    for option, value in options.items():
+        assert f"{option}={value!r}" in strong.attack
+
+
 def test_search(linear, stripes, tmp_path):
     search = AttackConfig(name="fgsm", search=True)
     (case,) = evaluate(linear, stripes, tmp_path, search).cases
