@@ -1,8 +1,10 @@
 """Computes Table 6 of the paper: `python -m madry_challenge.compare`.
 
-    python -m madry_challenge.compare --budget=hour
+    python -m madry_challenge.compare
+    python -m madry_challenge.compare --train --budget=hour
 
-Trains six networks and attacks all of them with the same PGD on the same
+Without a GPU, the first attacks the published models in minutes. --train, or a
+GPU, trains six networks and attacks all of them with the same PGD on the same
 images. Three networks are in the paper: ResNet-32 trained on adversarial images
 with the challenge's hyper-parameters (A) and with the paper's (B), and
 PR-ResNet-32 trained on unperturbed images. Three are not: ResNet-32 trained on
@@ -30,16 +32,24 @@ from madry_challenge import (
 )
 from peernets_tf import records
 from peernets_tf.cli import app, shared_flags
+from peernets_tf.errors import UserError
 
 _DEFAULT_DATASET = "cifar10"
 
 _BUDGET = flags.DEFINE_enum(
     "budget",
-    "full",
+    None,
     list(table6.BUDGETS),
-    "Length of the training runs. full: the published schedules, for a GPU. "
-    "hour: about an hour on two CPU cores. smoke: a few steps, to check that "
-    "the command works (default: full).",
+    "What is run. minutes: attacks on the published models. day: the same on "
+    "1,000 images, also with 10 graphs. These train networks: smoke: a few "
+    "steps, to check that the command works. hour: about an hour on two CPU "
+    "cores. full: the published schedules, for a GPU (default: full with a "
+    "GPU, hour with --train and without a GPU, otherwise minutes).",
+)
+_TRAIN = flags.DEFINE_bool(
+    "train",
+    False,
+    "Train the networks, also without a GPU (default: false).",
 )
 _BACKWARD = flags.DEFINE_enum(
     "backward",
@@ -80,21 +90,39 @@ _DATA_DIR = shared_flags.define_data_dir()
 
 def _parse(arguments: list[str]) -> comparison.CompareConfig:
     app.refuse_arguments(arguments)
+    if _BUDGET.value is not None:
+        return _config(_BUDGET.value)
+    # Refuses wrong flags before Keras starts and looks for a GPU.
+    config = _config("hour" if _TRAIN.value else "minutes")
+    return _config("full") if comparison.has_gpu() else config
+
+
+def _config(name: str) -> comparison.CompareConfig:
+    """Returns what the flags ask for within a budget."""
+    budget = table6.BUDGETS[name]
+    if _TRAIN.value and not budget.trains:
+        raise UserError(
+            f"--budget={name} attacks the published models and trains nothing: "
+            "leave out --train. Received: --train"
+        )
     challenge = _read_config()
-    budget = table6.BUDGETS[_BUDGET.value]
+    checkpoints = comparison.parse_checkpoints(_CHECKPOINT.value)
+    rows = table6.rows(challenge, budget, _BACKWARD.value)
+    if not budget.trains:
+        checkpoints = {**table6.PUBLISHED, **checkpoints}
+        rows = [row for row in rows if row.key in checkpoints]
     return comparison.CompareConfig(
-        rows=tuple(table6.rows(challenge, budget, _BACKWARD.value)),
-        budget=_BUDGET.value,
+        rows=tuple(rows),
+        budget=name,
         attack=dataclasses.replace(
             challenge, num_eval_examples=budget.num_eval_examples
         ),
         backward=_BACKWARD.value,
-        checkpoints=comparison.parse_checkpoints(_CHECKPOINT.value),
+        checkpoints=checkpoints,
         attack_mode=_ATTACK_MODE.value,
         num_peers=_NUM_PEERS.value,
         num_graphs=budget.num_graphs,
-        output_dir=_OUTPUT_DIR.value
-        or os.path.join("runs", f"compare_{_BUDGET.value}"),
+        output_dir=_OUTPUT_DIR.value or os.path.join("runs", f"compare_{name}"),
         dataset=_DATASET.value or _DEFAULT_DATASET,
         data_dir=_DATA_DIR.value,
     )

@@ -1,4 +1,4 @@
-"""Table 6: trains its networks, attacks them alike, and records both."""
+"""Table 6: trains or loads its networks, attacks them alike, records both."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ class CompareConfig:
             are attacked instead of a training.
         attack_mode: see `madry_challenge.options.Options`.
         num_peers: int, N, the images of one graph of a PeerNet.
-        num_graphs: int, M, the graphs of a PeerNet at test time.
+        num_graphs: tuple of ints, M, the graphs of a PeerNet at test time. It
+            is attacked once with each.
         output_dir: str, the folder of the record and of a folder for each row.
         dataset: str, see `peernets_tf.datasets.load`.
         data_dir: str or None, the TensorFlow Datasets directory.
@@ -48,7 +49,7 @@ class CompareConfig:
     checkpoints: Mapping[str, str] = dataclasses.field(default_factory=dict)
     attack_mode: str = "train"
     num_peers: int = 50
-    num_graphs: int = 1
+    num_graphs: tuple[int, ...] = (1,)
     output_dir: str
     dataset: str = "cifar10"
     data_dir: str | None = None
@@ -83,6 +84,11 @@ def parse_checkpoints(texts: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def has_gpu() -> bool:
+    """Whether Keras finds a GPU."""
+    return bool(keras.distribution.list_devices("gpu"))
+
+
 def compare(
     config: CompareConfig, provenance: records.Provenance
 ) -> records.ComparisonRecord:
@@ -114,7 +120,14 @@ def _compare(comparison: _Comparison, start: float) -> records.ComparisonRecord:
     """Trains, attacks and records, see `compare`; the folder is locked."""
     config, dataset = comparison.config, comparison.dataset
     provenance = comparison.provenance
-    rows: dict[str, records.ComparisonRow] = {}
+    if not table6.BUDGETS[config.budget].trains:
+        print(
+            "Attacking the published models; --train trains all networks of "
+            "Table 6 instead, which takes an hour or, by the published "
+            "schedules (--budget=full), a GPU",
+            flush=True,
+        )
+    rows: list[records.ComparisonRow] = []
     for number, row in enumerate(config.rows, start=1):
         print(
             f"\n[{number}/{len(config.rows)}] {row.name} on {row.trained_on}",
@@ -123,12 +136,11 @@ def _compare(comparison: _Comparison, start: float) -> records.ComparisonRecord:
         if row.key in config.checkpoints:
             network = comparison.load(row)
         else:
-            network = comparison.train(
-                row, rows[row.start] if row.start else None
-            )
-        rows[row.key] = comparison.attack(row, network)
+            starts = (r for r in rows if r.key == row.start)
+            network = comparison.train(row, next(starts, None))
+        rows += comparison.attack(row, network)
     record = records.ComparisonRecord(
-        rows=tuple(rows.values()),
+        rows=tuple(rows),
         budget=config.budget,
         dataset=dataset.name,
         test_size=len(dataset.test.first(config.attack.num_eval_examples)),
@@ -170,8 +182,7 @@ class _Comparison:
         for row in self.config.rows:
             if row.key in self.config.checkpoints:
                 self.load(row)
-        has_gpu = bool(keras.distribution.list_devices("gpu"))
-        if self.config.budget == "full" and not has_gpu:
+        if self.config.budget == "full" and not has_gpu():
             print(
                 "warning: without a GPU the full budget takes weeks. "
                 "--budget=hour is for two CPU cores",
@@ -228,12 +239,22 @@ class _Comparison:
 
     def attack(
         self, row: table6.Row, network: _Network
+    ) -> list[records.ComparisonRow]:
+        """Attacks a row's network, a PeerNet with each number of graphs."""
+        if not row.network.startswith("pr_"):
+            return [self._attack(row, network, None)]
+        return [self._attack(row, network, m) for m in self.config.num_graphs]
+
+    def _attack(
+        self, row: table6.Row, network: _Network, num_graphs: int | None
     ) -> records.ComparisonRow:
-        """Attacks a row's network, PeerNets with two backward passes."""
-        is_peernet = row.network.startswith("pr_")
+        """Attacks a network, a PeerNet with two backward passes."""
+        backwards = ["exact"]
+        if num_graphs is not None:
+            backwards.append(self.config.backward)
         attacked = {
-            backward: self._evaluate(row, network, backward)
-            for backward in ("exact", self.config.backward)[: 1 + is_peernet]
+            backward: self._evaluate(row, network, backward, num_graphs)
+            for backward in backwards
         }
         exact = attacked["exact"]
         return records.ComparisonRow(
@@ -257,24 +278,27 @@ class _Comparison:
         )
 
     def _evaluate(
-        self, row: table6.Row, network: _Network, backward: str
+        self,
+        row: table6.Row,
+        network: _Network,
+        backward: str,
+        num_graphs: int | None,
     ) -> records.AttackRecord:
         from peernets_tf.evaluation import evaluate
 
-        config = self.config
-        graphs = GraphsConfig()
-        if row.network.startswith("pr_"):
+        graphs, folder = GraphsConfig(), f"attack_{backward}"
+        if num_graphs is not None:
             graphs = GraphsConfig(
-                num_peers=config.num_peers, num_graphs=config.num_graphs
+                num_peers=self.config.num_peers, num_graphs=num_graphs
             )
+        if num_graphs is not None and len(self.config.num_graphs) > 1:
+            folder += f"_{num_graphs}"
         return evaluate(
             network.model,
             self.dataset,
             evaluation.evaluation_of(
-                config.attack,
-                output_dir=os.path.join(
-                    self._folder(row), f"attack_{backward}"
-                ),
+                self.config.attack,
+                output_dir=os.path.join(self._folder(row), folder),
                 backward=backward,
                 graphs=graphs,
             ),

@@ -13,6 +13,11 @@ KEYS = (
     "pr_resnet32_exact",
     "pr_resnet32_bpda",
 )
+# The published models that stand in rows, by the rows' keys.
+PUBLISHED = {
+    "resnet32": "cifar10_resnet32",
+    "pr_resnet32": "cifar10_pr_resnet32",
+}
 _TRAIN_SIZE = 50_000
 
 
@@ -58,16 +63,22 @@ class Budget:
             other rows' weights. None: the published schedules as they are.
         num_checkpoint_steps: int, the steps between checkpoints.
         num_eval_examples: int, the number of test images that are attacked.
-        num_graphs: int, M, the graphs of a PeerNet at test time.
+        num_graphs: tuple of ints, M, the graphs of a PeerNet at test time. It
+            is attacked once with each.
+        trains: bool, whether networks are trained. Otherwise the rows are those
+            of `PUBLISHED`.
     """
 
-    steps: dict[str, int] | None
-    num_checkpoint_steps: int
+    steps: dict[str, int] | None = None
+    num_checkpoint_steps: int = 300
     num_eval_examples: int
-    num_graphs: int
+    num_graphs: tuple[int, ...]
+    trains: bool = True
 
 
 BUDGETS = {
+    "minutes": Budget(num_eval_examples=500, num_graphs=(1,), trains=False),
+    "day": Budget(num_eval_examples=1000, num_graphs=(1, 10), trains=False),
     "smoke": Budget(
         steps={
             "resnet32": 4,
@@ -79,7 +90,7 @@ BUDGETS = {
         },
         num_checkpoint_steps=2,
         num_eval_examples=20,
-        num_graphs=1,
+        num_graphs=(1,),
     ),
     # On two CPU cores an adversarial step takes 2.6 seconds for ResNet-32 and
     # 4 for PR-ResNet-32. On images the first has 3 epochs and the second 1.
@@ -94,14 +105,9 @@ BUDGETS = {
         },
         num_checkpoint_steps=100,
         num_eval_examples=500,
-        num_graphs=1,
+        num_graphs=(1,),
     ),
-    "full": Budget(
-        steps=None,
-        num_checkpoint_steps=300,
-        num_eval_examples=10_000,
-        num_graphs=10,
-    ),
+    "full": Budget(num_eval_examples=10_000, num_graphs=(10,)),
 }
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from commands import check_errors, run_command
 
-from madry_challenge import table6
+from madry_challenge import comparison, table6
 from peernets_tf import records
 
 MODULE = "madry_challenge.compare"
@@ -103,11 +103,80 @@ def test_the_smoke_budget(images_path, small_rows, tmp_path):
     assert last.training.history == record.rows[-1].training.history
 
 
+@pytest.mark.slow
+def test_the_published_models_are_attacked(rng, tmp_path):
+    """With one known graph, and with ten."""
+    path = tmp_path / "images.npz"
+    labels = np.arange(10)
+    images = rng.integers(0, 255, (10, 32, 32, 3)).astype(np.uint8)
+    np.savez(path, x_train=images, y_train=labels, x_test=images, y_test=labels)
+    flags = [
+        f"--dataset={path}",
+        f"--output_dir={tmp_path / 'out'}",
+        "--num_peers=2",
+        "--num_steps=1",
+    ]
+    result = run_command(MODULE, "--budget=day", *flags)
+    assert result.status == 0, result.stderr
+    assert "Attacking the published models; --train" in result.stdout
+    record = records.read(str(tmp_path / "out" / "record.json"))
+    assert record.budget == "day"
+    plain, *peernets = record.rows
+    assert plain.checkpoint == "cifar10_resnet32"
+    assert plain.threat_model is None
+    for row, num_graphs in zip(peernets, (1, 10), strict=True):
+        assert row.checkpoint == "cifar10_pr_resnet32"
+        assert row.threat_model.policy == "known"
+        assert row.threat_model.defended.num_graphs == num_graphs
+        assert row.threat_model.defended.num_peers == 2
+        assert [case.backward for case in row.cases] == ["exact", "identity"]
+        assert result.stdout.count(f"| 2 x {num_graphs} ") == 2
+    assert all(row.training is None for row in record.rows)
+
+
+def test_train_or_a_gpu_trains(monkeypatch):
+    configs = []
+    monkeypatch.setattr(
+        comparison, "compare", lambda config, _: configs.append(config)
+    )
+    for has_gpu, flags, budget, checkpoints in (
+        (False, [], "minutes", table6.PUBLISHED),
+        (False, ["--train"], "hour", {}),
+        (False, ["--train", "--budget=smoke"], "smoke", {}),
+        (True, [], "full", {}),
+        (True, ["--train"], "full", {}),
+        (True, ["--budget=minutes"], "minutes", table6.PUBLISHED),
+    ):
+        monkeypatch.setattr(comparison, "has_gpu", lambda has=has_gpu: has)
+        result = run_command(MODULE, *flags)
+        assert result.status == 0, result.stderr
+        config = configs.pop()
+        assert config.budget == budget
+        assert config.checkpoints == checkpoints
+        trained = table6.KEYS if not checkpoints else tuple(checkpoints)
+        assert tuple(row.key for row in config.rows) == trained
+
+
+def test_a_given_model_joins_the_published_ones(monkeypatch):
+    configs = []
+    monkeypatch.setattr(
+        comparison, "compare", lambda config, _: configs.append(config)
+    )
+    given = "resnet32_a=cifar10_resnet32"
+    result = run_command(MODULE, "--budget=day", f"--checkpoint={given}")
+    assert result.status == 0, result.stderr
+    (config,) = configs
+    keys = tuple(row.key for row in config.rows)
+    assert keys == ("resnet32", "resnet32_a", "pr_resnet32")
+    assert config.checkpoints["resnet32_a"] == "cifar10_resnet32"
+
+
 def test_wrong_flags():
     check_errors(
         MODULE,
         [
-            (["--budget=day"], "budget"),
+            (["--budget=month"], "budget"),
+            (["--budget=day", "--train"], "leave out --train"),
             (["--backward=exact"], "backward"),
             (["--checkpoint=resnet18=x"], "must be ROW=PATH"),
             (
@@ -116,7 +185,7 @@ def test_wrong_flags():
             ),
             (["--num_peers=5000"], "at most 4000"),
             (
-                ["--checkpoint=pr_resnet32=cifar10_resnet32"],
+                ["--train", "--checkpoint=pr_resnet32=cifar10_resnet32"],
                 "must hold pr_resnet32. Received: cifar10_resnet32",
             ),
             (

@@ -79,6 +79,53 @@ def comparison(found):
     return [tables.comparison_table(record) for record in found]
 
 
+def ablations(found):
+    """Accuracy without and with random noise, a row for each ablation."""
+    first = found[0].cases
+    columns = (
+        "Peer Regularization layers",
+        "graphs",
+        "accuracy",
+        *(f"noise, ρ {case.rho:.2f}" for case in first),
+        f"changed at ρ {first[-1].rho:.2f}",
+    )
+    rows = []
+    for record in sorted(found, key=_ablation_order):
+        if [case.rho for case in record.cases] != [case.rho for case in first]:
+            raise ValueError("ablations must have the same values of rho")
+        graphs = record.threat_model.defended
+        last = record.cases[-1]
+        rows.append(
+            (
+                _ablation_name(record),
+                f"{graphs.num_graphs} of {graphs.num_peers} peers",
+                _rate(record.cases[0], "correct"),
+                *map(_rate, record.cases),
+                tables.rate_text(last.changed, last.total),
+            )
+        )
+    return [Table("", columns, tuple(rows))]
+
+
+def _ablation_name(record):
+    if record.ablation:
+        return record.ablation
+    if record.num_neighbors:
+        return f"K = {record.num_neighbors}"
+    return "as trained"
+
+
+def _ablation_order(record):
+    """As trained, then other graphs, other K, and other computations."""
+    graphs = record.threat_model.defended
+    return (
+        record.ablation or "",
+        record.num_neighbors or 0,
+        graphs.num_graphs,
+        graphs.num_peers,
+    )
+
+
 def trials(found):
     """Trials of the commands, and those that failed."""
     return [table for r in found for table in tables.trials_tables(r)]
@@ -214,6 +261,7 @@ SPEED = {
     "adversarial_training": _adversarial_training,
 }
 TABLES = {
+    "ablations": ablations,
     "attacks": tables.attack_tables,
     "comparison": comparison,
     "curves": tables.curves,

@@ -25,6 +25,7 @@ from peernets_tf.records.schema import (
     ComparisonCase,
     ComparisonRecord,
     ComparisonRow,
+    Graphs,
     ThreatModel,
     TrainingRecord,
     TrialsRecord,
@@ -53,6 +54,7 @@ COMPARISON_COLUMNS = (
     "row",
     "trained on",
     "steps",
+    "graphs",
     "backward",
     "clean",
     "attacked",
@@ -124,16 +126,20 @@ def markdown_table(
 def training_row(record: TrainingRecord) -> tuple[str, ...]:
     """Returns the cells of a training, in the order of `TRAINING_COLUMNS`."""
     published = paper.ACCURACY.get((record.dataset, record.model))
-    graphs = record.graphs
     return (
         record.model,
         record.dataset,
         record.epochs,
-        f"{graphs.num_peers} x {graphs.num_graphs}" if graphs else "-",
+        _size(record.graphs),
         str(record.test_size),
         rate_text(record.correct, record.test_size, digits=2),
         "-" if published is None else f"{published:.2%}",
     )
+
+
+def _size(graphs: Graphs | None) -> str:
+    """Returns `N x M`, or `-` for a model without peers."""
+    return f"{graphs.num_peers} x {graphs.num_graphs}" if graphs else "-"
 
 
 def training_table(records: Sequence[TrainingRecord]) -> Table:
@@ -286,6 +292,7 @@ def _comparison_row(
         row.name,
         row.trained_on,
         " + ".join("file" if n is None else str(n) for n in row.steps),
+        _size(row.threat_model.defended if row.threat_model else None),
         attacked.backward if row.threat_model else "-",
         rate_text(case.correct, case.total),
         rate_text(case.adversarial_correct, case.total),
