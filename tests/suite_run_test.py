@@ -3,9 +3,11 @@
 import dataclasses
 import json
 
+import keras
 import numpy as np
 import pytest
 import sample_records
+import suite_models
 from commands import check_errors, run_command
 from small_models import make_linear, make_peernet
 
@@ -77,8 +79,17 @@ def test_the_record(linear, stripes, tmp_path, capsys):
     assert "\nfgsm\n12/20 images (60%)" in printed
 
 
+def make_random():
+    """The linear model, whose draws decide many of its predictions."""
+    linear = make_linear(scale=0.01)
+    noisy = suite_models.KeyedNoise()(linear.output)
+    return keras.Model(linear.input, noisy, name="random")
+
+
 @pytest.mark.usefixtures("short")
-def test_interrupted_equals_uninterrupted(linear, stripes, tmp_path):
+@pytest.mark.parametrize("make", [make_linear, make_random])
+def test_interrupted_equals_uninterrupted(make, stripes, tmp_path):
+    linear = make()
     whole = evaluate(linear, stripes, tmp_path)
     log = tmp_path / "batches.jsonl"
     text = log.read_text()

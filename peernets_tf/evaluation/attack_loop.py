@@ -55,6 +55,21 @@ class Target:
         other = rng.integers(1, self.num_classes, len(labels))
         return ((labels + other) % self.num_classes).astype(np.int32)
 
+    def defended_logits(
+        self, number: int, images: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Returns the logits that count, `(B, classes)`.
+
+        What a random model draws for them depends on the seed and the batch
+        only: neither on the attack nor on how often the run was interrupted.
+
+        Args:
+            number: int, the batch's number.
+            images: float array of shape `(B, H, W, C)`, adversarial or not.
+        """
+        with self.defended.seeded(self.seed, number):
+            return self.defended.logits(images)
+
     def bar(self, name: str) -> contextlib.AbstractContextManager[ImageBar]:
         """Returns a bar over the images, moved by the queries of both."""
         return image_bar(name, len(self.test), (self.attacker, self.defended))
@@ -248,7 +263,7 @@ def perturb(
     if strength.clip:
         checks.check_images(adversarial)
     checks.check_ball(change, strength.epsilon, strength.norm)
-    logits = target.defended.logits(adversarial)
+    logits = target.defended_logits(number, adversarial)
     predictions = losses.classes_of(logits)
     checks.check_predictions(predictions)
     return Perturbed(change, logits, predictions)
@@ -260,7 +275,9 @@ def _predict_batch(
     checks.check_images(batch.images)
     if number == 0:
         checks.check_logits(target.defended.logits_fn(batch.images[:8]))
-    predictions = target.defended.predict(batch.images)
+    predictions = losses.classes_of(
+        target.defended_logits(number, batch.images)
+    )
     checks.check_predictions(predictions)
     zero_gradients = None
     if loss is not None:
