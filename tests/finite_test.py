@@ -16,6 +16,7 @@ from peernets_tf.errors import AttackError
 from peernets_tf.evaluation import attack_loop
 from peernets_tf.evaluation.batch_log import BatchLog
 from peernets_tf.evaluation.plan import Strength
+from peernets_tf.evaluation.target import Target
 
 LABELS = np.array([0, 1, 1, 0, 1], "int32")
 SETTINGS = {
@@ -105,7 +106,7 @@ def test_raises(attack, model, images, tmp_path):
     # A variable, so that both values share what is compiled.
     bad = keras.Variable(np.nan, trainable=False)
     classifier = Classifier(model(images, bad))
-    target = attack_loop.Target(
+    target = Target(
         defended=classifier,
         attacker=classifier,
         test=datasets.Split(images=images, labels=LABELS),

@@ -16,10 +16,10 @@ from peernets_tf.errors import UserError
 from peernets_tf.evaluation import (
     GraphsConfig,
     SuiteConfig,
-    attack_loop,
     suites,
 )
 from peernets_tf.evaluation.suite_run import suite_identity
+from peernets_tf.evaluation.target import Target
 
 MODULE = "peernets_tf.evaluate"
 SETTINGS = {"epsilon": 0.353, "budget": 0.02, "batch_size": 12}
@@ -114,7 +114,7 @@ def test_resuming_attacks_no_batch_twice(
     def refuse(*args):
         raise AssertionError("a batch was attacked again")
 
-    monkeypatch.setattr(attack_loop, "perturb", refuse)
+    monkeypatch.setattr(Target, "perturb", refuse)
     assert evaluate(linear, stripes, tmp_path).result == whole.result
 
 
