@@ -210,6 +210,12 @@ def test_transfer_uses_another_model(linear, images):
     assert verdicts(found)["white-box beats black-box and transfer"] == "failed"
 
 
+def test_a_transfer_model_must_have_logits(linear, images):
+    softmax = suite_models.plant("softmax")
+    with pytest.raises(AttackError, match="remove its softmax"):
+        run(linear, images, transfer_model=softmax)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
