@@ -78,7 +78,7 @@ def test_the_suites_of_autoattack(suite, linear, images):
             assert "num_targets=3" in case.attack
         # Two calls of this model do not differ.
         if suite == "rand":
-            assert "expectation=1)" in case.attack
+            assert "expectation=1," in case.attack
 
 
 def test_outcomes_and_counts_agree(found):
