@@ -1,5 +1,6 @@
 """APGD against the authors' algorithm, written out for one image."""
 
+import dataclasses
 import math
 
 import keras
@@ -307,6 +308,29 @@ def test_asks_until_an_image_is_fooled(rng):
         classifier = Classifier(lambda x, b=logits: 0 * linear(x) + b)
         APGD(steps=12, **options)(classifier, images, labels)
         assert classifier.queries == expected
+
+
+def test_goes_on_with_images_that_are_fooled(rng, classifier):
+    """A larger loss may fool other draws and other graphs, too."""
+    images = rng.uniform(0, 1, (60, *SHAPE)).astype("float32")
+    labels = classifier.predict(images)
+    stops = APGD(epsilon=0.06, steps=15, restarts=2)
+    goes_on = dataclasses.replace(stops, stop_when_fooled=False)
+    before = classifier.queries
+    stopped, robust = losses_of(stops, classifier, images, labels)
+    stopped_queries = classifier.queries - before
+    found, still_robust = losses_of(goes_on, classifier, images, labels)
+    queries = classifier.queries - before - stopped_queries
+    assert 10 < robust.sum() < 50
+    # The same images are fooled, with larger losses.
+    np.testing.assert_array_equal(still_robust, robust)
+    assert np.all(found >= stopped - 1e-5)
+    assert np.mean(found[~robust]) > np.mean(stopped[~robust]) + 0.1
+    # Every run that has begun is ended, and begins where none has fooled.
+    # 60 queries tell who is fooled.
+    once = dataclasses.replace(goes_on, restarts=1)
+    _, left = losses_of(once, classifier, images, labels)
+    assert queries == (60 + np.sum(left)) * (15 + 1) + 60 > stopped_queries
 
 
 def test_expectation_does_not_matter_without_randomness(classifier, batch):

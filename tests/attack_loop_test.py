@@ -13,6 +13,7 @@ from peernets_tf.errors import AttackError
 from peernets_tf.evaluation import attack_loop, image_bar
 from peernets_tf.evaluation.batch_log import BatchLog
 from peernets_tf.evaluation.plan import Strength
+from peernets_tf.evaluation.target import Target
 
 # Class 1 is predicted where the first value is above 0.5.
 WEIGHTS = np.array([[0, 10], [0, 0], [0, 0], [0, 0]], "float32")
@@ -35,7 +36,7 @@ def target(classifier):
     images[:, 0, 0, 0] = np.linspace(0.05, 0.95, 10)
     labels = (images[:, 0, 0, 0] > 0.5).astype("int32")
     labels[0] = 1  # The one that is classified wrongly.
-    return attack_loop.Target(
+    return Target(
         defended=classifier,
         attacker=classifier,
         test=datasets.Split(images=images, labels=labels),

@@ -354,7 +354,8 @@ def test_the_names_in_published_records_stay():
     )
     assert repr(attacks.APGD(loss="dlr", num_targets=9)) == (
         "APGD(epsilon=0.03137254901960784, norm='linf', steps=100, restarts=1, "
-        "loss='dlr', targeted=False, num_targets=9, expectation=1)"
+        "loss='dlr', targeted=False, num_targets=9, expectation=1, "
+        "stop_when_fooled=True)"
     )
     assert repr(attacks.FAB()) == (
         "FAB(epsilon=0.03137254901960784, norm='linf', steps=100, restarts=1, "

@@ -350,6 +350,8 @@ def test_stopping_needs_the_graphs_that_predictions_use(
     for attack in (
         AttackConfig(name="pgd", options={"stop_when_fooled": True}),
         AttackConfig(name="fgsm", search=True),
+        AttackConfig(name="apgd"),
+        AttackConfig(name="fab"),
     ):
         with pytest.raises(UserError, match="graphs that predictions use"):
             evaluate(peernet, stripes, tmp_path, attack, graphs=one)
@@ -365,6 +367,13 @@ def test_stopping_needs_the_graphs_that_predictions_use(
     drawn, square = GraphsConfig(policy="drawn"), AttackConfig(name="square")
     with pytest.raises(UserError, match="graphs that predictions use"):
         evaluate(peernet, stripes, tmp_path, square, graphs=drawn)
+    goes_on = AttackConfig(
+        name="apgd", steps=(2,), options={"stop_when_fooled": False}
+    )
+    record = evaluate(
+        peernet, stripes, tmp_path, goes_on, graphs=one, test_size=10
+    )
+    assert record.cases[0].total == 10
 
 
 @pytest.mark.parametrize(

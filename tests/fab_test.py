@@ -105,13 +105,18 @@ def test_is_the_authors_algorithm(attack, classifier, batch):
     assert np.quantile(differences, share) < 5e-3
 
 
-def attacked(norm, factor):
+@pytest.fixture(scope="module")
+def line():
+    return Classifier(linear)
+
+
+def attacked(line, norm, factor):
     """Attacks `linear` from class 1 in a ball of a share of its distance."""
     dual = 1 if norm == "linf" else 2
     gap = float(ops.convert_to_numpy(linear(IMAGES))[0] @ [-1, 1])
     distance = gap / np.linalg.norm(DIRECTION, dual)
     attack = FAB(epsilon=factor * distance, norm=norm)
-    adversarial = attack(linear, IMAGES, LABELS + 1)
+    adversarial = attack(line, IMAGES, LABELS + 1)
     change = (adversarial - IMAGES).ravel()
     reached = np.linalg.norm(change, ORDERS[norm]) / distance
     is_fooled = np.argmax(linear(adversarial), axis=1)[0] != 1
@@ -119,8 +124,8 @@ def attacked(norm, factor):
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
-def test_finds_the_distance_of_a_linear_boundary(norm):
-    reached, is_fooled, change = attacked(norm, 1.01)
+def test_finds_the_distance_of_a_linear_boundary(norm, line):
+    reached, is_fooled, change = attacked(line, norm, 1.01)
     assert is_fooled
     assert 1 <= reached <= 1.01
     direction = -DIRECTION if norm == "l2" else -np.sign(DIRECTION)
@@ -128,7 +133,7 @@ def test_finds_the_distance_of_a_linear_boundary(norm):
     np.testing.assert_allclose(
         change / np.linalg.norm(change), direction, atol=1e-3
     )
-    reached, is_fooled, closer = attacked(norm, 0.99)
+    reached, is_fooled, closer = attacked(line, norm, 0.99)
     assert not is_fooled
     np.testing.assert_allclose(reached, 0.99, rtol=1e-4)
     np.testing.assert_allclose(
@@ -137,7 +142,7 @@ def test_finds_the_distance_of_a_linear_boundary(norm):
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
-def test_finds_the_distance_in_the_box(norm):
+def test_finds_the_distance_in_the_box(norm, line):
     """The first value is near its border: the others must go farther."""
     images = np.array([0.02, 0.3, 0.5, 0.5], "float32").reshape(1, 2, 2, 1)
     labels = np.argmax(linear(images), axis=1).astype("int32")
@@ -148,7 +153,7 @@ def test_finds_the_distance_in_the_box(norm):
     distance = np.linalg.norm(change, ORDERS[norm])
     for factor, is_enough in ((1.01, True), (0.99, False)):
         attack = FAB(epsilon=factor * distance, norm=norm)
-        adversarial = attack(linear, images, labels)
+        adversarial = attack(line, images, labels)
         fooled = np.argmax(linear(adversarial), axis=1) != labels
         assert fooled[0] == is_enough
         size = np.linalg.norm((adversarial - images).ravel(), ORDERS[norm])

@@ -16,6 +16,7 @@ from peernets_tf.errors import AttackError
 from peernets_tf.evaluation import attack_loop
 from peernets_tf.evaluation.batch_log import BatchLog
 from peernets_tf.evaluation.plan import Strength
+from peernets_tf.evaluation.target import Target
 
 LABELS = np.array([0, 1, 1, 0, 1], "int32")
 SETTINGS = {
@@ -55,7 +56,7 @@ def images(rng):
 
 
 def everywhere(images, bad):
-    return lambda x: linear(x) * 0 + bad
+    return lambda x: linear(x) * 0 + ops.convert_to_tensor(bad)
 
 
 def on_one_image(images, bad):
@@ -70,9 +71,9 @@ def after_the_first_step(images, bad):
 
 def only_in_the_gradient(images, bad):
     """The square root's slope at zero is infinite; a difference of two, NaN."""
-    factor = 2.0 if np.isnan(bad) else 0.0
 
     def logits_fn(x):
+        factor = ops.where(ops.isnan(ops.convert_to_tensor(bad)), 2.0, 0.0)
         zero = x - ops.stop_gradient(x)
         roots = ops.sqrt(zero) - ops.sqrt(factor * zero)
         # In one logit only: softmax does not see what all have in common.
@@ -90,20 +91,22 @@ def _distances(x, images):
 
 def _spoilt(x, where, bad):
     first = np.array([[True, False]])
+    bad = ops.convert_to_tensor(bad)
     return ops.where(where[:, None] & first, bad, linear(x))
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf], ids=str)
 @pytest.mark.parametrize(
     "model",
     [everywhere, on_one_image, after_the_first_step, only_in_the_gradient],
 )
 @pytest.mark.parametrize("attack", ALL, ids=IDS)
-def test_raises(attack, model, bad, images, tmp_path):
+def test_raises(attack, model, images, tmp_path):
     if model is only_in_the_gradient and not attack.follows_gradient:
         pytest.skip("follows no gradient")
+    # A variable, so that both values share what is compiled.
+    bad = keras.Variable(np.nan, trainable=False)
     classifier = Classifier(model(images, bad))
-    target = attack_loop.Target(
+    target = Target(
         defended=classifier,
         attacker=classifier,
         test=datasets.Split(images=images, labels=LABELS),
@@ -114,15 +117,17 @@ def test_raises(attack, model, bad, images, tmp_path):
     clean = attack_loop.CleanBatch(
         predictions=tuple(LABELS.tolist()), zero_gradients=None
     )
-    with pytest.raises(AttackError, match="finite"):
-        attack_loop.attack_images(
-            target,
-            attack,
-            Strength(norm=attack.norm),
-            [clean],
-            BatchLog(str(tmp_path / "log.jsonl")),
-            name="a",
-        )
+    for value in (np.nan, np.inf):
+        bad.assign(value)
+        with pytest.raises(AttackError, match="finite"):
+            attack_loop.attack_images(
+                target,
+                attack,
+                Strength(norm=attack.norm),
+                [clean],
+                BatchLog(str(tmp_path / "log.jsonl")),
+                name="a",
+            )
 
 
 def test_an_infinite_margin_of_finite_logits_raises(images):
@@ -139,7 +144,7 @@ def test_an_infinite_margin_of_finite_logits_raises(images):
 @pytest.mark.parametrize("attack", ALL, ids=IDS)
 def test_frees_models(attack, images):
     freed = []
-    for _ in range(2):
+    for is_closure in (False, True):
         model = keras.Sequential(
             [
                 keras.Input((2, 2, 1)),
@@ -147,9 +152,11 @@ def test_frees_models(attack, images):
                 keras.layers.Dense(2),
             ]
         )
-        attack(model, images, LABELS)
-        attack(lambda x, model=model: model(x), images, LABELS)
+        # No attack changes the class, so all compile for one batch size.
+        model.layers[-1].bias.assign([9, 0])
+        logits_fn = (lambda x, model=model: model(x)) if is_closure else model
+        attack(logits_fn, images, np.zeros(5, "int32"))
         freed += [weakref.ref(model), weakref.ref(model.weights[0])]
-        del model
+        del model, logits_fn
     gc.collect()
     assert [reference() for reference in freed] == [None] * 4

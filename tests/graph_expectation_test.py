@@ -127,6 +127,30 @@ def test_every_step_of_an_attack_draws_anew(problem):
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+def test_every_step_of_a_universal_perturbation_draws_anew(problem):
+    """Each batch follows the mean gradient of the graphs its key draws."""
+    model, bank, images = problem
+    attack = UniversalGradient(epsilon=5.0, passes=2, batch_size=3, clip=False)
+    random = Classifier(bpda(random_graphs(model, bank, 2), "identity"))
+    steps = list(attack.iterate(random, images, seed=2))
+    with random.seeded(2):
+        classes = random.predict(images)
+    drawn_graphs = []
+    expected = np.zeros_like(images[0])
+    for number, step in enumerate(steps):
+        with random.seeded(2, number):
+            graphs = drawn(random.next_key(), 2)
+        drawn_graphs.append(tuple(graphs))
+        known = monte_carlo(model, of_graphs(bank, graphs))
+        gradients, _ = Classifier(bpda(known, "identity")).loss_gradient(
+            images + expected, classes, "cross_entropy"
+        )
+        mean = gradients.mean(axis=0)
+        expected = expected + 0.5 * mean / np.linalg.norm(mean)
+        np.testing.assert_allclose(step.perturbation, expected, atol=1e-4)
+    assert len(set(drawn_graphs)) > 1
+
+
 def test_a_universal_perturbation_goes_on_with_the_same_draws(problem):
     model, bank, images = problem
     random = Classifier(bpda(random_graphs(model, bank), "identity"))

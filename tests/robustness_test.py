@@ -78,7 +78,7 @@ def test_the_suites_of_autoattack(suite, linear, images):
             assert "num_targets=3" in case.attack
         # Two calls of this model do not differ.
         if suite == "rand":
-            assert "expectation=1)" in case.attack
+            assert "expectation=1," in case.attack
 
 
 def test_outcomes_and_counts_agree(found):
@@ -208,6 +208,12 @@ def test_transfer_uses_another_model(linear, images):
     (case,) = [c for c in found.result.cases if c.access == "transfer"]
     assert case.fooled > 0
     assert verdicts(found)["white-box beats black-box and transfer"] == "failed"
+
+
+def test_a_transfer_model_must_have_logits(linear, images):
+    softmax = suite_models.plant("softmax")
+    with pytest.raises(AttackError, match="remove its softmax"):
+        run(linear, images, transfer_model=softmax)
 
 
 @pytest.mark.parametrize(

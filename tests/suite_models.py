@@ -65,7 +65,7 @@ class KeyedNoise(keras.layers.Layer):
     """The same noise, by the key of each call, which JAX can compile."""
 
     def call(self, inputs):
-        numbers = draws.uniform(draws.current_key(), NUM_CLASSES)
+        numbers = draws.uniform(draws.current_key(), inputs.shape[-1])
         return inputs + 0.5 * 12**0.5 * (numbers - 0.5)
 
 

@@ -3,9 +3,11 @@
 import dataclasses
 import json
 
+import keras
 import numpy as np
 import pytest
 import sample_records
+import suite_models
 from commands import check_errors, run_command
 from small_models import make_linear, make_peernet
 
@@ -14,10 +16,10 @@ from peernets_tf.errors import UserError
 from peernets_tf.evaluation import (
     GraphsConfig,
     SuiteConfig,
-    attack_loop,
     suites,
 )
 from peernets_tf.evaluation.suite_run import suite_identity
+from peernets_tf.evaluation.target import Target
 
 MODULE = "peernets_tf.evaluate"
 SETTINGS = {"epsilon": 0.353, "budget": 0.02, "batch_size": 12}
@@ -77,8 +79,17 @@ def test_the_record(linear, stripes, tmp_path, capsys):
     assert "\nfgsm\n12/20 images (60%)" in printed
 
 
+def make_random():
+    """The linear model, whose draws decide many of its predictions."""
+    linear = make_linear(scale=0.01)
+    noisy = suite_models.KeyedNoise()(linear.output)
+    return keras.Model(linear.input, noisy, name="random")
+
+
 @pytest.mark.usefixtures("short")
-def test_interrupted_equals_uninterrupted(linear, stripes, tmp_path):
+@pytest.mark.parametrize("make", [make_linear, make_random])
+def test_interrupted_equals_uninterrupted(make, stripes, tmp_path):
+    linear = make()
     whole = evaluate(linear, stripes, tmp_path)
     log = tmp_path / "batches.jsonl"
     text = log.read_text()
@@ -103,7 +114,7 @@ def test_resuming_attacks_no_batch_twice(
     def refuse(*args):
         raise AssertionError("a batch was attacked again")
 
-    monkeypatch.setattr(attack_loop, "perturb", refuse)
+    monkeypatch.setattr(Target, "perturb", refuse)
     assert evaluate(linear, stripes, tmp_path).result == whole.result
 
 

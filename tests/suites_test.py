@@ -105,7 +105,10 @@ def test_a_transfer_needs_a_model():
 
 def test_autoattack_is_the_published_one():
     counted = [step for step in SUITES["autoattack"] if step.is_counted]
-    made = {step.name: make(step.name, "autoattack") for step in counted}
+    made = {
+        step.name: make(step.name, "autoattack", may_stop=True)
+        for step in counted
+    }
     assert made == {
         "apgd-ce": attacks.APGD(epsilon=0.1, steps=100),
         "apgd-t": attacks.APGD(
@@ -116,9 +119,15 @@ def test_autoattack_is_the_published_one():
     }
     random = [step for step in SUITES["rand"] if step.is_counted]
     assert {step.name: make(step.name, "rand") for step in random} == {
-        "apgd-ce": attacks.APGD(epsilon=0.1, steps=100, expectation=20),
+        "apgd-ce": attacks.APGD(
+            epsilon=0.1, steps=100, expectation=20, stop_when_fooled=False
+        ),
         "apgd-dlr": attacks.APGD(
-            epsilon=0.1, steps=100, loss="dlr", expectation=20
+            epsilon=0.1,
+            steps=100,
+            loss="dlr",
+            expectation=20,
+            stop_when_fooled=False,
         ),
     }
 
@@ -149,7 +158,7 @@ def make(name, suite="adaptive", **settings):
 
 def test_calls_that_do_not_differ_are_not_averaged():
     assert make("apgd-ce", "rand", is_random=False) == attacks.APGD(
-        epsilon=0.1, steps=100
+        epsilon=0.1, steps=100, stop_when_fooled=False
     )
 
 
@@ -172,6 +181,9 @@ def test_the_budget_scales_but_never_to_nothing():
 def test_an_attack_stops_early_only_where_that_loses_nothing():
     assert make("pgd", may_stop=True).stop_when_fooled
     assert not make("pgd", may_stop=False).stop_when_fooled
+    for name in ("apgd-ce", "apgd-t"):
+        assert make(name, "autoattack", may_stop=True).stop_when_fooled
+        assert not make(name, "autoattack", may_stop=False).stop_when_fooled
 
 
 @pytest.mark.parametrize(("norm", "expected"), [("linf", 1.0), ("l2", 12.0)])

@@ -221,8 +221,10 @@ def _define_options() -> dict[str, flags.FlagHolder[Any]]:
         "stop_when_fooled": flags.DEFINE_bool(
             "stop_when_fooled",
             None,
-            "Let PGD take no more steps for images that are already fooled. "
-            "It fools as many images in less time (default: false).",
+            "Let PGD and APGD take no more steps for images that are already "
+            "fooled. They fool as many images in less time, if the attacker's "
+            "graphs are those of the predictions (default: false for PGD, true "
+            "for APGD).",
         ),
         "queries": flags.DEFINE_integer(
             "queries",

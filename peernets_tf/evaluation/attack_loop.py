@@ -1,74 +1,15 @@
 """Attacks a model's test images batch by batch, and counts what changes."""
 
-import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from peernets_tf import datasets, records, seeds
-from peernets_tf.attacks import Attack, Classifier, checks, losses
+from peernets_tf import datasets, records
+from peernets_tf.attacks import Attack, checks, losses
 from peernets_tf.evaluation.batch_log import BatchLog
-from peernets_tf.evaluation.image_bar import ImageBar, image_bar
 from peernets_tf.evaluation.plan import Strength
-from peernets_tf.seeds import Stream
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Target:
-    """What is attacked.
-
-    Attributes:
-        defended: the `Classifier` whose predictions count.
-        attacker: the `Classifier` whose gradient the attack follows: that of
-            the same model, perhaps with other graphs of peers or another
-            backward pass.
-        test: the `Split` whose images are attacked.
-        num_classes: int.
-        batch_size: int, images attacked at once.
-        seed: int.
-        targeted: bool, whether attacks receive random other classes to reach
-            instead of the labels to leave.
-    """
-
-    defended: Classifier
-    attacker: Classifier
-    test: datasets.Split
-    num_classes: int
-    batch_size: int
-    seed: int
-    targeted: bool = False
-
-    def target_labels(
-        self, number: int, labels: NDArray[np.int32]
-    ) -> NDArray[np.int32]:
-        """Returns the labels that an attack on a batch receives.
-
-        They are the true labels or, for a targeted attack, random other
-        classes.
-        """
-        if not self.targeted:
-            return labels
-        rng = seeds.generator(Stream.TARGET_LABELS, self.seed, number)
-        other = rng.integers(1, self.num_classes, len(labels))
-        return ((labels + other) % self.num_classes).astype(np.int32)
-
-    def bar(self, name: str) -> contextlib.AbstractContextManager[ImageBar]:
-        """Returns a bar over the images, moved by the queries of both."""
-        return image_bar(name, len(self.test), (self.attacker, self.defended))
-
-    def batches(self) -> Iterator[tuple[int, datasets.Split]]:
-        """Yields the number and the images of each batch."""
-        for i in range(0, len(self.test), self.batch_size):
-            part = slice(i, i + self.batch_size)
-            yield (
-                i // self.batch_size,
-                datasets.Split(
-                    images=self.test.images[part], labels=self.test.labels[part]
-                ),
-            )
+from peernets_tf.evaluation.target import Target
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -205,62 +146,15 @@ def attack_images(
     )
 
 
-class Perturbed(NamedTuple):
-    """A batch of adversarial images, as the defended model sees them.
-
-    Attributes:
-        change: float array of shape `(B, H W C)`, the perturbations.
-        logits: float array of shape `(B, classes)`.
-        predictions: int array of shape `(B,)`, the predicted classes.
-    """
-
-    change: NDArray[np.float32]
-    logits: NDArray[np.float32]
-    predictions: NDArray[np.int32]
-
-
-def perturb(
-    target: Target,
-    attack: Attack,
-    strength: Strength,
-    number: int,
-    batch: datasets.Split,
-) -> Perturbed:
-    """Attacks a batch and checks what comes out.
-
-    Args:
-        target: the `Target`.
-        attack: the `Attack`.
-        strength: the `Strength`; every perturbation must lie in its ball.
-        number: int, the batch's number, from which the attack's seed follows.
-        batch: the `Split` of the batch.
-
-    Raises:
-        AttackError: if an adversarial image lies outside [0, 1] or the ball,
-            or logits are not finite.
-    """
-    labels = target.target_labels(number, batch.labels)
-    rng = seeds.generator(Stream.ATTACK, target.seed, number)
-    adversarial = attack(
-        target.attacker, batch.images, labels, seed=int(rng.integers(2**31))
-    )
-    change = (adversarial - batch.images).reshape(len(batch), -1)
-    if strength.clip:
-        checks.check_images(adversarial)
-    checks.check_ball(change, strength.epsilon, strength.norm)
-    logits = target.defended.logits(adversarial)
-    predictions = losses.classes_of(logits)
-    checks.check_predictions(predictions)
-    return Perturbed(change, logits, predictions)
-
-
 def _predict_batch(
     target: Target, number: int, batch: datasets.Split, loss: str | None
 ) -> CleanBatch:
     checks.check_images(batch.images)
     if number == 0:
         checks.check_logits(target.defended.logits_fn(batch.images[:8]))
-    predictions = target.defended.predict(batch.images)
+    predictions = losses.classes_of(
+        target.defended_logits(number, batch.images)
+    )
     checks.check_predictions(predictions)
     zero_gradients = None
     if loss is not None:
@@ -286,8 +180,8 @@ def _attack_batch(
     batch: datasets.Split,
     clean: CleanBatch,
 ) -> AttackedBatch:
-    change, logits, predictions = perturb(
-        target, attack, strength, number, batch
+    change, logits, predictions = target.perturb(
+        attack, strength, number, batch
     )
     labels = target.target_labels(number, batch.labels)
     before = np.array(clean.predictions)

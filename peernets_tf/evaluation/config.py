@@ -194,19 +194,22 @@ def check_peers(model: keras.Model, config: EvaluationConfig) -> None:
             "num_graphs, or choose the policy drawn (--peers=drawn). Received: "
             f"{graphs}"
         )
-    # APGD and FAB, which always stop, stop at images that fool the mean over
-    # graphs drawn anew: as AutoAttack does for models that are random.
+    # FAB, which always stops, may stop at images that fool the mean over graphs
+    # drawn anew: they are the nearest ones that it looks for.
     averages = graphs.expectation and attack.attack_type.follows_gradient
     stops = (
         attack.search
-        or attack.options.get("stop_when_fooled")
+        or attack.options.get(
+            "stop_when_fooled",
+            getattr(attack.attack_type, "stop_when_fooled", False),
+        )
         or (attack.attack_type.always_stops and not averages)
     )
     if stops and (graphs.defended != graphs.attacker or graphs.expectation):
         raise UserError(
-            "search, stop_when_fooled, apgd, fab and square need an attacker "
-            "that asks the graphs that predictions use, all of them; others "
-            "would stop the attack before those are fooled. apgd and fab may "
-            "average over graphs drawn anew instead (--graph_expectation). "
-            f"Received: {graphs}"
+            "search, stop_when_fooled, fab and square need an attacker that "
+            "asks the graphs that predictions use, all of them; others would "
+            "stop the attack before those are fooled. Give apgd "
+            "--nostop_when_fooled; fab may average over graphs drawn anew "
+            f"instead (--graph_expectation). Received: {graphs}"
         )

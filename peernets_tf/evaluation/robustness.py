@@ -78,8 +78,8 @@ def robust_accuracy(
         train_labels: int array of shape `(N',)`, their classes, or None.
             `"adaptive"` needs them to pull pixels towards peers of another
             class.
-        transfer_model: another model, or None. `"adaptive"` also makes images
-            on it, and shows them to `model`.
+        transfer_model: another model, with logits, or None. `"adaptive"` also
+            makes images on it, and shows them to `model`.
 
     Returns:
         A `RobustAccuracy`. `print` shows its tables.
@@ -88,7 +88,8 @@ def robust_accuracy(
         UserError: if an argument is out of range, or `graphs` does not fit the
             model.
         AttackError: if images lie outside [0, 1], labels are not classes of the
-            model, or logits or gradients are not finite.
+            model, logits or gradients are not finite, or the outputs of
+            `transfer_model` are probabilities.
     """
     config = SuiteConfig(
         suite=suite,

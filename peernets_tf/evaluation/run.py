@@ -31,6 +31,7 @@ from peernets_tf.evaluation.resumable import (
     target_identity,
     unchanged_weights,
 )
+from peernets_tf.evaluation.target import Target
 from peernets_tf.evaluation.threat_model import ChosenGraphs, choose_graphs
 
 
@@ -145,7 +146,7 @@ def _evaluate(
 
 
 def _attack(
-    target: attack_loop.Target,
+    target: Target,
     dataset: datasets.Dataset,
     config: EvaluationConfig,
     planned: Sequence[tuple[Strength, attacks.Attack]],
@@ -229,7 +230,7 @@ def _target(
     config: EvaluationConfig,
     graphs: ChosenGraphs | None,
     targeted: bool,
-) -> attack_loop.Target:
+) -> Target:
     """Returns the defended model and the attacker's view of it."""
     defended = peers.monte_carlo(model, graphs.defended if graphs else None)
     attacker = peers.monte_carlo(model, graphs.attacker if graphs else None)
@@ -237,7 +238,7 @@ def _target(
         attacker = adaptive.random_graphs(
             model, graphs.attacker, graphs.record.expectation
         )
-    return attack_loop.Target(
+    return Target(
         defended=attacks.Classifier(defended),
         attacker=attacks.Classifier(
             adaptive.bpda(attacker, config.backward, config.temperature)

@@ -18,6 +18,7 @@ from peernets_tf.evaluation.plan import Strength
 from peernets_tf.evaluation.suite_config import SuiteConfig
 from peernets_tf.evaluation.suite_step import Step
 from peernets_tf.evaluation.suite_views import Views
+from peernets_tf.evaluation.target import Target
 from peernets_tf.evaluation.threat_model import ChosenGraphs
 from peernets_tf.types import LogitsFunction
 
@@ -120,7 +121,7 @@ def run_suite(
     views = Views(
         model, test.first(config.batch_size).images, graphs, transfer_model
     )
-    target = attack_loop.Target(
+    target = Target(
         defended=views.defended,
         attacker=views.attacker(config.backward),
         test=test,
@@ -174,7 +175,7 @@ def _run_step(
     step: Step,
     config: SuiteConfig,
     views: Views,
-    target: attack_loop.Target,
+    target: Target,
     where: NDArray[np.int_],
     log: BatchLog,
 ) -> Outcome:
@@ -217,7 +218,7 @@ def _run_step(
 
 
 def _attack(
-    target: attack_loop.Target,
+    target: Target,
     name: str,
     attack: Attack,
     strength: Strength,
@@ -234,9 +235,7 @@ def _attack(
             row = log.get(key, SuiteBatch)
             if row is None:
                 before = target.attacker.queries
-                found = attack_loop.perturb(
-                    target, attack, strength, number, batch
-                )
+                found = target.perturb(attack, strength, number, batch)
                 is_fooled = found.predictions != batch.labels
                 row = SuiteBatch(
                     images=tuple(images.tolist()),

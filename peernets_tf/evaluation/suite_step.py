@@ -134,8 +134,8 @@ class Step:
             )
         if "expectation" in options and not is_random:
             options["expectation"] = 1
-        if may_stop and "stop_when_fooled" in self._attack_type.options():
-            options["stop_when_fooled"] = True
+        if "stop_when_fooled" in self._attack_type.options():
+            options["stop_when_fooled"] = may_stop
         return self._attack_type(norm=norm, epsilon=epsilon, **options)
 
     def variant(

@@ -76,6 +76,10 @@ class Views:
         graphs: the `ChosenGraphs`, None for a model without peers.
         transfer_model: another model or function, or None.
 
+    Raises:
+        AttackError: if logits are not finite, or the outputs of the other model
+            are probabilities.
+
     Attributes:
         outputs: the `Outputs` of the model.
         traits: the `Traits` by which steps are chosen.
@@ -92,6 +96,8 @@ class Views:
         self._model = model
         self._graphs = graphs
         self._transfer_model = transfer_model
+        if transfer_model is not None:
+            checks.check_logits(_with_graphs(transfer_model, None)(images))
         self._attackers: dict[tuple[str, int | None], Classifier] = {}
         defended = _with_graphs(model, graphs.defended if graphs else None)
         self.defended = Classifier(defended)
