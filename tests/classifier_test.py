@@ -409,7 +409,6 @@ def test_all_of_this_on_jax():
         "fab",
         "finite",
         "gradient_estimates",
-        "estimated_ascent",
     ]
     process = subprocess.run(
         [
