@@ -79,6 +79,7 @@ def test_many_steps_are_those_of_pgd(classifier, batch):
     [
         (FD(steps=3), 18),
         (FD(steps=3, num_groups=5), 5),
+        (FD(num_groups=384), 18),
         (NES(steps=2, samples=9), 9),
         (SPSA(steps=4, samples=11), 11),
     ],

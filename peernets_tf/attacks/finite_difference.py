@@ -41,8 +41,8 @@ class FiniteDifference(EstimatedAscent):
         step_size: float or None, the length of a step; None for
             2.5 epsilon / steps, as in PGD, and for epsilon in one step.
         num_groups: int, random groups of coordinates, drawn anew in each step,
-            each of which has one slope; 0 for none. The authors take groups of
-            8 coordinates.
+            each of which has one slope; 0 for none. There are never more than
+            coordinates. The authors take groups of 8 coordinates.
         num_components: int, the principal components of training images whose
             slopes are measured; 0 for none. The authors take 400 on CIFAR-10.
         components: the `PrincipalComponents`, as many, which
@@ -78,7 +78,8 @@ class FiniteDifference(EstimatedAscent):
 
     def _directions(self, length: int) -> Directions:
         if self.num_groups:
-            return Groups(count=self.num_groups, are_random=True)
+            count = min(self.num_groups, length)
+            return Groups(count=count, are_random=True)
         if not self.num_components:
             return Groups(count=length)
         if self.components is None:
