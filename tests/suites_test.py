@@ -131,6 +131,12 @@ def test_table_7_has_its_own_radii(given):
         SuiteConfig(suite="table7", **given)
 
 
+@pytest.mark.parametrize("suite", ["adaptive", "table7", "table7_groups"])
+def test_some_suites_choose_their_backward_passes(suite):
+    with pytest.raises(UserError, match="leave `backward` out"):
+        SuiteConfig(suite=suite, backward="identity")
+
+
 def test_a_random_model_gets_attacks_that_average():
     found = names("adaptive", Traits(num_classes=10, is_random=True))
     assert set(found) - set(names("adaptive", PLAIN)) == {

@@ -15,7 +15,7 @@ COLUMNS = (
     "BPDA",
     "black-box",
     "queries each",
-    "paper white / black",
+    "paper",
 )
 
 
@@ -24,7 +24,8 @@ def black_box_table(record: SuiteRecord, subject: str) -> Table:
 
     Each row is a black-box attack by finite differences of width delta, beside
     the white-box attacks with as many steps in the same ball. Rates are of the
-    images that were classified correctly.
+    images that were classified correctly; the paper's are those of its white
+    box and of its black box.
 
     Args:
         record: the `SuiteRecord`.
