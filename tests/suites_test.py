@@ -31,7 +31,14 @@ def test_steps_are_attacks_with_names_of_their_own(suite):
     for step in steps:
         assert step.backward in ("", *adaptive.BACKWARDS)
         assert not step.needs or hasattr(PLAIN, step.needs)
-        made = step.make("l2", 0.5, budget=1, num_classes=10, may_stop=False)
+        made = step.make(
+            "l2",
+            0.5,
+            budget=1,
+            num_classes=10,
+            may_stop=False,
+            is_random=False,
+        )
         assert made.name == step.attack
         assert (made.norm, made.epsilon) == ("l2", 0.5)
         # A suite attacks the true labels.
@@ -186,8 +193,19 @@ def test_losses_need_classes(num_classes, missing):
 
 def make(name, suite="adaptive", **settings):
     (step,) = (step for step in SUITES[suite] if step.name == name)
-    settings = {"budget": 1, "num_classes": 10, "may_stop": False, **settings}
-    return step.make("linf", 0.1, **settings)
+    default = {
+        "budget": 1,
+        "num_classes": 10,
+        "may_stop": False,
+        "is_random": True,
+    }
+    return step.make("linf", 0.1, **default | settings)
+
+
+def test_calls_that_do_not_differ_are_not_averaged():
+    assert make("apgd-ce", "rand", is_random=False) == attacks.APGD(
+        epsilon=0.1, steps=100
+    )
 
 
 def test_the_budget_scales_but_never_to_nothing():

@@ -188,6 +188,7 @@ def _run_step(
         budget=config.budget,
         num_classes=target.num_classes,
         may_stop=views.may_stop(step),
+        is_random=views.is_random(step),
     )
     attack = views.with_guides(attack, step)
     rows: list[SuiteBatch] = []

@@ -137,6 +137,7 @@ def suite_identity(
                         budget=config.budget,
                         num_classes=dataset.num_classes,
                         may_stop=False,
+                        is_random=True,
                     )
                 ),
             }

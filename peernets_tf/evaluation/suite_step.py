@@ -113,6 +113,7 @@ class Step:
         budget: float,
         num_classes: int,
         may_stop: bool,
+        is_random: bool,
     ) -> attacks.Attack:
         """Returns the attack.
 
@@ -124,6 +125,8 @@ class Step:
             num_classes: int, the classes of the model.
             may_stop: bool, whether an image that fools the attacked model
                 also fools the defended one, so that its attack may stop.
+            is_random: bool, whether two calls of the attacked model may differ.
+                Otherwise a mean over calls is the value of one call.
         """
         options = dict(self.options)
         for name in _SCALED:
@@ -133,6 +136,8 @@ class Step:
             options["num_targets"] = min(
                 options["num_targets"], num_classes - 1
             )
+        if "expectation" in options and not is_random:
+            options["expectation"] = 1
         if may_stop and "stop_when_fooled" in self._attack_type.options():
             options["stop_when_fooled"] = True
         return self._attack_type(norm=norm, epsilon=epsilon, **options)

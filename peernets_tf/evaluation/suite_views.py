@@ -159,6 +159,16 @@ class Views:
         is_other = step.access == "transfer" or self.traits.is_random
         return is_same and not is_other
 
+    def is_random(self, step: Step) -> bool:
+        """Whether the model that a step attacks is random.
+
+        It is if its forward pass is, or draws its graphs anew.
+        """
+        if step.access == "transfer":
+            return False
+        draws_graphs = self._graphs and self._graphs.record.expectation
+        return self.traits.is_random or bool(draws_graphs)
+
     @functools.cached_property
     def _transfer(self) -> Classifier:
         assert self._transfer_model is not None
