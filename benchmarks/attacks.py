@@ -7,6 +7,9 @@ The attacks run in turns on the trained ResNet-32 and images of CIFAR-10:
   for images that are fooled. The others are cleverhans, Foolbox and ART.
 - APGD and Square, L-infinity, 1/255, where some images stand to the end. The
   other is ART.
+- One step of finite differences, L-infinity, 8/255, one image. Ours asks the
+  model in batches, in a compiled loop. The others ask one query at a time, by a
+  compiled function or by `model.predict`.
 - The universal perturbation of Moosavi-Dezfooli et al., L2, rho = 0.08, one
   pass over the same training images. Ours runs in batches and one image at a
   time, as ART always does. It runs once, because it takes minutes. Fooling
@@ -32,7 +35,9 @@ _IMAGES = flags.DEFINE_integer(
     "images", 100, "Test images attacked one by one.", 1
 )
 _STEPS = flags.DEFINE_integer("steps", 40, "Steps of PGD and APGD.", 1)
-_QUERIES = flags.DEFINE_integer("queries", 200, "Queries of Square.", 1)
+_QUERIES = flags.DEFINE_integer(
+    "queries", 200, "Queries of Square and of finite differences.", 1
+)
 _TRAIN_SIZE = flags.DEFINE_integer(
     "train_size",
     100,
@@ -99,6 +104,7 @@ def benchmark(config, provenance):
         _pgd(config, model, dataset, versions),
         _apgd(config, model, dataset, versions),
         _square(config, model, dataset, versions),
+        _finite_difference(config, model, dataset),
         _universal(config, model, dataset, versions),
     ]
     for case in cases:
@@ -193,6 +199,29 @@ def _square(config, model, dataset, versions):
         )
     name = f"Square, {config.queries} queries, 1/255"
     return _image_case(config, model, test, functions, name, _SMALL_EPSILON)
+
+
+def _finite_difference(config, model, dataset):
+    test = dataset.test.first(1)
+    # Two queries for each, and one to see whether the image fools.
+    num_groups = max(config.queries // 2, 1)
+    attack = attacks.FiniteDifference(epsilon=_EPSILON, num_groups=num_groups)
+    classifier = _classifier(model)
+
+    def one_by_one(ask):
+        return lambda: rivals.finite_differences_one_by_one(
+            ask, test, _EPSILON, num_groups=num_groups, delta=attack.delta
+        )
+
+    functions = {
+        "ours": lambda: attack(classifier, test.images, test.labels, seed=0),
+        "one by one, compiled": one_by_one(classifier.logits),
+        "one by one, predict": one_by_one(
+            lambda images: model.predict(images, verbose=0)
+        ),
+    }
+    name = f"finite differences, {2 * num_groups + 1} queries"
+    return _image_case(config, model, test, functions, name, _EPSILON)
 
 
 def _classifier(model):

@@ -29,6 +29,12 @@ BALLS = [
     attacks.RandomNoise(epsilon=EPSILON, norm="l2"),
     attacks.Square(epsilon=EPSILON, queries=30),
     attacks.Square(epsilon=EPSILON, queries=30, norm="l2", targeted=True),
+    attacks.FiniteDifference(epsilon=EPSILON, delta=0.03),
+    attacks.FiniteDifference(
+        epsilon=EPSILON, steps=3, norm="l2", num_groups=20
+    ),
+    attacks.NES(epsilon=EPSILON, steps=4, samples=7, targeted=True),
+    attacks.SPSA(epsilon=EPSILON, steps=4, samples=7, norm="l2"),
 ]
 # Attacks that may stay well inside the ball, or find nothing there.
 NEAREST = [
@@ -290,6 +296,10 @@ def test_a_large_epsilon_fools_everywhere(classifier, batch):
         (lambda: attacks.RandomNoise(norm="l1"), "norm"),
         (lambda: attacks.Square(queries=0), "queries"),
         (lambda: attacks.Square(p_init=1.1), "p_init"),
+        (lambda: attacks.FiniteDifference(num_groups=-1), "num_groups"),
+        (lambda: attacks.FiniteDifference(delta=-0.1), "delta"),
+        (lambda: attacks.NES(samples=0), "samples"),
+        (lambda: attacks.SPSA(learning_rate=-1), "learning_rate"),
         (lambda: attacks.APGD(steps=0), "steps"),
         (lambda: attacks.APGD(expectation=0), "expectation"),
         (lambda: attacks.APGD(num_targets=-1, loss="dlr"), "num_targets"),
@@ -351,6 +361,22 @@ def test_the_names_in_published_records_stay():
     assert repr(attacks.Square(queries=100)) == (
         "Square(epsilon=0.03137254901960784, queries=100, norm='linf', "
         "targeted=False, p_init=0.8)"
+    )
+    assert repr(attacks.FiniteDifference(num_groups=384)) == (
+        "FiniteDifference(epsilon=0.03137254901960784, norm='linf', steps=1, "
+        "loss='margin', targeted=False, stop_when_fooled=False, "
+        "delta=0.00392156862745098, step_size=None, num_groups=384, "
+        "num_components=0)"
+    )
+    assert repr(attacks.NES()) == (
+        "NES(epsilon=0.03137254901960784, norm='linf', steps=100, "
+        "loss='margin', targeted=False, stop_when_fooled=False, "
+        "delta=0.03137254901960784, step_size=None, samples=100)"
+    )
+    assert repr(attacks.SPSA()) == (
+        "SPSA(epsilon=0.03137254901960784, norm='linf', steps=100, "
+        "loss='margin', targeted=False, stop_when_fooled=False, delta=0.01, "
+        "learning_rate=0.01, samples=128)"
     )
     assert repr(attacks.APGD(loss="dlr", num_targets=9)) == (
         "APGD(epsilon=0.03137254901960784, norm='linf', steps=100, restarts=1, "

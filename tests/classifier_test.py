@@ -20,9 +20,12 @@ from peernets_tf.attacks import (
     APGD,
     FAB,
     FGSM,
+    NES,
     PGD,
+    SPSA,
     Classifier,
     DeepFool,
+    FiniteDifference,
     RandomNoise,
     SmallestEpsilon,
     Square,
@@ -321,6 +324,10 @@ class Counter:
             5 * (1 + 3),
         ),
         (RandomNoise(), 0),
+        (FiniteDifference(steps=3), 5 * 3 * (2 * 4 + 1)),
+        (FiniteDifference(num_groups=3), 5 * (2 * 3 + 1)),
+        (NES(steps=2, samples=300), 5 * 2 * (2 * 300 + 1)),
+        (SPSA(steps=2, stop_when_fooled=True, epsilon=1.0), None),
         (Square(queries=70), None),
         (Square(queries=70, norm="l2", epsilon=1.0), None),
     ],
@@ -396,7 +403,15 @@ def test_refuses_a_model_that_changes_its_variables(images):
 )
 def test_all_of_this_on_jax():
     """Keras chooses its backend at import, so JAX needs its own process."""
-    files = ["classifier", "fgsm", "deepfool", "apgd", "fab", "finite"]
+    files = [
+        "classifier",
+        "fgsm",
+        "deepfool",
+        "apgd",
+        "fab",
+        "finite",
+        "gradient_estimates",
+    ]
     process = subprocess.run(
         [
             sys.executable,

@@ -45,6 +45,22 @@ def test_numbers_are_uniform_and_independent():
     assert abs(neighbors[0, 1]) < 0.04
 
 
+def test_a_column_of_keys_gives_rows():
+    keys = draws.fold(5, np.arange(3)[:, None])
+    for row, key in zip(draws.uniform(keys, 4), keys, strict=True):
+        np.testing.assert_array_equal(row, draws.uniform(key[0], 4))
+
+
+def test_normal_numbers():
+    numbers = np.asarray(draws.normal(3, 10_000))
+    assert np.isfinite(numbers).all()
+    # The mean has a standard deviation of 0.01, the variance of 0.014.
+    assert numbers.mean() == pytest.approx(0, abs=0.04)
+    assert numbers.var() == pytest.approx(1, abs=0.06)
+    assert np.mean(numbers < -1) == pytest.approx(0.1587, abs=0.015)
+    assert np.mean(numbers > 2) == pytest.approx(0.0228, abs=0.006)
+
+
 def test_chosen_numbers_are_distinct_and_all_occur():
     chosen = np.array([draws.choose(key, 5, 3) for key in range(300)])
     assert all(len(set(row)) == 3 for row in chosen.tolist())

@@ -107,6 +107,30 @@ def test_square_is_a_black_box(linear, stripes, tmp_path):
 @pytest.mark.parametrize(
     ("name", "options"),
     [
+        ("finite_difference", {"num_groups": 12, "loss": "cross_entropy"}),
+        ("finite_difference", {"num_components": 5, "delta": 0.02}),
+        ("nes", {"samples": 20, "stop_when_fooled": True}),
+        ("spsa", {"samples": 20, "learning_rate": 0.2, "delta": 0.05}),
+    ],
+)
+def test_attacks_that_estimate_gradients(
+    name, options, linear, stripes, tmp_path
+):
+    attack = AttackConfig(
+        name=name, epsilons=(0.1, 0.7), steps=(4,), options=options
+    )
+    record = evaluate(linear, stripes, tmp_path, attack)
+    weak, strong = record.cases
+    assert not record.follows_gradient
+    assert strong.zero_gradients is None
+    assert weak.fooled < strong.fooled
+    for option, value in options.items():
+        assert f"{option}={value!r}" in strong.attack
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
         ("apgd", {"loss": "dlr", "restarts": 2, "expectation": 2}),
         ("fab", {"num_targets": 1}),
     ],

@@ -93,6 +93,14 @@ def expected_figures(flags):
         figures = [
             x for row in paper.ADVERSARIAL_TRAINING.values() for x in row
         ]
+    elif "suite" in flags:
+        model = training_flags(flags)["model"]
+        figures = [
+            rate
+            for key, rates in paper.QUERIES.items()
+            for rate in rates
+            if key[0] == model
+        ]
     elif "checkpoint" in flags:
         row = universal_row(flags)[1]
         assert [float(rho) for rho in flags["rho"].split(",")] == list(row)
@@ -148,7 +156,9 @@ def test_any_false_figure_would_be_seen(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_headers_name_the_row_and_the_graphs(path):
     header, flags = header_of(path.read_text()), flags_in(path.read_text())
-    if "checkpoint" in flags:
+    if "suite" in flags:
+        assert "Table 7:" in header
+    elif "checkpoint" in flags:
         (table, row), _ = universal_row(flags)
         assert f"Table {table}, row {row}:" in header
     for num_peers, num_graphs in re.findall(r"N = (\d+), M = (\d+)", header):

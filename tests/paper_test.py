@@ -11,7 +11,13 @@ import pytest
 from peernets_tf.attacks import PGD
 from peernets_tf.records import paper
 
-NAMES = ("ACCURACY", "SAMPLE_SPECIFIC", "UNIVERSAL", "ADVERSARIAL_TRAINING")
+NAMES = (
+    "ACCURACY",
+    "SAMPLE_SPECIFIC",
+    "UNIVERSAL",
+    "ADVERSARIAL_TRAINING",
+    "QUERIES",
+)
 
 
 @pytest.fixture(scope="module")

@@ -55,6 +55,7 @@ def tables(text):
         "SAMPLE_SPECIFIC": _table_2(text),
         "UNIVERSAL": universal,
         "ADVERSARIAL_TRAINING": _table_6(text),
+        "QUERIES": _table_7(text),
     }
 
 
@@ -115,6 +116,18 @@ def _table_6(text):
         "resnet32_a": (_rate(clean[0]), _rate(attacked[0])),
         "resnet32_b": (_rate(clean[1]), _rate(attacked[1])),
         "pr_resnet32": tuple(_rate(*_numbers(cell)) for cell in peernet),
+    }
+
+
+def _table_7(text):
+    part = text.split("Table 7:")[1].split("The results above")[0]
+    models = {"ResNet-32": "resnet32", "PR-ResNet": "pr_resnet32"}
+    return {
+        (model, kind.split()[0], float(epsilon)): tuple(
+            _rate(*_numbers(cell)) for cell in rates
+        )
+        for name, model in models.items()
+        for kind, epsilon, *rates in _rows(part, name)
     }
 
 

@@ -27,6 +27,11 @@ def test_options_are_arguments(name):
         "queries": 7,
         "num_targets": 3,
         "expectation": 4,
+        "num_groups": 6,
+        "num_components": 8,
+        "samples": 9,
+        "delta": 0.02,
+        "learning_rate": 0.04,
         "p_init": 0.3,
         "batch_size": 5,
         "fooling_rate": 0.5,
@@ -37,6 +42,9 @@ def test_options_are_arguments(name):
     if name == "apgd":
         # It follows its own targets or those of the labels.
         values["targeted"] = False
+    if name == "finite_difference":
+        # It takes groups or components.
+        values["num_components"] = 0
     taken = registry.ATTACKS[name].options()
     needed = {"perturbation": np.zeros((2, 2, 1)), "source": ""}
     if name != "universal.file":
@@ -58,7 +66,9 @@ def test_an_attack_says_what_it_is(name):
     cls = registry.ATTACKS[name]
     assert cls.norm in ("linf", "l2")
     assert cls.loss in ("cross_entropy", "margin", None)
-    assert cls.follows_gradient == (cls.loss is not None)
+    # These estimate a gradient from losses.
+    asks_for_losses = name in ("finite_difference", "nes", "spsa")
+    assert cls.follows_gradient == (cls.loss is not None) - asks_for_losses
     assert cls.targeted is False
     assert cls.is_universal == name.startswith("universal.")
     searchable = ("gradient_descent", "fgsm", "pgd", "apgd")

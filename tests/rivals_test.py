@@ -7,8 +7,9 @@ import keras
 import numpy as np
 import pytest
 
+from benchmarks import rivals
 from peernets_tf import datasets, models
-from peernets_tf.attacks import FGSM, PGD, Classifier
+from peernets_tf.attacks import FGSM, PGD, Classifier, FiniteDifference
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="needs TensorFlow"
@@ -53,6 +54,24 @@ def ours(problem, ball):
         fooling_rate(model, attack(classifier, images, labels), labels)
         for attack in attacks
     ]
+
+
+def test_one_query_at_a_time_finds_the_same_images(problem):
+    """The benchmark compares the times of equal attacks."""
+    model, images, labels = problem
+    test = datasets.Split(images=images[:2], labels=labels[:2])
+    classifier = Classifier(lambda x: model(x, training=False))
+    options = {"num_groups": 784, "delta": 0.01}
+    before = classifier.queries
+    found = rivals.finite_differences_one_by_one(
+        classifier.logits, test, 0.1, **options
+    )
+    between = classifier.queries
+    expected = FiniteDifference(epsilon=0.1, **options)(
+        classifier, test.images, test.labels
+    )
+    assert classifier.queries - between == between - before
+    assert np.mean(np.abs(found - expected) < 1e-6) > 0.95
 
 
 def check(rates, expected):

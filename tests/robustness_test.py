@@ -81,6 +81,34 @@ def test_the_suites_of_autoattack(suite, linear, images):
             assert "expectation=1," in case.attack
 
 
+def test_the_suite_of_table_7(linear, images):
+    """On a linear model a black box sees what a white box sees."""
+    found = run(linear, images, suite="table7", epsilon=None, budget=0.2)
+    outcomes = found.outcomes
+    rows = [name for name in outcomes if name.count("-") == 1]
+    assert len(rows) == 4
+    assert not any("identity" in name for name in outcomes)
+    for row in rows:
+        np.testing.assert_array_equal(outcomes[f"{row}-delta-1"], outcomes[row])
+        # All images are attacked.
+        assert outcomes[row].min() >= 0
+    fooled = [(outcomes[row] == 1).sum() for row in rows]
+    # A half, 8 and 12 on the 0-255 pixel scale.
+    assert fooled[1] < fooled[2] < fooled[3]
+    # The worst case is that at 8, of white and black boxes.
+    at_8 = [name for name in outcomes if name.split("-")[1] == "8"]
+    left = np.all([outcomes[name] == 0 for name in at_8], axis=0)
+    np.testing.assert_array_equal(found.robust, left)
+    assert np.all(left[suite_models.robust(*images, 8 / 255, "linf")])
+    assert found.result.epsilon == 8 / 255
+    black = next(
+        case for case in found.result.cases if case.name == "single-8-delta-4"
+    )
+    assert black.queries == 24 * (2 * images[0][0].size + 1)
+    assert verdicts(found)["iterative beats single-step"] == "passed"
+    assert verdicts(found)["white-box beats black-box and transfer"] == "passed"
+
+
 def test_outcomes_and_counts_agree(found):
     result = found.result
     assert list(found.outcomes) == [case.name for case in result.cases]

@@ -1,5 +1,7 @@
 """Which attacks a suite runs, in which order and with which settings."""
 
+import dataclasses
+
 import pytest
 
 from peernets_tf import adaptive, attacks, evaluation
@@ -7,6 +9,7 @@ from peernets_tf.errors import UserError
 from peernets_tf.evaluation import SuiteConfig, suites
 from peernets_tf.evaluation.suite_step import Traits
 from peernets_tf.evaluation.suites import SUITES, steps_of
+from peernets_tf.records import paper
 
 PLAIN = Traits(num_classes=10)
 PEERS = Traits(
@@ -52,6 +55,7 @@ def test_what_the_checklist_compares_attacks_the_same_images(suite):
             suites.ITERATIVE,
             suites.BPDA,
             suites.LARGE_BALL,
+            suites.ROW,
         )
         assert step.only_survivors != compared
 
@@ -87,6 +91,57 @@ def test_attacks_on_peers_need_what_the_attacker_knows():
         "pgd-identity-graphs",
         "neighbor-guided",
     }
+
+
+def test_adaptive_estimates_gradients_after_square():
+    found = names("adaptive", PLAIN)
+    square = found.index("square")
+    assert found[square + 1 : square + 3] == ["nes", "spsa"]
+    wide = attacks.NES(epsilon=0.1, steps=100, samples=100, delta=8 / 255)
+    assert make("nes") == wide
+    assert make("spsa", budget=0.5) == attacks.SPSA(
+        epsilon=0.1, steps=50, samples=64
+    )
+    assert make("nes", may_stop=True).stop_when_fooled
+
+
+def test_table_7_is_that_of_the_paper():
+    steps = {step.name: step for step in SUITES["table7"]}
+    rows = {name for name in steps if name.count("-") == 1}
+    assert rows >= {f"{kind}-{pixels:g}" for _, kind, pixels in paper.QUERIES}
+    for row in rows:
+        white, bpda = steps[row], steps[f"{row}-identity"]
+        assert white.epsilon == pytest.approx(float(row.split("-")[1]) / 255)
+        assert bpda == white.variant(
+            "-identity", backward="identity", role=bpda.role, needs="has_peers"
+        )
+        for delta in (0.01, 1, 4, 8):
+            black = steps[f"{row}-delta-{delta:g}"]
+            assert black.access == "black-box"
+            assert black.radius("linf", 9, ()) == white.epsilon
+            made = make(black.name, "table7")
+            assert made.delta == pytest.approx(delta / 255)
+            assert made.num_groups == 0
+            assert made.loss == white.options["loss"] == "margin"
+            assert made.steps == white.options.get("steps", 1)
+            grouped = make(black.name, "table7_groups")
+            assert grouped == dataclasses.replace(made, num_groups=384)
+    # Where the radius is another one, nothing counts in the worst case.
+    counted = {s.epsilon for s in steps.values() if s.is_counted}
+    assert counted == {SuiteConfig(suite="table7").radius}
+    assert make("single-8-delta-1", "table7", budget=5).steps == 1
+
+
+@pytest.mark.parametrize("given", [{"norm": "l2"}, {"epsilon": 0.1}], ids=str)
+def test_table_7_has_its_own_radii(given):
+    with pytest.raises(UserError, match="leave `norm` and `epsilon` out"):
+        SuiteConfig(suite="table7", **given)
+
+
+@pytest.mark.parametrize("suite", ["adaptive", "table7", "table7_groups"])
+def test_some_suites_choose_their_backward_passes(suite):
+    with pytest.raises(UserError, match="leave `backward` out"):
+        SuiteConfig(suite=suite, backward="identity")
 
 
 def test_a_random_model_gets_attacks_that_average():

@@ -24,8 +24,13 @@ from peernets_tf.attacks.cleverhans import (
     CleverHansPGD,
 )
 from peernets_tf.attacks.deepfool import DeepFool
+from peernets_tf.attacks.directions import (
+    PrincipalComponents,
+    principal_components,
+)
 from peernets_tf.attacks.fab import FAB
 from peernets_tf.attacks.fgsm import FGSM
+from peernets_tf.attacks.finite_difference import FiniteDifference
 from peernets_tf.attacks.fixed_perturbation import (
     RHO_READINGS,
     FixedPerturbation,
@@ -35,11 +40,13 @@ from peernets_tf.attacks.fixed_perturbation import (
 )
 from peernets_tf.attacks.gradient_descent import GradientDescent
 from peernets_tf.attacks.losses import LOSSES
+from peernets_tf.attacks.nes import NES
 from peernets_tf.attacks.noise import RandomNoise
 from peernets_tf.attacks.norms import NORMS
 from peernets_tf.attacks.pgd import PGD
 from peernets_tf.attacks.registry import ATTACKS, NAMES, make, make_search
 from peernets_tf.attacks.smallest_epsilon import SmallestEpsilon
+from peernets_tf.attacks.spsa import SPSA
 from peernets_tf.attacks.square import Square
 from peernets_tf.attacks.universal import Progress, UniversalAttack
 from peernets_tf.attacks.universal_deepfool import (
@@ -55,9 +62,11 @@ __all__ = [
     "FGSM",
     "LOSSES",
     "NAMES",
+    "NES",
     "NORMS",
     "PGD",
     "RHO_READINGS",
+    "SPSA",
     "Ascended",
     "Ascent",
     "Attack",
@@ -67,8 +76,10 @@ __all__ = [
     "CleverHansMIM",
     "CleverHansPGD",
     "DeepFool",
+    "FiniteDifference",
     "FixedPerturbation",
     "GradientDescent",
+    "PrincipalComponents",
     "Progress",
     "RandomNoise",
     "SmallestEpsilon",
@@ -87,5 +98,6 @@ __all__ = [
     "make",
     "make_search",
     "norms",
+    "principal_components",
     "registry",
 ]

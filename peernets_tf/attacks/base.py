@@ -23,8 +23,7 @@ class Attack(abc.ABC):
     Attributes:
         name: str, the name in commands and records.
         norm: `"linf"` or `"l2"`, the norm that the attack bounds or minimises.
-        loss: one of `LOSSES` or None, the loss whose gradient the attack
-            follows.
+        loss: one of `LOSSES` or None, the loss that the attack increases.
         targeted: bool, whether the labels are classes to reach.
         clip: bool, whether adversarial images are clipped to [0, 1].
         follows_gradient: bool, whether the attack follows a gradient.

@@ -12,6 +12,7 @@ attack draws anew in every step, and its seed repeats all draws.
 """
 
 import contextlib
+import math
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -34,10 +35,10 @@ def fold(key: Tensor, number: Tensor) -> Tensor:
 
     Args:
         key: int or integer tensor of shape `()`.
-        number: int or integer tensor of shape `()`, another for each draw.
+        number: int or integer tensor of any shape, another for each draw.
 
     Returns:
-        uint32 tensor of shape `()`.
+        uint32 tensor of the shape of `number`.
     """
     return _mixed(_mixed(_uint32(key)) + _uint32(number))
 
@@ -46,7 +47,8 @@ def uniform(key: Tensor, count: int) -> Tensor:
     """Returns numbers drawn uniformly from [0, 1), float32 of shape `(count,)`.
 
     Args:
-        key: int or integer tensor of shape `()`.
+        key: int or integer tensor of shape `()`; or of shape `(n, 1)` for n
+            rows of numbers, of shape `(n, count)`.
         count: int.
     """
     places = _uint32(ops.arange(1, count + 1, dtype="int32"))
@@ -54,6 +56,19 @@ def uniform(key: Tensor, count: int) -> Tensor:
     # A float32 holds 24 bits exactly.
     bits = ops.bitwise_right_shift(bits, _uint32(8))
     return ops.cast(bits, "float32") / 2.0**24
+
+
+def normal(key: Tensor, count: int) -> Tensor:
+    """Returns standard normal numbers, float32 of shape `(count,)`.
+
+    Args:
+        key: as in `uniform`.
+        count: int.
+    """
+    numbers = uniform(key, 2 * count)
+    # The transform of Box and Muller (1958); no logarithm is of 0.
+    length = ops.sqrt(-2.0 * ops.log(1.0 - numbers[..., :count]))
+    return length * ops.cos(2.0 * math.pi * numbers[..., count:])
 
 
 def choose(key: Tensor, size: int, count: int) -> Tensor:

@@ -75,10 +75,29 @@ def ascend(
         step_size: float tensor of shape `(B,)`.
     """
     direction = steepest_direction(gradient, norm)
-    iterates = iterates + direction * like_images(step_size, images)
+    step = direction * like_images(step_size, images)
+    return move(iterates, step, images, norm, epsilon)
+
+
+def move(
+    iterates: Tensor,
+    step: Tensor,
+    images: Tensor,
+    norm: str,
+    epsilon: Tensor,
+) -> Tensor:
+    """Moves iterates by a step, within the balls and [0, 1].
+
+    Args:
+        iterates: float tensor of shape `(B, H, W, C)`.
+        step: float tensor of shape `(B, H, W, C)`.
+        images: float tensor of shape `(B, H, W, C)`, the balls' centres.
+        norm: `"linf"` or `"l2"`.
+        epsilon: float tensor of shape `(B,)`, the radii.
+    """
     # Clipping comes first: the projection moves every value towards the image
     # and so keeps it in [0, 1], up to rounding.
-    iterates = ops.clip(iterates, 0.0, 1.0)
+    iterates = ops.clip(iterates + step, 0.0, 1.0)
     change = project(iterates - images, norm, epsilon)
     return ops.clip(images + change, 0.0, 1.0)
 

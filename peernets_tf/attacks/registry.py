@@ -15,11 +15,14 @@ from peernets_tf.attacks.cleverhans import (
 from peernets_tf.attacks.deepfool import DeepFool
 from peernets_tf.attacks.fab import FAB
 from peernets_tf.attacks.fgsm import FGSM
+from peernets_tf.attacks.finite_difference import FiniteDifference
 from peernets_tf.attacks.fixed_perturbation import FixedPerturbation
 from peernets_tf.attacks.gradient_descent import GradientDescent
+from peernets_tf.attacks.nes import NES
 from peernets_tf.attacks.noise import RandomNoise
 from peernets_tf.attacks.pgd import PGD
 from peernets_tf.attacks.smallest_epsilon import SmallestEpsilon
+from peernets_tf.attacks.spsa import SPSA
 from peernets_tf.attacks.square import Square
 from peernets_tf.attacks.universal_deepfool import (
     UniversalDeepFool,
@@ -41,6 +44,9 @@ _CLASSES: tuple[type[Attack], ...] = (
     FixedPerturbation,
     RandomNoise,
     Square,
+    FiniteDifference,
+    NES,
+    SPSA,
     CleverHansFGSM,
     CleverHansPGD,
     CleverHansBIM,

@@ -25,13 +25,15 @@ class SuiteFlags:
             "the images that earlier ones left, with a checklist. autoattack: "
             "the standard version of AutoAttack. rand: its version for models "
             "with a random forward pass. adaptive: cheap attacks first, then "
-            "attacks that know of peers, black boxes and transfer (default: "
-            "none).",
+            "attacks that know of peers, black boxes and transfer. table7: "
+            "Table 7 of the paper, finite differences beside white-box attacks "
+            "on all images. table7_groups: the same with 384 random groups of "
+            "coordinates, in fewer queries (default: none).",
         )
         self._budget = flags.DEFINE_float(
             "budget",
             None,
-            "Factor of all steps, restarts and queries of --suite "
+            "Factor of all steps, restarts, queries and samples of --suite "
             "(default: 1).",
             1e-6,
         )

@@ -113,6 +113,11 @@ def needs_labels(attack: AttackConfig) -> bool:
     return issubclass(attack.attack_type, adaptive.NeighborGuided)
 
 
+def needs_components(attack: AttackConfig) -> bool:
+    """Returns whether an attack needs principal components of images."""
+    return bool(attack.options.get("num_components"))
+
+
 def check_fits(model: keras.Model, dataset: datasets.Dataset) -> None:
     """Checks that a model takes the images and has the classes of a data set.
 

@@ -64,8 +64,9 @@ def robust_accuracy(
             8/255 in L-infinity and 0.5 in L2.
         suite: `"autoattack"`, the standard version of AutoAttack; `"rand"`, its
             version for models with a random forward pass; `"adaptive"`, which
-            adds attacks on peers.
-        budget: float, the factor of all steps, restarts and queries.
+            adds attacks on peers; or `"table7"` or `"table7_groups"`, the
+            attacks of the paper's Table 7.
+        budget: float, the factor of all steps, restarts, queries and samples.
         seed: int, the seed of everything drawn.
         batch_size: int, images attacked at once.
         backward: `"exact"`, `"identity"` or `"soft"`, the backward pass of

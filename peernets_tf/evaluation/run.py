@@ -23,6 +23,7 @@ from peernets_tf.evaluation.config import (
     EvaluationConfig,
     check_fits,
     check_peers,
+    needs_components,
     needs_labels,
 )
 from peernets_tf.evaluation.plan import Strength, plan
@@ -154,17 +155,27 @@ def _attack(
     log: BatchLog,
 ) -> tuple[records.AttackCase, ...]:
     """Attacks the test images at each strength."""
-    clean = attack_loop.clean_predictions(target, log, loss=planned[0][1].loss)
+    follows_gradient = config.attack.attack_type.follows_gradient
+    loss = planned[0][1].loss if follows_gradient else None
+    clean = attack_loop.clean_predictions(target, log, loss=loss)
     _warn_of_masked_gradients(clean, len(target.test))
     # A function compiled for test batches rounds differently: a perturbation
     # must not depend on their size.
     fit_classifier = attacks.Classifier(target.attacker.logits_fn)
+    components = None
+    if needs_components(config.attack):
+        images = config.attack.training_images(dataset).images
+        components = attacks.principal_components(
+            images, config.attack.options["num_components"]
+        )
     cases = []
     for strength, attack in planned:
         if isinstance(attack, attacks.UniversalAttack):
             attack = _fit(attack, strength, fit_classifier, dataset, config)
         if isinstance(attack, adaptive.NeighborGuided):
             attack = dataclasses.replace(attack, guides=guides)
+        if isinstance(attack, attacks.FiniteDifference):
+            attack = dataclasses.replace(attack, components=components)
         name = f"{config.attack.name}_{strength.name}"
         cases.append(
             attack_loop.attack_images(
@@ -199,7 +210,7 @@ def identity(
     """
     attack = config.attack
     train_size = None
-    if attack.is_fitted:
+    if attack.is_fitted or needs_components(attack):
         train_size = len(attack.training_images(dataset))
     return {
         "kind": records.AttackRecord.kind,

@@ -19,7 +19,8 @@ class SuiteConfig:
         norm: `"linf"` or `"l2"`.
         epsilon: float or None, the radius of the ball for images in [0, 1];
             None for 8/255 in L-infinity and 0.5 in L2.
-        budget: float, the factor of all steps, restarts and queries.
+        budget: float, the factor of all steps, restarts, queries and
+            samples.
         backward: the backward pass of PeerRegularization layers, one of
             `adaptive.BACKWARDS`, that attacks follow whose suite names none.
         graphs: the `GraphsConfig`.
@@ -55,6 +56,14 @@ class SuiteConfig:
                 raise UserError(
                     f"`{name}` must be one of {choices}. Received: {value}"
                 )
+        if self.suite.startswith("table7") and (
+            self.norm != "linf" or self.epsilon is not None
+        ):
+            raise UserError(
+                f"the suite {self.suite} has the radii of the paper's Table 7, "
+                "in L-infinity: leave `norm` and `epsilon` out. Received: "
+                f"norm={self.norm}, epsilon={self.epsilon}"
+            )
         attacks.checks.check_radius(self.radius, self.norm)
         if not 0 < self.budget < math.inf:
             raise UserError(
@@ -67,10 +76,11 @@ class SuiteConfig:
                 "`batch_size` and `test_size` must be at least 1. Received: "
                 f"batch_size={self.batch_size}, test_size={self.test_size}"
             )
-        if self.suite == "adaptive" and self.backward != "exact":
+        chooses = self.suite == "adaptive" or self.suite.startswith("table7")
+        if chooses and self.backward != "exact":
             raise UserError(
-                "the suite adaptive follows all backward passes: leave "
-                f"`backward` out. Received: {self.backward}"
+                f"the suite {self.suite} chooses its backward passes itself: "
+                f"leave `backward` out. Received: {self.backward}"
             )
 
     @property

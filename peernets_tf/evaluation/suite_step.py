@@ -8,7 +8,7 @@ from typing import Any, Self
 from peernets_tf import adaptive, attacks
 
 # What `SuiteConfig.budget` scales.
-_SCALED = ("steps", "restarts", "queries")
+_SCALED = ("steps", "restarts", "queries", "samples")
 # Images for the ball in which no image can be robust.
 _LARGE_BALL_IMAGES = 100
 
@@ -60,6 +60,8 @@ class Step:
         min_classes: int, the classes that its loss needs.
         redraws_graphs: bool, whether half of the attacker's graphs are drawn
             anew in each step of the attack.
+        epsilon: float or None, the radius of the ball for images in [0, 1],
+            whatever that of the suite is; None for that of the suite.
         in_large_ball: bool, whether it may move an image anywhere in [0, 1]. It
             then attacks the first 100 images only.
     """
@@ -75,6 +77,7 @@ class Step:
     needs: str = ""
     min_classes: int = 2
     redraws_graphs: bool = False
+    epsilon: float | None = None
     in_large_ball: bool = False
 
     @property
@@ -99,7 +102,7 @@ class Step:
             shape: tuple, the images' `(H, W, C)`.
         """
         if not self.in_large_ball:
-            return epsilon
+            return epsilon if self.epsilon is None else self.epsilon
         return 1.0 if norm == "linf" else math.sqrt(math.prod(shape))
 
     def make(
@@ -117,7 +120,8 @@ class Step:
         Args:
             norm: `"linf"` or `"l2"`.
             epsilon: float, the radius of the ball.
-            budget: float, the factor of all steps, restarts and queries.
+            budget: float, the factor of all steps, restarts, queries and
+                samples.
             num_classes: int, the classes of the model.
             may_stop: bool, whether an image that fools the attacked model
                 also fools the defended one, so that its attack may stop.

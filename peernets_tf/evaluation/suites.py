@@ -3,8 +3,11 @@
 `autoattack` and `rand` are the standard and the randomised version of Croce and
 Hein (2020), *Reliable Evaluation of Adversarial Robustness with an Ensemble of
 Diverse Parameter-free Attacks*. `adaptive` adds attacks that know peers, and
-goes from cheap attacks to expensive ones.
+goes from cheap attacks to expensive ones. `table7` and `table7_groups` are the
+attacks of the paper's Table 7.
 """
+
+import dataclasses
 
 from peernets_tf.evaluation.suite_step import Step, Traits
 
@@ -15,6 +18,12 @@ ITERATIVE = "iterative"
 BPDA = "bpda"
 MORE = "more"
 LARGE_BALL = "large ball"
+# No check looks for these: they attack all images for a table.
+ROW = "row of a table"
+
+# The widths of the differences of `table7`, on the 0-255 pixel scale. A narrow
+# one only measures the gradient once more, even if it is masked.
+TABLE_7_DELTAS = (0.01, 1, 4, 8)
 
 _NOISE = Step(
     name="noise",
@@ -28,6 +37,18 @@ _SQUARE = Step(
     name="square",
     attack="square",
     options={"queries": 5000},
+    access="black-box",
+)
+_NES = Step(
+    name="nes",
+    attack="nes",
+    options={"steps": 100, "samples": 100, "delta": 8 / 255},
+    access="black-box",
+)
+_SPSA = Step(
+    name="spsa",
+    attack="spsa",
+    options={"steps": 100, "samples": 128},
     access="black-box",
 )
 _LARGE_BALL = Step(
@@ -172,6 +193,8 @@ _ADAPTIVE = (
         backward="exact",
     ),
     _SQUARE,
+    _NES,
+    _SPSA,
     Step(
         name="transfer",
         attack="pgd",
@@ -190,10 +213,66 @@ _ADAPTIVE = (
     _LARGE_BALL.variant("-identity", backward="identity", needs="has_peers"),
 )
 
+
+def _table_7(num_groups: int) -> tuple[Step, ...]:
+    """Returns the attacks of Table 7, each with several widths of differences.
+
+    Args:
+        num_groups: int, the random groups of coordinates that share a slope; 0
+            for a slope for each coordinate.
+    """
+    white, bpda, black = [], [], []
+    for kind, pixels, roles in (
+        ("single", 8, (SINGLE_STEP, ROW)),
+        ("iterative", 0.5, (ROW, ROW)),
+        ("iterative", 8, (ITERATIVE, BPDA)),
+        ("iterative", 12, (ROW, ROW)),
+    ):
+        # The suite's own radius is 8/255: its worst case is there.
+        row = Step(
+            name=f"{kind}-{pixels:g}",
+            attack="fgsm",
+            options={"loss": "margin"},
+            role=roles[0],
+            only_survivors=False,
+            is_counted=pixels == 8,
+            epsilon=pixels / 255,
+        )
+        steps = {"steps": 10} if kind == "iterative" else {}
+        if steps:
+            start = {"random_start": False}
+            row = row.variant(attack="pgd", options={**steps, **start})
+        white.append(row)
+        bpda.append(
+            row.variant(
+                "-identity",
+                backward="identity",
+                role=roles[1],
+                needs="has_peers",
+            )
+        )
+        for delta in TABLE_7_DELTAS:
+            differences = {"delta": delta / 255, "num_groups": num_groups}
+            black.append(
+                dataclasses.replace(
+                    row,
+                    name=f"{row.name}-delta-{delta:g}",
+                    attack="finite_difference",
+                    options={"loss": "margin", **steps, **differences},
+                    access="black-box",
+                    role=ROW,
+                )
+            )
+    return (*white, *bpda, *black)
+
+
 SUITES: dict[str, tuple[Step, ...]] = {
     "autoattack": _AUTOATTACK,
     "rand": _RAND,
     "adaptive": _ADAPTIVE,
+    "table7": _table_7(num_groups=0),
+    # Groups of 8 coordinates, as Bhagoji et al. have on CIFAR-10.
+    "table7_groups": _table_7(num_groups=384),
 }
 
 

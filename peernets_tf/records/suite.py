@@ -76,10 +76,10 @@ class SuiteResult:
     """What a suite of attacks did to some images.
 
     Attributes:
-        suite: str, `"autoattack"`, `"rand"` or `"adaptive"`.
+        suite: str, such as `"autoattack"` or `"adaptive"`.
         norm: `"linf"` or `"l2"`.
         epsilon: float, the radius of the ball for images in [0, 1].
-        budget: float, the factor of all steps, queries and restarts.
+        budget: float, the factor of all steps, restarts, queries and samples.
         total: int, the images.
         correct: int, those classified correctly before all attacks.
         robust: int, those classified correctly after each attack that counts.
