@@ -297,7 +297,7 @@ def comparison_cells(record):
 def test_comparisons():
     exact, identity = comparison_cells(make_comparison())
     assert exact["row"] == "PR-ResNet-32"
-    assert exact["steps"] == "1170 + 781"
+    assert exact["steps"] == "1170+781"
     assert exact["backward"] == "exact"
     assert exact["clean"] == "80.0% ±6.1"
     assert exact["attacked"] == "50.0% ±6.9"

@@ -291,7 +291,7 @@ def _comparison_row(
     return (
         row.name,
         row.trained_on,
-        " + ".join("file" if n is None else str(n) for n in row.steps),
+        "+".join("file" if n is None else str(n) for n in row.steps),
         _size(row.threat_model.defended if row.threat_model else None),
         attacked.backward if row.threat_model else "-",
         rate_text(case.correct, case.total),
