@@ -85,7 +85,7 @@ def value(what):
     A percentage has a space before its sign, as in other prose, and no margin.
     """
     source, column, *row = what.split("; ")
-    column, _, part = column.partition(".")
+    column, part = re.fullmatch(r"(.*?)(?:\.([1-9]))?", column).groups()
     cells = {
         cells[table.columns.index(column)]
         for table in _tables(source)

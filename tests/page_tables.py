@@ -69,6 +69,40 @@ def suites(found):
     return [t for r in found for t in suite_tables.suite_tables(r)]
 
 
+def verdicts(found):
+    """Suites of attacks, a row for each record."""
+    rows = []
+    for record in found:
+        result = record.result
+        graphs = "-"
+        if record.threat_model:
+            size = record.threat_model.defended
+            graphs = f"{size.num_peers} x {size.num_graphs}, "
+            graphs += record.threat_model.policy
+        failed = [check.name for check in result.failed]
+        rows.append(
+            (
+                records.network_name(record.model),
+                graphs,
+                result.suite,
+                f"{result.total:,}",
+                tables.rate_text(result.correct, result.total),
+                tables.rate_text(result.robust, result.total),
+                f"{len(failed)} of {len(result.checks)}",
+            )
+        )
+    columns = (
+        "network",
+        "graphs",
+        "suite",
+        "images",
+        "no attack",
+        "worst case",
+        "failed checks",
+    )
+    return [Table("", columns, tuple(rows))]
+
+
 def training(found):
     """Test accuracies of trained models."""
     return [tables.training_table(found)]
@@ -83,11 +117,11 @@ def ablations(found):
     """Accuracy without and with random noise, a row for each ablation."""
     first = found[0].cases
     columns = (
-        "Peer Regularization layers",
+        "layers",
         "graphs",
-        "accuracy",
-        *(f"noise, ρ {case.rho:.2f}" for case in first),
-        f"changed at ρ {first[-1].rho:.2f}",
+        "no noise",
+        *(f"ρ {case.rho:.2f}" for case in first),
+        f"changed at {first[-1].rho:.2f}",
     )
     rows = []
     for record in sorted(found, key=_ablation_order):
@@ -98,7 +132,7 @@ def ablations(found):
         rows.append(
             (
                 _ablation_name(record),
-                f"{graphs.num_graphs} of {graphs.num_peers} peers",
+                f"{graphs.num_peers} x {graphs.num_graphs}",
                 _rate(record.cases[0], "correct"),
                 *map(_rate, record.cases),
                 tables.rate_text(last.changed, last.total),
@@ -272,6 +306,15 @@ TABLES = {
     "training": training,
     "trials": trials,
     "trials_summary": trials_summary,
+    "verdicts": verdicts,
 }
 # Those that show all that a record holds.
-WHOLE = ("attacks", "comparison", "speed", "suites", "training", "trials")
+WHOLE = (
+    "ablations",
+    "attacks",
+    "comparison",
+    "speed",
+    "suites",
+    "training",
+    "trials",
+)
