@@ -1,17 +1,18 @@
 """Computes Table 6 of the paper: `python -m madry_challenge.compare`.
 
     python -m madry_challenge.compare
-    python -m madry_challenge.compare --train --budget=hour
+    python -m madry_challenge.compare --train
 
-Without a GPU, the first attacks the published models in minutes. --train, or a
-GPU, trains six networks and attacks all of them with the same PGD on the same
-images. Three networks are in the paper: ResNet-32 trained on adversarial images
-with the challenge's hyper-parameters (A) and with the paper's (B), and
-PR-ResNet-32 trained on unperturbed images. Three are not: ResNet-32 trained on
-unperturbed images, and PR-ResNet-32 trained on adversarial images, once along
-the exact gradient and once with the backward pass of --backward (BPDA). Each
-PeerNet is attacked along the exact gradient and with that backward pass. Run
-the same command again to resume an interrupted comparison.
+The first command attacks the published models, if there is no GPU. The second
+trains six networks and attacks them; the first does so, too, on a GPU. All
+networks are attacked with the same PGD on the same images. Three networks are
+in the paper: ResNet-32 trained on adversarial images with the challenge's
+hyper-parameters (A) and with the paper's (B), and PR-ResNet-32 trained on
+unperturbed images. Three are not: ResNet-32 trained on unperturbed images, and
+PR-ResNet-32 trained on adversarial images, once along the exact gradient and
+once with the backward pass of --backward (BPDA). Each PeerNet is attacked along
+the exact gradient and with that backward pass. Run the same command again to
+resume an interrupted comparison.
 
 The attack settings of --config and of the flags apply to every training run and
 to the test. The training settings of --config apply only to ResNet-32 A, and
@@ -30,7 +31,7 @@ from madry_challenge import (
     options,
     table6,
 )
-from peernets_tf import records
+from peernets_tf import devices, records
 from peernets_tf.cli import app, shared_flags
 from peernets_tf.errors import UserError
 
@@ -94,7 +95,7 @@ def _parse(arguments: list[str]) -> comparison.CompareConfig:
         return _config(_BUDGET.value)
     # Refuses wrong flags before Keras starts and looks for a GPU.
     config = _config("hour" if _TRAIN.value else "minutes")
-    return _config("full") if comparison.has_gpu() else config
+    return _config("full") if devices.has_gpu() else config
 
 
 def _config(name: str) -> comparison.CompareConfig:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from madry_challenge import data, evaluation, runs, table6
 from madry_challenge.config import Config
 from madry_challenge.options import Options, check_backend
-from peernets_tf import datasets, models, records
+from peernets_tf import datasets, devices, models, records
 from peernets_tf.errors import UserError
 from peernets_tf.evaluation import GraphsConfig, check_fits
 from peernets_tf.lazy import keras
@@ -84,11 +84,6 @@ def parse_checkpoints(texts: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def has_gpu() -> bool:
-    """Whether Keras finds a GPU."""
-    return bool(keras.distribution.list_devices("gpu"))
-
-
 def compare(
     config: CompareConfig, provenance: records.Provenance
 ) -> records.ComparisonRecord:
@@ -122,9 +117,8 @@ def _compare(comparison: _Comparison, start: float) -> records.ComparisonRecord:
     provenance = comparison.provenance
     if not table6.BUDGETS[config.budget].trains:
         print(
-            "Attacking the published models; --train trains all networks of "
-            "Table 6 instead, which takes an hour or, by the published "
-            "schedules (--budget=full), a GPU",
+            "Attacking the published models; --train trains the networks of "
+            "Table 6 instead, in about an hour",
             flush=True,
         )
     rows: list[records.ComparisonRow] = []
@@ -136,8 +130,10 @@ def _compare(comparison: _Comparison, start: float) -> records.ComparisonRecord:
         if row.key in config.checkpoints:
             network = comparison.load(row)
         else:
-            starts = (r for r in rows if r.key == row.start)
-            network = comparison.train(row, next(starts, None))
+            start_row = None
+            if row.start:
+                start_row = next(r for r in rows if r.key == row.start)
+            network = comparison.train(row, start_row)
         rows += comparison.attack(row, network)
     record = records.ComparisonRecord(
         rows=tuple(rows),
@@ -182,7 +178,7 @@ class _Comparison:
         for row in self.config.rows:
             if row.key in self.config.checkpoints:
                 self.load(row)
-        if self.config.budget == "full" and not has_gpu():
+        if self.config.budget == "full" and not devices.has_gpu():
             print(
                 "warning: without a GPU the full budget takes weeks. "
                 "--budget=hour is for two CPU cores",

@@ -153,7 +153,7 @@ class Slot:
         return self.model(images, training=False)
 
 
-ALL_HOLDERS = [
+HOLDERS = [
     as_model,
     monte_carlo,
     as_closure,
@@ -165,8 +165,6 @@ ALL_HOLDERS = [
     as_bound_method,
     as_sequential,
 ]
-# How a model is found in what holds it does not depend on the backend.
-HOLDERS = [as_model, as_closure] if IS_JAX else ALL_HOLDERS
 
 
 @pytest.mark.parametrize("holder", [as_model, as_closure, as_partial])

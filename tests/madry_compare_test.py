@@ -8,7 +8,7 @@ import pytest
 from commands import check_errors, run_command
 
 from madry_challenge import comparison, table6
-from peernets_tf import records
+from peernets_tf import devices, records
 
 MODULE = "madry_challenge.compare"
 
@@ -147,7 +147,7 @@ def test_train_or_a_gpu_trains(monkeypatch):
         (True, ["--train"], "full", {}),
         (True, ["--budget=minutes"], "minutes", table6.PUBLISHED),
     ):
-        monkeypatch.setattr(comparison, "has_gpu", lambda has=has_gpu: has)
+        monkeypatch.setattr(devices, "has_gpu", lambda has=has_gpu: has)
         result = run_command(MODULE, *flags)
         assert result.status == 0, result.stderr
         config = configs.pop()

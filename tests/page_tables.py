@@ -76,9 +76,8 @@ def verdicts(found):
         result = record.result
         graphs = "-"
         if record.threat_model:
-            size = record.threat_model.defended
-            graphs = f"{size.num_peers} x {size.num_graphs}, "
-            graphs += record.threat_model.policy
+            graphs = tables.size_text(record.threat_model.defended)
+            graphs += f", {record.threat_model.policy}"
         failed = [check.name for check in result.failed]
         rows.append(
             (
@@ -132,7 +131,7 @@ def ablations(found):
         rows.append(
             (
                 _ablation_name(record),
-                f"{graphs.num_peers} x {graphs.num_graphs}",
+                tables.size_text(graphs),
                 _rate(record.cases[0], "correct"),
                 *map(_rate, record.cases),
                 tables.rate_text(last.changed, last.total),

@@ -66,9 +66,9 @@ def test_an_attack_says_what_it_is(name):
     cls = registry.ATTACKS[name]
     assert cls.norm in ("linf", "l2")
     assert cls.loss in ("cross_entropy", "margin", None)
-    # These estimate a gradient from losses.
-    asks_for_losses = name in ("finite_difference", "nes", "spsa")
-    assert cls.follows_gradient == (cls.loss is not None) - asks_for_losses
+    # These increase a loss without its gradient.
+    estimates = name in ("finite_difference", "nes", "spsa")
+    assert cls.follows_gradient == (cls.loss is not None and not estimates)
     assert cls.targeted is False
     assert cls.is_universal == name.startswith("universal.")
     searchable = ("gradient_descent", "fgsm", "pgd", "apgd")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from peernets_tf.devices import has_gpu
 from peernets_tf.errors import UserError
 from peernets_tf.lazy import keras, ops
 from peernets_tf.types import Tensor
@@ -25,8 +25,8 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         return tf.function(
             function,
             autograph=False,
-            jit_compile=True if on_gpu() else None,
-            reduce_retracing=not on_gpu(),
+            jit_compile=True if has_gpu() else None,
+            reduce_retracing=not has_gpu(),
         )
     if keras.backend.backend() == "jax":
         return _JaxFunction(function)
@@ -105,13 +105,7 @@ def value_and_jacobian(
 
 def pads_batches() -> bool:
     """Whether a new batch size costs more to compile than to avoid."""
-    return keras.backend.backend() == "jax" or on_gpu()
-
-
-@functools.cache
-def on_gpu() -> bool:
-    """Whether Keras runs on a GPU."""
-    return any("gpu" in name for name in keras.distribution.list_devices())
+    return keras.backend.backend() == "jax" or has_gpu()
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
+from peernets_tf.devices import has_gpu
 from peernets_tf.layers.compiled import compiled
 from peernets_tf.types import Tensor
 
@@ -163,7 +164,5 @@ def _at_least(value: int | Tensor, minimum: int) -> int | Tensor:
     return ops.maximum(value, minimum)
 
 
-@functools.cache
 def _device_kind() -> str:
-    names = keras.distribution.list_devices()
-    return "gpu" if any("gpu" in n or "cuda" in n for n in names) else "cpu"
+    return "gpu" if has_gpu() else "cpu"

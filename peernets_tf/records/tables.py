@@ -130,15 +130,19 @@ def training_row(record: TrainingRecord) -> tuple[str, ...]:
         record.model,
         record.dataset,
         record.epochs,
-        _size(record.graphs),
+        size_text(record.graphs),
         str(record.test_size),
         rate_text(record.correct, record.test_size, digits=2),
         "-" if published is None else f"{published:.2%}",
     )
 
 
-def _size(graphs: Graphs | None) -> str:
-    """Returns `N x M`, or `-` for a model without peers."""
+def size_text(graphs: Graphs | None) -> str:
+    """Returns N x M, the peers of a graph and the graphs, such as `50 x 10`.
+
+    Args:
+        graphs: the `Graphs`; None, which gives `-`, for a model without peers.
+    """
     return f"{graphs.num_peers} x {graphs.num_graphs}" if graphs else "-"
 
 
@@ -292,7 +296,7 @@ def _comparison_row(
         row.name,
         row.trained_on,
         "+".join("file" if n is None else str(n) for n in row.steps),
-        _size(row.threat_model.defended if row.threat_model else None),
+        size_text(row.threat_model.defended if row.threat_model else None),
         attacked.backward if row.threat_model else "-",
         rate_text(case.correct, case.total),
         rate_text(case.adversarial_correct, case.total),

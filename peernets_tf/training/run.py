@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from peernets_tf import datasets, models, records
+from peernets_tf import datasets, devices, models, records
 from peernets_tf.lazy import keras, module
 from peernets_tf.seeds import Stream
 from peernets_tf.training.recipes import Recipe
@@ -136,7 +136,7 @@ def _train(
         seed=config.seed,
         validation_size=config.validation_size,
         callbacks=callbacks,
-        advice="" if _has_gpu() else config.advice,
+        advice="" if devices.has_gpu() else config.advice,
     )
     graphs = _store_test_graphs(model, dataset, config)
     test = dataset.test.first(config.test_size)
@@ -165,12 +165,6 @@ def _train(
     )
     print(f"Model: {model_path}\nRecord: {record_path}")
     return record
-
-
-def _has_gpu() -> bool:
-    # On JAX, list_devices("gpu") fails where there is none.
-    names = keras.distribution.list_devices()
-    return any("gpu" in name or "cuda" in name for name in names)
 
 
 def _build(config: TrainingConfig, dataset: datasets.Dataset) -> keras.Model:
