@@ -28,7 +28,11 @@ def test_every_record_is_read_and_written_again(path, tmp_path):
     record = records.read(str(path))
     kind = path.stem.split("_")[0]
     if path.parent.name == "results":
-        kinds = {"compare": "comparison", "train": "training"}
+        kinds = {
+            "ablation": "attack",
+            "compare": "comparison",
+            "train": "training",
+        }
         assert record.kind == kinds.get(kind, kind)
     copy = str(tmp_path / "record.json")
     records.write(record, copy)
@@ -54,7 +58,14 @@ def test_no_value_is_lost(path):
 
 def test_there_are_records_of_each_kind():
     kinds = {records.read(str(path)).kind for path in PATHS}
-    assert kinds == {"training", "attack", "comparison", "benchmark", "trials"}
+    assert kinds == {
+        "training",
+        "attack",
+        "suite",
+        "comparison",
+        "benchmark",
+        "trials",
+    }
 
 
 def test_a_training():
