@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         monte_carlo,
         set_peers,
     )
+    from peernets_tf.training import presets
 else:
     __getattr__, __dir__ = lazy.exports(
         __name__,
@@ -36,6 +37,7 @@ else:
         load_pretrained="models",
         monte_carlo="peers",
         nearest_neighbors="layers",
+        presets="training",
         robust_accuracy="evaluation",
         set_peers="peers",
     )
@@ -50,6 +52,7 @@ __all__ = [
     "load_pretrained",
     "monte_carlo",
     "nearest_neighbors",
+    "presets",
     "robust_accuracy",
     "set_peers",
 ]

@@ -26,7 +26,7 @@ _CHECKPOINT = flags.DEFINE_string(
     "checkpoint",
     None,
     "Model to attack: a .keras file or the name of a published model: "
-    f"{', '.join(models.presets())} (required).",
+    f"{', '.join(models.preset_names())} (required).",
     required=True,
 )
 _ATTACK_FLAGS = attack_flags.AttackFlags()

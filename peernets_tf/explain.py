@@ -38,7 +38,7 @@ _CHECKPOINT = flags.DEFINE_string(
     "checkpoint",
     None,
     "Model to explain: a .keras file or the name of a published model: "
-    f"{', '.join(models.presets())} (required).",
+    f"{', '.join(models.preset_names())} (required).",
     required=True,
 )
 _IMAGE = flags.DEFINE_string(

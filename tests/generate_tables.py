@@ -1,4 +1,4 @@
-"""Writes what README.md and docs/ show of records, and of examples/.
+"""Writes what pages and model cards show of records, and pages of examples/.
 
 Run it from anywhere as `python tests/generate_tables.py`, or as `make tables`.
 It replaces what stands between two markers, which Markdown does not show:
@@ -14,6 +14,9 @@ the records: names of files in results/ without `.json`. A value is the cell of
 that table in the column that follows, and in the row that has the cells after
 it. `paper.2` is the second number of a cell `93.0% / 627 / 11.9`. Pictures are
 written to docs/pictures.
+
+The model card of a preset shows the attacks in results/ that had its weights.
+The record of its adaptive suite is copied beside it.
 """
 
 import functools
@@ -25,7 +28,7 @@ import textwrap
 
 import page_tables
 
-from peernets_tf import records
+from peernets_tf import models, records, training
 from peernets_tf.records import tables
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -195,6 +198,43 @@ def shown(text):
     return found
 
 
+def card(name):
+    """Returns the model card of a preset."""
+    run = _read(ROOT / "results" / f"train_{name}.json")
+    return training.model_card(name, run, _published(name), _results())
+
+
+def suite_of(name):
+    """Returns the record of the suite `adaptive` on a preset, or None.
+
+    It is the one in which a PeerNet used the graph that its file holds, and the
+    attacker knew it.
+    """
+    found = [
+        record
+        for record in training.attacks_on(_published(name), _results())
+        if isinstance(record, records.SuiteRecord)
+        and record.result.suite == "adaptive"
+        and (
+            record.threat_model is None
+            or record.threat_model.policy == "known"
+            and record.threat_model.defended == _published(name).graphs
+        )
+    ]
+    if len(found) > 1:
+        raise ValueError(f"{len(found)} adaptive suites attacked {name}")
+    return found[0] if found else None
+
+
+def _published(name):
+    return _read(models.PRESET_FOLDER / f"{name}.json")
+
+
+@functools.cache
+def _results():
+    return [_read(path) for path in paths("*")]
+
+
 @functools.cache
 def _read(path):
     return records.read(str(path))
@@ -208,6 +248,11 @@ def main():
             if match["kind"] == "picture":
                 file = picture_path(match["what"])
                 file.write_bytes(picture_bytes(match["what"]))
+    for name in models.preset_names():
+        beside = models.PRESET_FOLDER / name
+        beside.with_suffix(".md").write_text(card(name), encoding="utf-8")
+        if suite := suite_of(name):
+            records.write(suite, str(beside.with_suffix(".suite.json")))
 
 
 if __name__ == "__main__":

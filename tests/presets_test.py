@@ -1,10 +1,21 @@
 """The trained models inside the package are those of their records."""
 
 import functools
+import math
 
+import generate_tables
 import pytest
 
-from peernets_tf import datasets, models, peers, records, training
+import peernets_tf
+from peernets_tf import (
+    adaptive,
+    attacks,
+    datasets,
+    models,
+    peers,
+    records,
+    training,
+)
 from peernets_tf.errors import UserError
 
 NAMES = [
@@ -36,10 +47,32 @@ def read_record(name):
 
 
 def test_each_preset_has_its_record_and_its_card():
-    assert models.presets() == NAMES
-    for suffix in ("json", "md"):
-        found = models.PRESET_FOLDER.glob(f"*.{suffix}")
-        assert sorted(path.stem for path in found) == NAMES
+    assert models.preset_names() == NAMES
+    assert [preset.name for preset in peernets_tf.presets()] == NAMES
+    found = {path.name for path in models.PRESET_FOLDER.iterdir()}
+    suffixes = ("keras", "json", "md")
+    wanted = {f"{name}.{suffix}" for name in NAMES for suffix in suffixes}
+    assert wanted <= found
+    assert found - wanted <= {f"{name}.suite.json" for name in NAMES}
+
+
+@pytest.mark.parametrize("preset", peernets_tf.presets(), ids=lambda p: p.name)
+def test_a_preset_says_what_was_measured_of_it(preset, loaded):
+    record = read_record(preset.name)
+    assert preset.training == record
+    assert preset.accuracy == record.accuracy
+    assert preset.num_parameters == loaded[preset.name].count_params()
+    assert preset.suite == generate_tables.suite_of(preset.name)
+    text = str(preset)
+    assert text.startswith(f"{preset.name}: ")
+    assert f"{preset.num_parameters:,} parameters" in text
+    if preset.suite is None:
+        assert preset.robust_accuracy is None
+        assert "not attacked" in text
+    else:
+        result = preset.suite.result
+        assert preset.robust_accuracy == result.robust / result.total
+        assert f"{result.robust_accuracy:.1%} of {result.total:,}" in text
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -57,11 +90,8 @@ def test_the_file_is_the_recorded_one(name, loaded):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_card_is_made_of_the_records(name):
-    published = read_record(name)
-    results = models.PRESET_FOLDER.parents[2] / "results"
-    run = records.read(str(results / f"train_{name}.json"))
     card = (models.PRESET_FOLDER / f"{name}.md").read_text(encoding="utf-8")
-    assert card == training.model_card(name, run, published)
+    assert card == generate_tables.card(name)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -72,6 +102,28 @@ def test_the_accuracy_is_the_recorded_one(name, loaded, first_images):
     test = first_images(record.dataset)
     correct = training.count_correct(loaded[name], test, verbose=0)
     assert abs(correct - record.correct) <= 2
+
+
+@pytest.mark.parametrize("preset", peernets_tf.presets(), ids=lambda p: p.name)
+def test_the_accuracy_under_attack_is_the_recorded_one(
+    preset, loaded, first_images
+):
+    """PGD on 20 images leaves what the suite left, but for chance."""
+    if preset.suite is None:
+        pytest.skip("no suite attacked it")
+    model, result = loaded[preset.name], preset.suite.result
+    test = first_images(preset.training.dataset).first(20)
+    followed = adaptive.bpda(model, "identity")
+    attack = attacks.PGD(norm=result.norm, epsilon=result.epsilon, steps=20)
+    adversarial = attack(
+        attacks.Classifier(followed), test.images, test.labels, seed=0
+    )
+    left = (
+        model.predict(adversarial, verbose=0).argmax(1) == test.labels
+    ).sum()
+    rate = result.robust_accuracy
+    deviation = math.sqrt(20 * rate * (1 - rate))
+    assert abs(left - 20 * rate) <= 1 + 3 * deviation
 
 
 def test_a_path_of_something_else_stays_as_it_is():

@@ -2,7 +2,7 @@
 
 import numpy as np
 from commands import check_errors, run_command
-from sample_records import make_training
+from sample_records import make_attack, make_case, make_suite, make_training
 
 from peernets_tf import datasets, models, peers, records, training
 
@@ -57,14 +57,34 @@ def test_the_card_says_where_the_model_comes_from():
     published = make_training(test_size=100, correct=99)
     card = training.model_card("name", run_record, published)
     assert "weights of a lenet5 that was trained for 8 epochs" in card
-    assert "98.50% of 200 images" in card
+    assert "98.50% ±2.82 of 200 images" in card
     assert "averaged over 10 graphs of 50 peers" in card
-    assert "99.00% of the first 100" in card
+    assert "99.00% ±4.45 of the first 100" in card
     assert run_record.provenance.command in card
     bare = make_training(graphs=None, initial_model=None)
     card = training.model_card("name", bare, bare)
     assert "from random weights" in card
     assert "graph" not in card
+    assert "No attack on this model was recorded" in card
+
+
+def test_the_card_shows_the_attacks_on_its_weights():
+    published = make_training(weights_sha256="0")
+    attack = make_attack()
+    others = [
+        make_attack(weights_sha256="1"),
+        make_attack(ablation="no_layers"),
+        make_training(),
+    ]
+    assert training.attacks_on(published, [attack, *others]) == [attack]
+    fewer = make_case(total=100, correct=80, adversarial_correct=1, changed=79)
+    suite = make_suite(weights_sha256="0")
+    found = [attack, make_attack(test_size=100, cases=(fewer,)), suite]
+    card = training.model_card("name", published, published, found)
+    table = card.split("## Accuracy under attack\n\n")[1].split("\n\n")[0]
+    rows = [[*map(str.strip, row.split("|"))] for row in table.splitlines()[2:]]
+    assert [row[1] for row in rows] == ["suite adaptive", attack.attack]
+    assert rows[1][4:7] == ["ρ 0.08 unit", "200", "50.0% ±6.9"]
 
 
 def test_bad_input_is_one_clear_line(tmp_path):

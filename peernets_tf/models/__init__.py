@@ -7,8 +7,8 @@ from peernets_tf.models.presets import (
     PRESET_FOLDER,
     check_name,
     load_pretrained,
+    preset_names,
     preset_path,
-    presets,
 )
 from peernets_tf.models.registry import MODEL_NAMES, build
 from peernets_tf.models.saving import (
@@ -36,8 +36,8 @@ __all__ = [
     "insert_peer_regularization",
     "load",
     "load_pretrained",
+    "preset_names",
     "preset_path",
-    "presets",
     "save",
     "weights_sha256",
 ]

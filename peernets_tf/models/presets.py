@@ -9,11 +9,12 @@ from peernets_tf.errors import UserError
 from peernets_tf.lazy import keras
 from peernets_tf.models import saving
 
-# NAME.keras is the model, NAME.json its record and NAME.md its card.
+# NAME.keras is the model, NAME.json the record of its training and NAME.md its
+# card. NAME.suite.json, if it is there, is the record of attacks on it.
 PRESET_FOLDER = pathlib.Path(__file__).resolve().parent / "preset_files"
 
 
-def presets() -> list[str]:
+def preset_names() -> list[str]:
     """Returns the names of the published models, sorted."""
     return sorted(path.stem for path in PRESET_FOLDER.glob("*.keras"))
 
@@ -22,7 +23,7 @@ def load_pretrained(name: str) -> keras.Model:
     """Loads a published model, ready to predict; a PeerNet has one graph.
 
     Args:
-        name: str, one of `peernets_tf.models.presets()`, such as
+        name: str, the name of one of `peernets_tf.presets()`, such as
             `"cifar10_pr_resnet32"`.
 
     Returns:
@@ -31,7 +32,7 @@ def load_pretrained(name: str) -> keras.Model:
     Raises:
         UserError: if there is no such model.
     """
-    names = presets()
+    names = preset_names()
     if name not in names:
         raise UserError(
             f"`name` must be one of {', '.join(names)}. Received: name={name}"
@@ -46,16 +47,17 @@ def check_name(name_or_path: str, flag: str) -> None:
         name_or_path: str.
         flag: str, what the error calls the text, such as `"--checkpoint"`.
     """
-    if name_or_path not in presets() and not os.path.exists(name_or_path):
+    names = preset_names()
+    if name_or_path not in names and not os.path.exists(name_or_path):
         raise UserError(
             f"{flag} must be a .keras file or one of the published models "
-            f"{', '.join(presets())}. Received: {name_or_path!r}, which does "
-            "not exist"
+            f"{', '.join(names)}. Received: {name_or_path!r}, which does not "
+            "exist"
         )
 
 
 def preset_path(name_or_path: str) -> str:
     """Returns the file of a preset's name, and any other path unchanged."""
-    if name_or_path in presets():
+    if name_or_path in preset_names():
         return str(PRESET_FOLDER / f"{name_or_path}.keras")
     return name_or_path

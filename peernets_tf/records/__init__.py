@@ -5,6 +5,7 @@ from peernets_tf.records.escaping import code, escape, visible
 from peernets_tf.records.folder_lock import lock_folder
 from peernets_tf.records.kinds import Record
 from peernets_tf.records.names import (
+    ball_text,
     dataset_name,
     graphs_text,
     network_name,
@@ -65,6 +66,7 @@ __all__ = [
     "TrialFailure",
     "TrialGroup",
     "TrialsRecord",
+    "ball_text",
     "capture",
     "claim",
     "code",

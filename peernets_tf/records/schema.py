@@ -95,6 +95,9 @@ class TrainingRecord:
         test_size: int, the number of test images.
         correct: int, test images classified correctly, with logits averaged
             over all graphs.
+        num_parameters: int or None, the model's weights, those of batch
+            normalization's statistics included and stored peers not; None in
+            records of earlier versions.
         graphs: the `Graphs` of the test, or None for a model without peers.
         history: tuple of dicts, one for each epoch: epoch, loss, accuracy,
             val_loss and val_accuracy.
@@ -110,6 +113,7 @@ class TrainingRecord:
     train_size: int
     test_size: int
     correct: int
+    num_parameters: int | None = None
     graphs: Graphs | None = None
     history: tuple[dict[str, int | float], ...]
     initial_model: InitialModel | None = None
@@ -118,6 +122,7 @@ class TrainingRecord:
     def __post_init__(self) -> None:
         check_counts("train_size", self.train_size)
         check_counts("test_size", self.test_size, correct=self.correct)
+        check_not_negative(num_parameters=self.num_parameters)
 
     @property
     def accuracy(self) -> float:

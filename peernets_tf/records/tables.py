@@ -191,7 +191,7 @@ def attack_tables(records: Sequence[AttackRecord]) -> list[Table]:
     for record in records:
         for case in record.cases:
             title = _attack_title(record, case)
-            rows.setdefault(title, []).append(_attack_row(record, case))
+            rows.setdefault(title, []).append(attack_row(record, case))
     return [
         Table(title, ATTACK_COLUMNS, tuple(cells))
         for title, cells in rows.items()
@@ -207,7 +207,8 @@ def _attack_title(record: AttackRecord, case: AttackCase) -> str:
     )
 
 
-def _attack_row(record: AttackRecord, case: AttackCase) -> tuple[str, ...]:
+def attack_row(record: AttackRecord, case: AttackCase) -> tuple[str, ...]:
+    """Returns the cells of an attack, in the order of `ATTACK_COLUMNS`."""
     return (
         record.attack,
         _backward(record),

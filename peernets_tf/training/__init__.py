@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from peernets_tf import lazy
+from peernets_tf.training.model_card import attacks_on, model_card
 from peernets_tf.training.optimizers import (
     OPTIMIZERS,
     SCHEDULES,
@@ -10,11 +11,8 @@ from peernets_tf.training.optimizers import (
     compile_with,
     learning_rate_schedule,
 )
-from peernets_tf.training.publishing import (
-    PublishingConfig,
-    model_card,
-    publish,
-)
+from peernets_tf.training.published import Preset, presets
+from peernets_tf.training.publishing import PublishingConfig, publish
 from peernets_tf.training.recipes import Recipe, default_model, recipe
 from peernets_tf.training.run import TrainingConfig, train
 
@@ -48,9 +46,11 @@ __all__ = [
     "Checkpoint",
     "FitPlan",
     "Fitted",
+    "Preset",
     "PublishingConfig",
     "Recipe",
     "TrainingConfig",
+    "attacks_on",
     "check_sizes",
     "compile_model",
     "compile_with",
@@ -61,6 +61,7 @@ __all__ = [
     "learning_rate_schedule",
     "model_card",
     "predict_classes",
+    "presets",
     "publish",
     "recipe",
     "train",

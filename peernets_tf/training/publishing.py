@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from peernets_tf import datasets, files, models, records
 from peernets_tf.errors import UserError
 from peernets_tf.lazy import module
+from peernets_tf.training.model_card import model_card
 
 if TYPE_CHECKING:
     from peernets_tf import peers
@@ -115,6 +116,7 @@ def publish(config: PublishingConfig) -> records.TrainingRecord:
         weights_sha256=models.weights_sha256(model),
         test_size=len(test),
         correct=count_correct(model, test),
+        num_parameters=model.count_params(),
         graphs=run.graphs and dataclasses.replace(run.graphs, num_graphs=1),
     )
     os.makedirs(config.output_dir, exist_ok=True)
@@ -128,74 +130,3 @@ def publish(config: PublishingConfig) -> records.TrainingRecord:
         f"{len(test)} test images correct"
     )
     return published
-
-
-def model_card(
-    name: str, run: records.TrainingRecord, published: records.TrainingRecord
-) -> str:
-    """Returns the Markdown text that describes a published model.
-
-    Args:
-        name: str, the name of the published model.
-        run: the `records.TrainingRecord` of the training.
-        published: the `records.TrainingRecord` of the published model.
-    """
-    averaged = this_file = ""
-    command = records.code(run.provenance.command)
-    if run.graphs:
-        averaged = (
-            f", with logits averaged over {run.graphs.num_graphs} graphs of "
-            f"{run.graphs.num_peers} peers"
-        )
-        this_file = ", which holds one of these graphs"
-    return f"""# {name}
-
-{_training(run)}
-
-- Test accuracy after training: {run.accuracy:.2%} of {run.test_size:,} \
-images{averaged}.
-- Test accuracy of this file{this_file}: {published.accuracy:.2%} of the first \
-{published.test_size:,} test images.
-- Input: float32 images of shape `(B, H, W, C)` in [0, 1]. Output: logits.
-- Training command: `{command}`, seed {run.provenance.seed}, \
-commit {records.escape(run.provenance.commit)}.
-- Training time: {_duration(run.provenance.seconds)} on \
-{records.escape(run.provenance.device)}.
-
-```python
-import peernets_tf
-
-model = peernets_tf.load_pretrained("{name}")
-logits = model(images, training=False)
-```
-
-The model is meant for research on robustness. Do not rely on it as a defence:
-README.md reports what attacks did to it.
-"""
-
-
-def _training(run: records.TrainingRecord) -> str:
-    """Returns the sentences about a model's epochs."""
-    trained = (
-        f"{records.escape(run.model)}, trained on "
-        f"{records.escape(run.dataset)} for {len(run.history)} epochs"
-    )
-    initial = run.initial_model
-    if initial is None:
-        return f"{trained} from random weights."
-    before = ""
-    if initial.epochs is not None:
-        before = f" that was trained for {initial.epochs} epochs"
-    return (
-        f"{trained}. The training started from the weights of a "
-        f"{records.escape(initial.model)}{before} "
-        f"({records.escape(initial.path)})."
-    )
-
-
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return "unknown"
-    if seconds < 120:
-        return f"{seconds:.0f} seconds"
-    return f"{seconds / 60:.0f} minutes"

@@ -148,6 +148,7 @@ def _train(
         train_size=len(dataset.train),
         test_size=len(test),
         correct=count_correct(peers.monte_carlo(model), test),
+        num_parameters=model.count_params(),
         graphs=graphs,
         history=tuple(
             {key: row[key] for key in row if key != "seconds"}

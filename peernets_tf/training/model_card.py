@@ -1,0 +1,175 @@
+"""The model card: what a published model is, and what attacks did to it."""
+
+from collections.abc import Sequence
+
+from peernets_tf import records
+from peernets_tf.records import tables
+
+_COLUMNS = ("attack", "backward", "graphs", "strength", "images", "accuracy")
+
+
+def model_card(
+    name: str,
+    run: records.TrainingRecord,
+    published: records.TrainingRecord,
+    attacks: Sequence[records.Record] = (),
+) -> str:
+    """Returns the Markdown text that describes a published model.
+
+    Args:
+        name: str, the name of the published model.
+        run: the `records.TrainingRecord` of the training.
+        published: the `records.TrainingRecord` of the published model.
+        attacks: sequence of records; the card shows those of attacks on the
+            published weights, see `attacks_on`.
+    """
+    averaged = this_file = ""
+    command = records.code(run.provenance.command)
+    if run.graphs:
+        averaged = (
+            f", with logits averaged over {run.graphs.num_graphs} graphs of "
+            f"{run.graphs.num_peers} peers"
+        )
+        this_file = ", which holds one of these graphs"
+    parameters = ""
+    if published.num_parameters is not None:
+        parameters = f"- Parameters: {published.num_parameters:,}.\n"
+    return f"""# {name}
+
+{_training(run)}
+
+- Training data: the {run.train_size:,} training images of \
+{records.escape(records.dataset_name(run.dataset))}.
+- Test accuracy after training: {_accuracy(run)} of {run.test_size:,} \
+images{averaged}.
+- Test accuracy of this file{this_file}: {_accuracy(published)} of the first \
+{published.test_size:,} test images.
+{parameters}\
+- Input: float32 images of shape `(B, H, W, C)` in [0, 1]. Output: logits.
+- Training command: `{command}`, seed {run.provenance.seed}, \
+commit {records.escape(run.provenance.commit)}.
+- Training time: {_duration(run.provenance.seconds)} on \
+{records.escape(run.provenance.device)}.
+
+```python
+import peernets_tf
+
+model = peernets_tf.load_pretrained("{name}")
+logits = model(images, training=False)
+```
+
+## Accuracy under attack
+
+{_under_attack(published, attacks)}
+
+## Limits
+
+- The network was trained once, with one seed. ± is the 95 % margin that comes
+  from the choice of test images alone.
+- The model is meant for research on robustness. Do not rely on it as a defence.
+"""
+
+
+def attacks_on(
+    published: records.TrainingRecord, found: Sequence[records.Record]
+) -> list[records.AttackRecord | records.SuiteRecord]:
+    """Returns the records of attacks on a model as it is published.
+
+    Args:
+        published: the `records.TrainingRecord` of the published model.
+        found: sequence of records of any kind.
+
+    Returns:
+        Those of attacks and suites whose model had the published weights and
+        peers, without those that changed what its layers compute.
+    """
+    return [
+        record
+        for record in found
+        if isinstance(record, records.AttackRecord | records.SuiteRecord)
+        and record.weights_sha256 == published.weights_sha256
+        and not (isinstance(record, records.AttackRecord) and record.is_ablated)
+    ]
+
+
+def _under_attack(
+    published: records.TrainingRecord, found: Sequence[records.Record]
+) -> str:
+    """Returns a table: the suites, and each attack on its most images.
+
+    Of attacks in a ball, those at the radius of a suite are shown.
+    """
+    attacks = attacks_on(published, found)
+    suites = records.of_kind(records.SuiteRecord, attacks)
+    radii = {record.result.epsilon for record in suites}
+    largest: dict[tuple[str, ...], tuple[int, tuple[str, ...]]] = {}
+    for record in records.of_kind(records.AttackRecord, attacks):
+        for case in record.cases:
+            if case.rho is not None or case.epsilon in radii:
+                row = _attack_row(record, case)
+                size = (case.total, row)
+                largest[row[:4]] = max(size, largest.get(row[:4], size))
+    rows = [_suite_row(record) for record in suites]
+    rows += sorted(row for _, row in largest.values())
+    if not rows:
+        return "No attack on this model was recorded."
+    return tables.markdown_table(_COLUMNS, rows)
+
+
+def _suite_row(record: records.SuiteRecord) -> tuple[str, ...]:
+    result = record.result
+    return (
+        f"suite {result.suite}",
+        "each" if record.threat_model else "-",
+        _graphs(record.threat_model),
+        records.ball_text(result.norm, result.epsilon),
+        f"{result.total:,}",
+        tables.rate_text(result.robust, result.total),
+    )
+
+
+def _attack_row(
+    record: records.AttackRecord, case: records.AttackCase
+) -> tuple[str, ...]:
+    attack, backward, strength, accuracy, *_ = tables.attack_row(record, case)
+    # Without the steps of an attack that was run with several.
+    strength, *_ = strength.split(", ")
+    graphs = _graphs(record.threat_model)
+    return (attack, backward, graphs, strength, f"{case.total:,}", accuracy)
+
+
+def _graphs(threat_model: records.ThreatModel | None) -> str:
+    if threat_model is None:
+        return "-"
+    return f"{tables.size_text(threat_model.defended)}, {threat_model.policy}"
+
+
+def _accuracy(record: records.TrainingRecord) -> str:
+    return tables.rate_text(record.correct, record.test_size, digits=2)
+
+
+def _training(run: records.TrainingRecord) -> str:
+    """Returns the sentences about a model's epochs."""
+    trained = (
+        f"{records.escape(run.model)}, trained on "
+        f"{records.escape(run.dataset)} for {len(run.history)} epochs"
+    )
+    initial = run.initial_model
+    if initial is None:
+        return f"{trained} from random weights."
+    before = ""
+    if initial.epochs is not None:
+        before = f" that was trained for {initial.epochs} epochs"
+    return (
+        f"{trained}. The training started from the weights of a "
+        f"{records.escape(initial.model)}{before} "
+        f"({records.escape(initial.path)})."
+    )
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "unknown"
+    if seconds < 120:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes"
