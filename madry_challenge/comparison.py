@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from madry_challenge import data, evaluation, runs, table6
-from madry_challenge.config import Config
+from madry_challenge.config import Config, attack_of
 from madry_challenge.options import Options, check_backend
 from peernets_tf import datasets, devices, models, records
 from peernets_tf.errors import UserError
@@ -56,7 +56,7 @@ class CompareConfig:
 
     def __post_init__(self) -> None:
         datasets.check_name(self.dataset)
-        evaluation.attack_of(self.attack)
+        attack_of(self.attack)
         for key, path in self.checkpoints.items():
             models.check_name(path, f"--checkpoint={key}=PATH")
 

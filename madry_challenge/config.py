@@ -1,9 +1,9 @@
-"""The challenge's configuration: the keys of its config.json."""
+"""The challenge's configuration: the keys of its config.json, its attack."""
 
 import dataclasses
 from typing import Any
 
-from peernets_tf import files
+from peernets_tf import attacks, files
 from peernets_tf.errors import UserError
 
 # The challenge's names of losses, with those of peernets_tf.attacks.
@@ -208,6 +208,24 @@ def read(path: str) -> Config:
             f"{path} is not a configuration of the challenge ({error}): give "
             "a config.json of the original or of this package"
         ) from error
+
+
+def attack_of(settings: Config) -> attacks.PGD:
+    """Returns the attack of a configuration: PGD that keeps its last iterate.
+
+    The original's loss `cw` stops growing at a margin of 50; this one does not.
+
+    Raises:
+        UserError: if the attack has no steps.
+    """
+    return attacks.PGD(
+        epsilon=settings.epsilon / 255,
+        steps=settings.num_steps,
+        step_size=settings.step_size / 255,
+        loss=LOSSES[settings.loss_func],
+        random_start=settings.random_start,
+        keep_best=False,
+    )
 
 
 def _short(value: float) -> str:

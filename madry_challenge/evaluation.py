@@ -10,8 +10,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from madry_challenge import data
-from madry_challenge.config import LOSSES, Config
-from peernets_tf import attacks, datasets, evaluation, models, records
+from madry_challenge.config import Config, attack_of
+from peernets_tf import datasets, evaluation, models, records
 from peernets_tf.errors import AttackError, UserError
 from peernets_tf.lazy import keras, module
 
@@ -68,24 +68,6 @@ class EvaluateConfig:
                 "--watch needs the folder of a training. Received: the file "
                 f"{path}; leave out --watch to evaluate a file"
             )
-
-
-def attack_of(settings: Config) -> attacks.PGD:
-    """Returns the attack of a configuration: PGD that keeps its last iterate.
-
-    The original's loss `cw` stops growing at a margin of 50; this one does not.
-
-    Raises:
-        UserError: if the attack has no steps.
-    """
-    return attacks.PGD(
-        epsilon=settings.epsilon / 255,
-        steps=settings.num_steps,
-        step_size=settings.step_size / 255,
-        loss=LOSSES[settings.loss_func],
-        random_start=settings.random_start,
-        keep_best=False,
-    )
 
 
 def evaluation_of(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from madry_challenge import data
-from madry_challenge.config import Config
+from madry_challenge.config import Config, attack_of
 from madry_challenge.options import (
     FILTERS,
     Options,
@@ -16,7 +16,6 @@ from madry_challenge.options import (
 )
 from peernets_tf import datasets, models, records, training
 from peernets_tf.lazy import keras, module
-from peernets_tf.seeds import Stream
 
 if TYPE_CHECKING:
     from madry_challenge import (
@@ -82,6 +81,8 @@ class Trained:
         network: the Keras model from images in [0, 1] to logits.
         path: str, its file.
         options: the `Options`, with the defaults of the data set.
+        graphs: the `records.Graphs` that it stores, or None without peers.
+        initial_model: the `records.InitialModel`, or None for random weights.
         history: tuple of dicts, one for each checkpoint: epoch, loss,
             accuracy, val_loss, val_accuracy and seconds.
         provenance: the `records.Provenance` of the start of the training.
@@ -90,6 +91,8 @@ class Trained:
     network: keras.Model
     path: str
     options: Options
+    graphs: records.Graphs | None
+    initial_model: records.InitialModel | None
     history: tuple[dict[str, Any], ...]
     provenance: records.Provenance
 
@@ -100,7 +103,9 @@ class Trained:
 
 
 def train(config: TrainConfig, provenance: records.Provenance) -> Trained:
-    """Loads a data set and trains a network on it, see `train_network`.
+    """Trains a network, see `train_network`, tests it and writes `record.json`.
+
+    The test counts unperturbed images, with logits averaged over all graphs.
 
     Args:
         config: the `TrainConfig`.
@@ -116,7 +121,59 @@ def train(config: TrainConfig, provenance: records.Provenance) -> Trained:
         f"{settings.max_num_training_steps} steps in {settings.model_dir}",
         flush=True,
     )
-    return train_network(settings, options, dataset, provenance)
+    trained = train_network(settings, options, dataset, provenance)
+    print(f"Testing on {len(dataset.test)} images", flush=True)
+    record = _record(trained, settings, dataset, provenance)
+    path = os.path.join(settings.model_dir, "record.json")
+    records.write(record, path)
+    print(
+        f"{record.model} on {record.dataset}: test accuracy "
+        f"{record.accuracy:.2%}\nRecord: {path}"
+    )
+    return trained
+
+
+def _record(
+    trained: Trained,
+    settings: Config,
+    dataset: datasets.Dataset,
+    latest: records.Provenance,
+) -> records.TrainingRecord:
+    """Tests a trained network, and returns the record of its training.
+
+    The provenance has the code and machine of the first start, and the flags of
+    the latest.
+    """
+    network = trained.network
+    attack = repr(attack_of(settings)) if settings.num_steps else None
+    provenance = dataclasses.replace(
+        trained.provenance,
+        command=latest.command,
+        flags={
+            **latest.flags,
+            **dataclasses.asdict(settings),
+            **dataclasses.asdict(trained.options),
+        },
+    )
+    return records.TrainingRecord(
+        model=network.name,
+        weights_sha256=models.weights_sha256(network),
+        dataset=dataset.name,
+        train_size=len(dataset.train),
+        test_size=len(dataset.test),
+        correct=training.count_correct(
+            peers.monte_carlo(network), dataset.test
+        ),
+        num_parameters=network.count_params(),
+        graphs=trained.graphs,
+        history=tuple(
+            {key: row[key] for key in row if key != "seconds"}
+            for row in trained.history
+        ),
+        initial_model=trained.initial_model,
+        attack=attack,
+        provenance=records.with_seconds(provenance, trained.seconds),
+    )
 
 
 def train_network(
@@ -152,11 +209,7 @@ def train_network(
     network = build_network(
         options.network, dataset, weight_decay=settings.weight_decay, seed=seed
     )
-    initial_sha256 = None
-    if options.initial_model is not None:
-        initial = models.load(models.preset_path(options.initial_model))
-        models.copy_weights(initial, network)
-        initial_sha256 = models.weights_sha256(initial, with_peers=False)
+    initial_model = training.start_from(options.initial_model, network)
     trainer = adversarial_training.AdversarialTrainer(
         network,
         settings,
@@ -179,7 +232,7 @@ def train_network(
             options,
             dataset,
             provenance,
-            identity=_identity(settings, options, dataset, initial_sha256),
+            initial_model=initial_model,
             callbacks=callbacks,
         )
 
@@ -192,11 +245,12 @@ def _train_network(
     dataset: datasets.Dataset,
     provenance: records.Provenance,
     *,
-    identity: dict[str, Any],
+    initial_model: records.InitialModel | None,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> Trained:
     """Trains and saves, see `train_network`; the folder is locked."""
     seed, folder = settings.tf_random_seed, settings.model_dir
+    identity = _identity(settings, options, dataset, initial_model)
     # The folder must be this run's before anything is written to it.
     records.claim(folder, identity, provenance)
     settings.write(os.path.join(folder, "config.json"))
@@ -209,18 +263,19 @@ def _train_network(
         checkpoint=checkpoint,
         callbacks=[saved_models.SaveModels(network, checkpoint), *callbacks],
     )
-    if peers.peer_layers(network):
-        graphs = peers.draw_peers(
-            dataset.train.images,
-            options.num_peers,
-            options.num_graphs,
-            seed=(int(Stream.MODEL_PEERS), seed),
-        )
-        peers.set_peers(network, graphs)
+    graphs = training.store_graphs(
+        network,
+        dataset,
+        num_peers=options.num_peers,
+        num_graphs=options.num_graphs,
+        seed=seed,
+    )
     return Trained(
         network=network,
         path=saved_models.save_trained(network, folder),
         options=options,
+        graphs=graphs,
+        initial_model=initial_model,
         history=fitted.history,
         provenance=fitted.provenance,
     )
@@ -262,7 +317,7 @@ def _identity(
     settings: Config,
     options: Options,
     dataset: datasets.Dataset,
-    initial_sha256: str | None,
+    initial_model: records.InitialModel | None,
 ) -> dict[str, Any]:
     """Returns everything that the trained weights depend on."""
     identity = {
@@ -270,7 +325,7 @@ def _identity(
         "dataset": dataset.name,
         "dataset_sha256": dataset.sha256,
         **dataclasses.asdict(options),
-        "initial_model": initial_sha256,
+        "initial_model": initial_model and initial_model.weights_sha256,
         **dataclasses.asdict(settings),
     }
     unread = _EVALUATION_KEYS + (() if settings.num_steps else _ATTACK_KEYS)

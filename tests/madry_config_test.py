@@ -7,6 +7,7 @@ import pytest
 
 from madry_challenge import config
 from peernets_tf.errors import UserError
+from peernets_tf.records import paper
 
 # What the original's file holds, values as it publishes them.
 ORIGINAL = """{
@@ -128,3 +129,13 @@ def test_integers_stand_for_floats(tmp_path):
     found = config.read(str(path))
     assert found == config.Config(momentum=0.0)
     assert isinstance(found.momentum, float)
+
+
+def test_the_attack_is_the_papers():
+    attack = config.attack_of(config.Config())
+    assert repr(attack) == paper.CHALLENGE_ATTACK
+
+
+def test_steps_of_zero():
+    with pytest.raises(UserError, match="steps"):
+        config.attack_of(config.Config(num_steps=0))

@@ -10,7 +10,6 @@ from sample_records import make_provenance
 from madry_challenge import evaluation, saved_models
 from madry_challenge.config import Config
 from peernets_tf import models, records
-from peernets_tf.errors import UserError
 from peernets_tf.records import paper
 
 # The test images are small, so that few PGD steps suffice.
@@ -20,16 +19,6 @@ SETTINGS = Config(epsilon=90.0, num_steps=2, step_size=45.0, eval_batch_size=30)
 @pytest.fixture(scope="module")
 def model(stripes):
     return models.build("lenet5", stripes.train.images.shape[1:], 3)
-
-
-def test_the_attack_is_the_papers():
-    attack = evaluation.attack_of(Config())
-    assert repr(attack) == paper.CHALLENGE_ATTACK
-
-
-def test_steps_of_zero():
-    with pytest.raises(UserError, match="steps"):
-        evaluation.attack_of(Config(num_steps=0))
 
 
 def test_the_evaluation_is_that_of_the_configuration():

@@ -102,6 +102,8 @@ class TrainingRecord:
         history: tuple of dicts, one for each epoch: epoch, loss, accuracy,
             val_loss and val_accuracy.
         initial_model: the `InitialModel`, or None for random weights.
+        attack: str or None, the attack on each batch, with all its settings, of
+            an adversarial training; None for training on unperturbed images.
         provenance: the `Provenance`; its seconds are those of training.
     """
 
@@ -117,6 +119,7 @@ class TrainingRecord:
     graphs: Graphs | None = None
     history: tuple[dict[str, int | float], ...]
     initial_model: InitialModel | None = None
+    attack: str | None = None
     provenance: Provenance
 
     def __post_init__(self) -> None:
@@ -131,8 +134,13 @@ class TrainingRecord:
 
     @property
     def epochs(self) -> str:
-        """Epochs trained, those of the initial model first: `8 + 8`."""
+        """Epochs trained, those of the initial model first: `8 + 8`.
+
+        An adversarial training counts its steps: `8 + 3900 steps`.
+        """
         own = str(len(self.history))
+        if self.attack is not None:
+            own = f"{self.provenance.flags['max_num_training_steps']} steps"
         if self.initial_model is None:
             return own
         return f"{self.initial_model.epochs or '?'} + {own}"

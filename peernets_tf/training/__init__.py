@@ -14,7 +14,12 @@ from peernets_tf.training.optimizers import (
 from peernets_tf.training.published import Preset, presets
 from peernets_tf.training.publishing import PublishingConfig, publish
 from peernets_tf.training.recipes import Recipe, default_model, recipe
-from peernets_tf.training.run import TrainingConfig, train
+from peernets_tf.training.run import (
+    TrainingConfig,
+    start_from,
+    store_graphs,
+    train,
+)
 
 if TYPE_CHECKING:
     from peernets_tf.training.checkpoint import Checkpoint
@@ -64,5 +69,7 @@ __all__ = [
     "presets",
     "publish",
     "recipe",
+    "start_from",
+    "store_graphs",
     "train",
 ]

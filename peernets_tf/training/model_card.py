@@ -150,9 +150,13 @@ def _accuracy(record: records.TrainingRecord) -> str:
 
 def _training(run: records.TrainingRecord) -> str:
     """Returns the sentences about a model's epochs."""
+    images, length = "", f"{len(run.history)} epochs"
+    if run.attack is not None:
+        images = f"images of `{records.code(run.attack)}` from "
+        length = f"{run.provenance.flags['max_num_training_steps']:,} steps"
     trained = (
-        f"{records.escape(run.model)}, trained on "
-        f"{records.escape(run.dataset)} for {len(run.history)} epochs"
+        f"{records.escape(run.model)}, trained on {images}"
+        f"{records.escape(run.dataset)} for {length}"
     )
     initial = run.initial_model
     if initial is None:

@@ -88,7 +88,7 @@ def train(
     dataset = datasets.load(config.dataset, config.data_dir)
     keras.utils.set_random_seed(config.seed)
     model = _build(config, dataset)
-    initial_model = _start_from(config.initial_model, model)
+    initial_model = start_from(config.initial_model, model)
     checkpoint = Checkpoint(
         config.output_dir, _identity(config, dataset, initial_model), provenance
     )
@@ -138,7 +138,13 @@ def _train(
         callbacks=callbacks,
         advice="" if devices.has_gpu() else config.advice,
     )
-    graphs = _store_test_graphs(model, dataset, config)
+    graphs = store_graphs(
+        model,
+        dataset,
+        num_peers=config.recipe.num_peers,
+        num_graphs=config.recipe.num_graphs,
+        seed=config.seed,
+    )
     test = dataset.test.first(config.test_size)
     print(f"Testing on {len(test)} images", flush=True)
     record = records.TrainingRecord(
@@ -181,13 +187,25 @@ def _build(config: TrainingConfig, dataset: datasets.Dataset) -> keras.Model:
     )
 
 
-def _start_from(
-    path: str | None, model: keras.Model
+def start_from(
+    name_or_path: str | None, model: keras.Model
 ) -> records.InitialModel | None:
-    """Copies the weights of a saved model, and returns what it is."""
-    if path is None:
+    """Copies the weights of a saved model to the layers of the same names.
+
+    Args:
+        name_or_path: str or None, a preset or a .keras file; None changes
+            nothing.
+        model: a built `keras.Model`, changed in place.
+
+    Returns:
+        What the saved model is, or None.
+
+    Raises:
+        UserError: if the file is not a model, or its layers do not fit.
+    """
+    if name_or_path is None:
         return None
-    path = models.preset_path(path)
+    path = models.preset_path(name_or_path)
     initial = models.load(path)
     models.copy_weights(initial, model)
     record = records.of_model(path)
@@ -217,25 +235,34 @@ def _identity(
     }
 
 
-def _store_test_graphs(
-    model: keras.Model, dataset: datasets.Dataset, config: TrainingConfig
+def store_graphs(
+    model: keras.Model,
+    dataset: datasets.Dataset,
+    *,
+    num_peers: int,
+    num_graphs: int,
+    seed: int,
 ) -> records.Graphs | None:
-    """Stores the graphs that the trained model keeps; returns what they are."""
+    """Draws the graphs that a trained PeerNet keeps, and stores them in it.
+
+    Args:
+        model: the trained `keras.Model`, changed in place if it is a PeerNet.
+        dataset: the `datasets.Dataset`, whose training images are the peers.
+        num_peers: int, N, the images of one graph.
+        num_graphs: int, M, the graphs.
+        seed: int, the seed of the training.
+
+    Returns:
+        The `records.Graphs`, or None for a model without peers.
+    """
     if not peers.peer_layers(model):
         return None
-    graphs = records.Graphs(
-        num_peers=config.recipe.num_peers,
-        num_graphs=config.recipe.num_graphs,
-        seed=(int(Stream.MODEL_PEERS), config.seed),
-    )
+    draw = (int(Stream.MODEL_PEERS), seed)
     images = peers.draw_peers(
-        dataset.train.images,
-        graphs.num_peers,
-        graphs.num_graphs,
-        seed=(int(Stream.MODEL_PEERS), config.seed),
+        dataset.train.images, num_peers, num_graphs, seed=draw
     )
     peers.set_peers(model, images)
-    return graphs
+    return records.Graphs(num_peers=num_peers, num_graphs=num_graphs, seed=draw)
 
 
 def _provenance(
