@@ -22,6 +22,8 @@ class Stream(enum.IntEnum):
     ATTACKER_PEERS = 5
     # The graphs of the defended model that no attacker has seen.
     FRESH_PEERS = 6
+    # The noise of Gaussian data augmentation.
+    TRAINING_NOISE = 7
     PGD_START = 10
     NOISE = 11
     UNIVERSAL_ORDER = 12

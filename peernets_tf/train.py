@@ -32,7 +32,8 @@ _MODEL = flags.DEFINE_enum(
     "model",
     None,
     models.MODEL_NAMES,
-    "Network to train; pr_ marks a PeerNet (default: pr_resnet32 for cifar10, "
+    "Network to train; pr_ marks a PeerNet, brelu_ a ResNet with bounded ReLUs "
+    "(default: pr_resnet32 for cifar10, "
     "pr_resnet110 for cifar100, otherwise pr_lenet5).",
 )
 _OUTPUT_DIR = flags.DEFINE_string(
@@ -147,6 +148,14 @@ _RECIPE: dict[str, flags.FlagHolder[Any]] = {
         "Shift training images by up to 4 pixels and mirror half "
         "of them (default: true for ResNets on cifar10 and cifar100, "
         "otherwise false).",
+    ),
+    "noise_std": flags.DEFINE_float(
+        "noise_std",
+        None,
+        "Standard deviation of the Gaussian noise that is added to each "
+        "training image, for images in [0, 1] (Gaussian data augmentation; "
+        "default: 0.05 for brelu_resnet32, otherwise 0).",
+        0.0,
     ),
     "num_peers": flags.DEFINE_integer(
         "num_peers",

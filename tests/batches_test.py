@@ -37,6 +37,26 @@ def test_batches_depend_on_seed_and_epoch_only():
     assert not np.array_equal(draw(1, 2), draw(2, 2))
 
 
+def test_gaussian_data_augmentation():
+    """New noise of the given deviation in each epoch, clipped to [0, 1]."""
+    gray = datasets.Split(
+        images=np.full((400, 4, 4, 3), 0.5, "float32"),
+        labels=np.zeros(400, "int32"),
+    )
+    batches = datasets.Batches(gray, 400, seed=0, augment=False, noise_std=0.1)
+    first = batches[0][0]
+    assert first.dtype == np.float32
+    np.testing.assert_array_equal(first, batches[0][0])
+    # 19,200 draws: a standard error of 0.0007 and of 0.0005.
+    assert abs(first.mean() - 0.5) < 0.003
+    assert abs(first.std() - 0.1) < 0.003
+    batches.set_epoch(1)
+    assert not np.array_equal(first, batches[0][0])
+    strong = datasets.Batches(gray, 400, seed=0, augment=False, noise_std=2.0)
+    assert strong[0][0].min() == 0
+    assert strong[0][0].max() == 1
+
+
 def test_the_order_of_published_trainings():
     """The draws are part of every record, so they stay as they are."""
     batches = datasets.Batches(make_split(8), 8, seed=3, augment=False)

@@ -8,7 +8,7 @@ import pytest
 from commands import flags_of
 from sample_records import make_training
 
-from peernets_tf import records
+from peernets_tf import models, records
 from peernets_tf.cli import app
 from peernets_tf.records import paper
 
@@ -22,8 +22,8 @@ COMMANDS = (
 # The table of universal perturbations and our rows of it, in their order.
 ROWS = {
     "mnist": (3, (1, 2)),
-    # Rows 3 and 4 are BReLU + GDA and MagNet.
-    "cifar10": (4, (1, 2, 5, 6, 7, 8, 9)),
+    # Row 4 is MagNet.
+    "cifar10": (4, (1, 2, 3, 5, 6, 7, 8, 9)),
     "cifar100": (5, (1, 2, 3)),
 }
 
@@ -58,6 +58,8 @@ def test_the_command_takes_the_file(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     own = flags_in(path.read_text())
     for name in {"checkpoint", "initial_model"} & own.keys():
+        if own[name] in models.preset_names():
+            continue
         # Another flag file trains it.
         model = tmp_path / own[name]
         model.parent.mkdir(parents=True)

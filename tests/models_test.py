@@ -30,8 +30,8 @@ def test_builds(name):
     assert len(peers.peer_layers(model)) == 2 * name.startswith("pr_")
 
 
-def test_the_names_are_table_1s_and_v2():
-    assert set(models.MODEL_NAMES) == {
+def test_the_names_are_table_1s_and_v2_and_a_rival():
+    assert set(models.MODEL_NAMES) == {"brelu_resnet32"} | {
         prefix + name
         for prefix in ("", "pr_")
         for name in (
@@ -69,6 +69,27 @@ def test_structure_of_resnet(name, widths):
     first, second = peers.peer_layers(model)
     assert first.output.shape == (None, 16, 16, widths[1])
     assert second.output.shape == (None, 8, 8, widths[2])
+
+
+def test_bounded_relus_bound_what_resnet32_computes(rng):
+    """The rival has the weights of ResNet-32, and no ReLU above 1."""
+    plain = models.build("resnet32", (32, 32, 3), 10)
+    bounded = models.build("brelu_resnet32", (32, 32, 3), 10)
+    models.copy_weights(plain, bounded)
+    images = rng.random((2, 32, 32, 3)).astype("float32")
+    outputs = {}
+    for model in (plain, bounded):
+        relus = [x for x in model.layers if isinstance(x, keras.layers.ReLU)]
+        assert len(relus) == 31
+        every = keras.Model(model.input, [relu.output for relu in relus])
+        outputs[model.name] = [np.asarray(x) for x in every(images)]
+    np.testing.assert_allclose(
+        outputs["brelu_resnet32"][0],
+        outputs["resnet32"][0].clip(max=1),
+        rtol=1e-6,
+    )
+    assert max(x.max() for x in outputs["resnet32"]) > 1
+    assert max(x.max() for x in outputs["brelu_resnet32"]) == 1
 
 
 def test_peers_stand_between_relu_and_pooling_in_lenet5():

@@ -1,5 +1,7 @@
 """Recipes are those of Table 1 and Section 4.1."""
 
+import dataclasses
+
 import pytest
 
 from peernets_tf import models
@@ -63,8 +65,15 @@ def test_every_network_has_a_recipe():
     for name in models.MODEL_NAMES:
         wide = recipe(name, "cifar10")
         assert wide == recipe(name.removesuffix("_v2"), "cifar10")
+        assert wide.noise_std == (0.05 if name.startswith("brelu_") else 0)
     with pytest.raises(UserError, match="model=vgg"):
         recipe("vgg", "cifar10")
+
+
+def test_a_rival_is_trained_as_the_network_that_it_defends():
+    rival = recipe("brelu_resnet32", "cifar10")
+    network = recipe("resnet32", "cifar10")
+    assert dataclasses.replace(rival, noise_std=0.0) == network
 
 
 @pytest.mark.parametrize(

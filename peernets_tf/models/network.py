@@ -22,6 +22,8 @@ class Network:
         l2: float, the weight of half the sum of squares of each kernel in the
             loss.
         peer_regularization: bool, whether it is a PeerNet.
+        relu_ceiling: float or None, the largest output of a ReLU (bounded
+            ReLU); None for no bound.
         seed: int, the seed of the dropouts of PeerRegularization layers.
     """
 
@@ -32,6 +34,7 @@ class Network:
     variance: float | Sequence[float]
     l2: float
     peer_regularization: bool
+    relu_ceiling: float | None = None
     seed: int
 
     def normalized_inputs(

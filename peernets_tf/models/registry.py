@@ -14,8 +14,12 @@ _RESNETS = {
     "resnet110": (110, (16, 32, 64)),
     "resnet110_v2": (110, (16, 64, 128)),
 }
-MODEL_NAMES = tuple(
-    prefix + name for name in ("lenet5", *_RESNETS) for prefix in ("", "pr_")
+# A rival defence of Table 4: bounded ReLU, after Zantedeschi et al. (2017), and
+# the ceiling of its ReLUs.
+_BRELU, _CEILING = "brelu_resnet32", 1.0
+MODEL_NAMES = (
+    *(f"{p}{name}" for name in ("lenet5", *_RESNETS) for p in ("", "pr_")),
+    _BRELU,
 )
 
 
@@ -32,7 +36,8 @@ def build(
     """Builds one of the paper's networks with random weights.
 
     Args:
-        name: str, one of `MODEL_NAMES`; `pr_` marks a PeerNet.
+        name: str, one of `MODEL_NAMES`; `pr_` marks a PeerNet, `brelu_` a
+            network whose ReLUs are at most 1.
         input_shape: tuple `(H, W, C)` of the images.
         num_classes: int, the number of logits.
         mean: float or one float per channel, subtracted from the images.
@@ -59,7 +64,7 @@ def build(
     from peernets_tf.models.network import Network
     from peernets_tf.models.resnet import resnet
 
-    base = name.removeprefix("pr_")
+    base = name.removeprefix("pr_").removeprefix("brelu_")
     network = Network(
         name=name,
         input_shape=tuple(input_shape),
@@ -67,7 +72,8 @@ def build(
         mean=mean,
         variance=variance,
         l2=l2,
-        peer_regularization=name != base,
+        peer_regularization=name.startswith("pr_"),
+        relu_ceiling=_CEILING if name == _BRELU else None,
         seed=seed,
     )
     if base == "lenet5":

@@ -19,6 +19,7 @@ def resnet(
     Conv + BatchNorm + ReLU + Conv + BatchNorm, a skip connection and a ReLU;
     where the size changes, the skip is a 1 x 1 convolution with batch
     normalization. In a PeerNet, PeerRegularization follows stage B and stage C.
+    With `network.relu_ceiling` every ReLU is bounded (Zantedeschi et al. 2017).
 
     Args:
         network: the `Network`.
@@ -26,7 +27,7 @@ def resnet(
         widths: three ints, the feature maps of stages A, B and C.
     """
     inputs, x = network.normalized_inputs()
-    x = _relu(_convolution(x, network, 16, 3, 1, "stem"), "stem")
+    x = _relu(_convolution(x, network, 16, 3, 1, "stem"), network, "stem")
     for stage, filters in zip("abc", widths, strict=True):
         for i in range((depth - 2) // 6):
             strides = 2 if i == 0 and stage != "a" else 1
@@ -55,10 +56,10 @@ def _block(
     if strides != 1 or x.shape[-1] != filters:
         skip = _convolution(x, network, filters, 1, strides, f"{prefix}_skip")
     x = _convolution(x, network, filters, 3, strides, f"{prefix}_1")
-    x = _relu(x, f"{prefix}_1")
+    x = _relu(x, network, f"{prefix}_1")
     x = _convolution(x, network, filters, 3, 1, f"{prefix}_2")
     x = keras.layers.Add(name=f"{prefix}_add")([x, skip])
-    return _relu(x, prefix)
+    return _relu(x, network, prefix)
 
 
 def _convolution(
@@ -82,5 +83,9 @@ def _convolution(
     return keras.layers.BatchNormalization(name=f"{prefix}_norm")(x)
 
 
-def _relu(x: keras.KerasTensor, prefix: str) -> keras.KerasTensor:
-    return keras.layers.ReLU(name=f"{prefix}_relu")(x)
+def _relu(
+    x: keras.KerasTensor, network: Network, prefix: str
+) -> keras.KerasTensor:
+    return keras.layers.ReLU(
+        max_value=network.relu_ceiling, name=f"{prefix}_relu"
+    )(x)

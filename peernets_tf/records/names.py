@@ -5,7 +5,12 @@ _DATASETS = {"mnist": "MNIST", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
 
 def network_name(model: str) -> str:
     """Returns the paper's name of a model: `pr_resnet32` is PR-ResNet-32."""
-    for code, name in (("pr_", "PR-"), ("resnet", "ResNet-"), ("_v2", " v2")):
+    for code, name in (
+        ("brelu_", "BReLU "),
+        ("pr_", "PR-"),
+        ("resnet", "ResNet-"),
+        ("_v2", " v2"),
+    ):
         model = model.replace(code, name)
     return model.replace("lenet5", "LeNet-5")
 

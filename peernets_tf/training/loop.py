@@ -102,7 +102,11 @@ def fit(
             checkpoint's folder holds another run.
     """
     batches = datasets.Batches(
-        dataset.train, recipe.batch_size, seed=seed, augment=recipe.augment
+        dataset.train,
+        recipe.batch_size,
+        seed=seed,
+        augment=recipe.augment,
+        noise_std=recipe.noise_std,
     )
     optimizers.compile_model(model, recipe, steps_per_epoch=len(batches))
     plan = FitPlan(
