@@ -39,6 +39,13 @@ def test_neighbors(run):
     assert names["agreement"] > 0.999
 
 
+def test_magnet(run):
+    names = run("magnet.py")
+    assert names["accuracy"] > 0.9
+    assert names["rejected"]["digits"] < 0.05
+    assert names["rejected"]["negatives of digits"] > 0.95
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_an_example_is_short_and_has_a_title(path):
     text = path.read_text(encoding="utf-8")
