@@ -17,8 +17,9 @@ def autoencoder(
 ) -> keras.Model:
     """Builds an autoencoder of 3 x 3 convolutions with random weights.
 
-    Source: Meng and Chen (2017), Tables 2 and 3; the 32 filters of each
-    convolution are ours.
+    Three convolutions, as in Meng and Chen (2017) where nothing is pooled. The
+    pooled one has two convolutions less than theirs, and the number of filters
+    is ours.
 
     Args:
         input_shape: tuple `(H, W, C)` of the images.
@@ -77,7 +78,7 @@ def fit_autoencoder(
     """Trains an autoencoder to remove Gaussian noise from clean images.
 
     The loss is the mean squared error, the optimizer Adam with a learning rate
-    of 0.001 (Meng and Chen 2017, Section 5).
+    of 0.001, as in Meng and Chen (2017).
 
     Args:
         model: an autoencoder, changed in place.
@@ -85,16 +86,22 @@ def fit_autoencoder(
         noise_std: float, the standard deviation of the noise.
         epochs: int, passes over the images.
         batch_size: int, images per step.
-        seed: int, the seed of the noise and of the order.
+        seed: int, the seed of the noise and of the order, which is the same in
+            each epoch.
         verbose: the verbosity of `keras.Model.fit`.
     """
+    images = np.random.default_rng(seed).permutation(images)
     inputs = keras.Input(images.shape[1:])
     noisy = keras.layers.GaussianNoise(noise_std, seed=seed)(inputs)
     # The sum is clipped to [0, 1].
     noisy = keras.layers.ReLU(max_value=1.0)(noisy)
     denoiser = keras.Model(inputs, model(noisy))
     denoiser.compile(keras.optimizers.Adam(1e-3), "mse")
-    keras.utils.set_random_seed(seed)
     denoiser.fit(
-        images, images, batch_size=batch_size, epochs=epochs, verbose=verbose
+        images,
+        images,
+        batch_size=batch_size,
+        epochs=epochs,
+        shuffle=False,
+        verbose=verbose,
     )

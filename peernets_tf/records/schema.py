@@ -68,7 +68,7 @@ class InitialModel:
     """The trained model whose weights a training started from.
 
     Attributes:
-        path: str, its file.
+        path: str, its file or the name of a preset.
         model: str, its name.
         epochs: int or None, the epochs that it was trained for.
         weights_sha256: str, the hash of its weights.

@@ -210,7 +210,7 @@ def start_from(
     models.copy_weights(initial, model)
     record = records.of_model(path)
     return records.InitialModel(
-        path=path,
+        path=name_or_path,
         model=initial.name,
         epochs=len(record.history) if record else None,
         weights_sha256=models.weights_sha256(initial),
