@@ -172,6 +172,7 @@ def _record(
         ),
         initial_model=trained.initial_model,
         attack=attack,
+        num_steps=settings.max_num_training_steps,
         provenance=records.with_seconds(provenance, trained.seconds),
     )
 

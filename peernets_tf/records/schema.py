@@ -104,6 +104,8 @@ class TrainingRecord:
         initial_model: the `InitialModel`, or None for random weights.
         attack: str or None, the attack on each batch, with all its settings, of
             an adversarial training; None for training on unperturbed images.
+        num_steps: int or None, the steps of a training that counts these
+            instead of epochs; its history then has a row for each checkpoint.
         provenance: the `Provenance`; its seconds are those of training.
     """
 
@@ -120,12 +122,15 @@ class TrainingRecord:
     history: tuple[dict[str, int | float], ...]
     initial_model: InitialModel | None = None
     attack: str | None = None
+    num_steps: int | None = None
     provenance: Provenance
 
     def __post_init__(self) -> None:
         check_counts("train_size", self.train_size)
         check_counts("test_size", self.test_size, correct=self.correct)
-        check_not_negative(num_parameters=self.num_parameters)
+        check_not_negative(
+            num_parameters=self.num_parameters, num_steps=self.num_steps
+        )
 
     @property
     def accuracy(self) -> float:
@@ -136,11 +141,11 @@ class TrainingRecord:
     def epochs(self) -> str:
         """Epochs trained, those of the initial model first: `8 + 8`.
 
-        An adversarial training counts its steps: `8 + 3900 steps`.
+        Where steps are counted, it names them: `8 + 3900 steps`.
         """
         own = str(len(self.history))
-        if self.attack is not None:
-            own = f"{self.provenance.flags['max_num_training_steps']} steps"
+        if self.num_steps is not None:
+            own = f"{self.num_steps} steps"
         if self.initial_model is None:
             return own
         return f"{self.initial_model.epochs or '?'} + {own}"

@@ -153,7 +153,8 @@ def _training(run: records.TrainingRecord) -> str:
     images, length = "", f"{len(run.history)} epochs"
     if run.attack is not None:
         images = f"images of `{records.code(run.attack)}` from "
-        length = f"{run.provenance.flags['max_num_training_steps']:,} steps"
+    if run.num_steps is not None:
+        length = f"{run.num_steps:,} steps"
     trained = (
         f"{records.escape(run.model)}, trained on {images}"
         f"{records.escape(run.dataset)} for {length}"
