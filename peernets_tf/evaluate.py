@@ -18,7 +18,13 @@ from typing import Any
 from absl import flags
 
 from peernets_tf import adaptive, datasets, evaluation, models, records
-from peernets_tf.cli import app, attack_flags, shared_flags, suite_flags
+from peernets_tf.cli import (
+    app,
+    attack_flags,
+    graph_flags,
+    shared_flags,
+    suite_flags,
+)
 from peernets_tf.errors import UserError
 from peernets_tf.lazy import keras
 
@@ -87,47 +93,7 @@ _NUM_NEIGHBORS = flags.DEFINE_integer(
     "trained).",
     1,
 )
-_PEERS = flags.DEFINE_enum(
-    "peers",
-    "known",
-    evaluation.POLICIES,
-    "What the attacker knows about the graphs, the sets of peers. known: the "
-    "graphs that predictions use. drawn: only that graphs are drawn from the "
-    "training images; the attack averages logits over graphs that it draws. "
-    "fresh: the graphs stored in the model, but predictions use newly drawn "
-    "ones (default: known).",
-)
-_NUM_PEERS = flags.DEFINE_integer(
-    "num_peers",
-    None,
-    "N, the number of peers in each graph. If this or --num_graphs is given, "
-    "new graphs are drawn from the training images (default: as many as the "
-    "checkpoint stores).",
-    1,
-)
-_NUM_GRAPHS = flags.DEFINE_integer(
-    "num_graphs",
-    None,
-    "M, the number of graphs whose logits predictions average (default: as "
-    "many as the checkpoint stores).",
-    1,
-)
-_ATTACK_GRAPHS = flags.DEFINE_integer(
-    "attack_graphs",
-    None,
-    "Number of graphs whose logits the attack averages (default: 10 for "
-    "--peers=drawn, otherwise M; see --graph_expectation).",
-    1,
-)
-_EXPECTATION = flags.DEFINE_integer(
-    "graph_expectation",
-    None,
-    "Number of graphs that the attack draws anew in each step from its own, to "
-    "average the gradient over them (expectation over transformation). With "
-    "--peers=drawn, --attack_graphs is then twice as many by default, if that "
-    "is more than 10 (default: the attack averages over all of its graphs).",
-    1,
-)
+_GRAPH_FLAGS = graph_flags.GraphFlags()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -166,13 +132,6 @@ class Config:
 def _parse(arguments: list[str]) -> Config:
     app.refuse_arguments(arguments)
     shared_flags.check_model(_CHECKPOINT.value, "--checkpoint")
-    graphs = evaluation.GraphsConfig(
-        policy=_PEERS.value,
-        num_peers=_NUM_PEERS.value,
-        num_graphs=_NUM_GRAPHS.value,
-        attack_graphs=_ATTACK_GRAPHS.value,
-        expectation=_EXPECTATION.value,
-    )
     return Config(
         checkpoint=_CHECKPOINT.value,
         dataset=_DATASET.value
@@ -182,7 +141,7 @@ def _parse(arguments: list[str]) -> Config:
         backward=_BACKWARD.value,
         output_dir=_OUTPUT_DIR.value,
         evaluation=_parse_evaluation(
-            graphs=graphs,
+            graphs=_GRAPH_FLAGS.graphs(),
             backward=_BACKWARD.value or "exact",
             test_size=_TEST_SIZE.value,
             batch_size=_BATCH_SIZE.value,
