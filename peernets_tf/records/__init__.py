@@ -2,7 +2,7 @@
 
 from peernets_tf.records import paper, statistics, suite_tables, tables
 from peernets_tf.records.escaping import code, escape, visible
-from peernets_tf.records.folder_lock import lock_folder
+from peernets_tf.records.folder_lock import lock_folder, take_turn
 from peernets_tf.records.kinds import Record
 from peernets_tf.records.names import (
     ball_text,
@@ -86,6 +86,7 @@ __all__ = [
     "statistics",
     "suite_tables",
     "tables",
+    "take_turn",
     "visible",
     "with_seconds",
     "write",
