@@ -23,3 +23,7 @@ class AttackError(UserError):
 
 class TrainingError(UserError):
     """A training that cannot start, go on or be saved."""
+
+
+class IncompleteError(UserError):
+    """An evaluation of which other shards have not done all batches yet."""

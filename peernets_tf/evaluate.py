@@ -11,8 +11,10 @@ resume an interrupted evaluation after its last complete batch.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
+from collections.abc import Iterator
 from typing import Any
 
 from absl import flags
@@ -25,7 +27,7 @@ from peernets_tf.cli import (
     shared_flags,
     suite_flags,
 )
-from peernets_tf.errors import UserError
+from peernets_tf.errors import IncompleteError, UserError
 from peernets_tf.lazy import keras
 
 _CHECKPOINT = flags.DEFINE_string(
@@ -50,6 +52,15 @@ _TEST_SIZE = flags.DEFINE_integer(
 )
 _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size", 100, "Test images per batch (default: 100).", 1
+)
+_SHARD = flags.DEFINE_string(
+    "shard",
+    None,
+    "Share of the batches to attack, as i/n with i from 1 to n. The shards 1/n "
+    "to n/n, with the same other flags and the same --output_dir, give the "
+    "record that one process gives. They may run on several machines that see "
+    "that folder. With --suite they must run at the same time (default: all "
+    "batches).",
 )
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir",
@@ -146,9 +157,16 @@ def _parse(arguments: list[str]) -> Config:
             test_size=_TEST_SIZE.value,
             batch_size=_BATCH_SIZE.value,
             seed=_SEED.value,
+            shard=_shard(),
             output_dir=_OUTPUT_DIR.value or "",
         ),
     )
+
+
+def _shard() -> evaluation.Shard:
+    if _SHARD.value is None:
+        return evaluation.Shard()
+    return evaluation.Shard.parse(_SHARD.value)
 
 
 def _parse_evaluation(
@@ -189,14 +207,18 @@ def _run(config: Config, provenance: records.Provenance) -> None:
         return
     planned = _evaluations(config, config.evaluation, model)
     for each in planned:
-        evaluation.evaluate(
-            model,
-            dataset,
-            each,
-            checkpoint=config.checkpoint,
-            provenance=provenance,
-        )
-    evaluation.print_report([each.output_dir for each in planned])
+        with _shard_may_end():
+            evaluation.evaluate(
+                model,
+                dataset,
+                each,
+                checkpoint=config.checkpoint,
+                provenance=provenance,
+            )
+    folders = [each.output_dir for each in planned]
+    # One backward pass alone could flatter the model.
+    if all(os.path.exists(_record_path(folder)) for folder in folders):
+        evaluation.print_report(folders)
 
 
 def _run_suite(
@@ -212,16 +234,30 @@ def _run_suite(
     transfer_model = None
     if config.transfer_from is not None:
         transfer_model = models.load(models.preset_path(config.transfer_from))
-    evaluation.evaluate_suite(
-        model,
-        dataset,
-        dataclasses.replace(suite, output_dir=folder),
-        checkpoint=config.checkpoint,
-        provenance=provenance,
-        transfer_model=transfer_model,
-        transfer_from=config.transfer_from,
-    )
-    print(records.report([os.path.join(folder, "record.json")]), flush=True)
+    with _shard_may_end():
+        evaluation.evaluate_suite(
+            model,
+            dataset,
+            dataclasses.replace(suite, output_dir=folder),
+            checkpoint=config.checkpoint,
+            provenance=provenance,
+            transfer_model=transfer_model,
+            transfer_from=config.transfer_from,
+        )
+        print(records.report([_record_path(folder)]), flush=True)
+
+
+@contextlib.contextmanager
+def _shard_may_end() -> Iterator[None]:
+    """Prints what to do next if batches of other shards are missing."""
+    try:
+        yield
+    except IncompleteError as error:
+        print(error, flush=True)
+
+
+def _record_path(folder: str) -> str:
+    return os.path.join(folder, "record.json")
 
 
 def _evaluations(

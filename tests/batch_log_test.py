@@ -72,3 +72,38 @@ def test_a_row_of_another_type_says_what_to_do(text, path):
     path.write_text(f"{text}\n")
     with pytest.raises(UserError, match="a/0.*classes.*Remove it"):
         BatchLog(str(path)).get("a/0", Row)
+
+
+def test_reads_the_logs_of_others(tmp_path):
+    paths = [tmp_path / f"batches-{i}-of-2.jsonl" for i in (1, 2)]
+    others = str(tmp_path / "batches*.jsonl")
+    first, second = (BatchLog(str(path), others=others) for path in paths)
+    first.add("a/0", Row((1,)))
+    second.add("a/1", Row((2,)))
+    assert "a/1" not in first
+    before = paths[1].read_text()
+    # The other shard is writing a row.
+    paths[1].write_text(before + before[:9])
+    for log in (first, BatchLog(str(paths[0]), others=others)):
+        log.refresh()
+        assert "a/0" in log
+        assert log.get("a/1", Row) == Row((2,))
+    assert paths[1].read_text() == before + before[:9]
+    # Each adds to its own file only, and drops a cut line of that.
+    BatchLog(str(paths[1]), others=others)
+    assert paths[1].read_text() == before
+
+
+def test_all_readers_take_the_same_of_two_rows(tmp_path):
+    paths = [str(tmp_path / f"{name}.jsonl") for name in "ab"]
+    for number, path in enumerate(paths):
+        BatchLog(path).add("a/0", Row((number,)))
+    for path in paths:
+        log = BatchLog(path, others=str(tmp_path / "*.jsonl"))
+        assert log.get("a/0", Row) == Row((1,))
+
+
+def test_a_damaged_log_of_another_is_named(tmp_path):
+    (tmp_path / "b.jsonl").write_text("[1]\n")
+    with pytest.raises(UserError, match=r"b\.jsonl .* line 1"):
+        BatchLog(str(tmp_path / "a.jsonl"), others=str(tmp_path / "*.jsonl"))

@@ -29,6 +29,7 @@ from peernets_tf.evaluation.plan import (
     parse_numbers,
     plan,
 )
+from peernets_tf.evaluation.shard import Shard
 from peernets_tf.evaluation.suite_config import SuiteConfig
 from peernets_tf.evaluation.suites import SUITES
 from peernets_tf.evaluation.threat_model import (
@@ -95,6 +96,7 @@ __all__ = [
     "LogFrankenImages",
     "PeerGraph",
     "RobustAccuracy",
+    "Shard",
     "Strength",
     "SuiteConfig",
     "backward_passes",

@@ -82,6 +82,52 @@ def clean_predictions(
     return tuple(rows)
 
 
+def attack_batches(
+    target: Target,
+    attack: Attack,
+    strength: Strength,
+    clean: Sequence[CleanBatch],
+    log: BatchLog,
+    *,
+    name: str,
+) -> tuple[AttackedBatch, ...]:
+    """Attacks the target's batches.
+
+    Args:
+        target: the `Target`.
+        attack: the `Attack`.
+        strength: the `Strength`; every perturbation must lie in its ball.
+        clean: sequence of `CleanBatch`es, from `clean_predictions`.
+        log: the `BatchLog` that batches are read from and written to.
+        name: str, what the rows are stored under.
+
+    Returns:
+        An `AttackedBatch` for each batch.
+
+    Raises:
+        AttackError: if an adversarial image lies outside the ball or, unless
+            the strength is of an attack that does not clip, outside [0, 1]; or
+            if logits are not finite.
+    """
+    rows: list[AttackedBatch] = []
+    with target.bar(name) as bar:
+        for (number, batch), before in zip(
+            target.batches(), clean, strict=True
+        ):
+            key = f"{name}/{number}"
+            row = log.get(key, AttackedBatch)
+            if row is None:
+                row = _attack_batch(
+                    target, attack, strength, number, batch, before
+                )
+                log.add(key, row)
+                bar.add(row.total, row.changed)
+            else:
+                bar.resume(row.total, row.changed)
+            rows.append(row)
+    return tuple(rows)
+
+
 def attack_images(
     target: Target,
     attack: Attack,
@@ -94,35 +140,20 @@ def attack_images(
     """Attacks all test images and counts.
 
     Args:
-        target: the `Target`.
-        attack: the `Attack`.
-        strength: the `Strength`; every perturbation must lie in its ball.
-        clean: sequence of `CleanBatch`es, from `clean_predictions`.
-        log: the `BatchLog` that batches are read from and written to.
-        name: str, what the rows are stored under.
+        target: the `Target`, with all batches.
+        attack: see `attack_batches`.
+        strength: see `attack_batches`.
+        clean: see `attack_batches`.
+        log: see `attack_batches`.
+        name: see `attack_batches`.
 
     Returns:
         A `records.AttackCase`.
 
     Raises:
-        AttackError: if an adversarial image lies outside the ball or, unless
-            the strength is of an attack that does not clip, outside [0, 1]; or
-            if logits are not finite.
+        AttackError: see `attack_batches`.
     """
-    rows: list[AttackedBatch] = []
-    with target.bar(name) as bar:
-        for number, batch in target.batches():
-            key = f"{name}/{number}"
-            row = log.get(key, AttackedBatch)
-            if row is None:
-                row = _attack_batch(
-                    target, attack, strength, number, batch, clean[number]
-                )
-                log.add(key, row)
-                bar.add(row.total, row.changed)
-            else:
-                bar.resume(row.total, row.changed)
-            rows.append(row)
+    rows = attack_batches(target, attack, strength, clean, log, name=name)
     fooled = sum(row.fooled for row in rows)
     zeros = [
         row.zero_gradients for row in clean if row.zero_gradients is not None
@@ -150,7 +181,8 @@ def _predict_batch(
     target: Target, number: int, batch: datasets.Split, loss: str | None
 ) -> CleanBatch:
     checks.check_images(batch.images)
-    if number == 0:
+    # The first batch of each shard.
+    if number < target.shard.count:
         checks.check_logits(target.defended.logits_fn(batch.images[:8]))
     predictions = losses.classes_of(
         target.defended_logits(number, batch.images)

@@ -1,10 +1,11 @@
 """Append-only JSON-lines log; an interrupted evaluation resumes from it."""
 
 import dataclasses
+import glob
 import json
 import os
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -14,6 +15,13 @@ from peernets_tf.errors import UserError
 Row = TypeVar("Row")
 
 
+class _Stored(NamedTuple):
+    """The fields of a row, and the file that holds it."""
+
+    fields: dict[str, Any]
+    path: str
+
+
 class BatchLog:
     """The rows of an evaluation, one for each batch, in a file.
 
@@ -21,14 +29,18 @@ class BatchLog:
     file short; that line is dropped, and its batch is done again.
 
     Args:
-        path: str, a file of JSON lines; made if it is missing.
+        path: str, a file of JSON lines to which rows are added; made if it is
+            missing.
         run: str, the id of the evaluation, see `records.run_id`, which is
             written to each row; rows of another run are refused.
         check: function of a row's key and fields that raises a `ValueError` if
             the row cannot be of this evaluation.
+        others: str, a pattern of file names, as `glob` has them: the logs of
+            other shards, whose rows are read, too. If two files hold a row, the
+            last one in alphabetical order counts.
 
     Raises:
-        UserError: if the file is damaged, or holds rows of another run.
+        UserError: if a file is damaged, or holds rows of another run.
     """
 
     def __init__(
@@ -36,26 +48,32 @@ class BatchLog:
         path: str,
         run: str = "",
         check: Callable[[str, dict[str, Any]], None] | None = None,
+        *,
+        others: str = "",
     ) -> None:
         self._path = path
         self._run = run
-        self._rows: dict[str, Any] = {}
+        self._check = check
+        self._others = others
+        self._rows: dict[str, _Stored] = {}
+        self.refresh()
         lines, is_whole = _read_lines(path)
-        for number, line in enumerate(lines, start=1):
-            try:
-                row = files.parse_json(line)
-                key = row.pop("key")
-                # Rows of earlier versions do not name their run.
-                is_ours = row.pop("run", run) == run
-                if is_ours and check is not None:
-                    check(key, row)
-                self._rows[key] = row
-            except (AttributeError, KeyError, TypeError, ValueError) as error:
-                raise self.damaged(f"line {number}, {error!r}") from error
-            if not is_ours:
-                raise self.damaged(f"line {number} is of another run")
         if not is_whole:
             files.write_text("".join(lines), path)
+
+    def refresh(self) -> None:
+        """Reads the files again: other processes may have added rows.
+
+        Raises:
+            UserError: if a file is damaged, or holds rows of another run.
+        """
+        paths = {self._path, *glob.glob(self._others)}
+        self._rows = {}
+        for path in sorted(paths):
+            self._rows |= self._read(path)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._rows
 
     def get(self, key: str, row_type: type[Row]) -> Row | None:
         """Returns the row of a key, or None.
@@ -63,31 +81,54 @@ class BatchLog:
         Raises:
             UserError: if the row is not of that type.
         """
-        row = self._rows.get(key)
-        if row is None:
+        if key not in self._rows:
             return None
         try:
-            return msgspec.convert(row, row_type)
+            return msgspec.convert(self._rows[key].fields, row_type)
         except msgspec.ValidationError as error:
-            raise self.damaged(f"the row of {key}, {error}") from error
+            raise self.damaged(key, str(error)) from error
 
     def add(self, key: str, row: Any) -> None:
         """Stores a row; it is in the file when this returns."""
-        self._rows[key] = dataclasses.asdict(row)
+        fields = dataclasses.asdict(row)
+        self._rows[key] = _Stored(fields, self._path)
         line = json.dumps(
-            {"key": key, "run": self._run, **self._rows[key]}, allow_nan=False
+            {"key": key, "run": self._run, **fields}, allow_nan=False
         )
         with open(self._path, "a", encoding="utf-8") as file:
             file.write(f"{line}\n")
             file.flush()
             os.fsync(file.fileno())
 
-    def damaged(self, where: str) -> UserError:
+    def damaged(self, key: str, why: str) -> UserError:
         """Returns the error for a row that cannot be of this evaluation."""
-        return UserError(
-            f"{self._path} is not the log of an evaluation: {where}. Remove "
-            "it to attack all images again, or give another --output_dir"
-        )
+        return _damaged(self._rows[key].path, f"the row of {key} {why}")
+
+    def _read(self, path: str) -> dict[str, _Stored]:
+        """Returns the rows of a file by their keys."""
+        rows = {}
+        lines, _ = _read_lines(path)
+        for number, line in enumerate(lines, start=1):
+            try:
+                row = files.parse_json(line)
+                key = row.pop("key")
+                # Rows of earlier versions do not name their run.
+                is_ours = row.pop("run", self._run) == self._run
+                if is_ours and self._check is not None:
+                    self._check(key, row)
+                rows[key] = _Stored(row, path)
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                raise _damaged(path, f"line {number}, {error!r}") from error
+            if not is_ours:
+                raise _damaged(path, f"line {number} is of another run")
+        return rows
+
+
+def _damaged(path: str, where: str) -> UserError:
+    return UserError(
+        f"{path} is not the log of an evaluation: {where}. Remove it to attack "
+        "its images again, or give another --output_dir"
+    )
 
 
 def _read_lines(path: str) -> tuple[list[str], bool]:

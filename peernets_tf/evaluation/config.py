@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from peernets_tf import adaptive, datasets, records
 from peernets_tf.errors import UserError
 from peernets_tf.evaluation.plan import AttackConfig
+from peernets_tf.evaluation.shard import Shard
 from peernets_tf.evaluation.threat_model import GraphsConfig, describe_graphs
 from peernets_tf.lazy import keras, module
 
@@ -38,8 +39,9 @@ class EvaluationConfig:
             for all.
         batch_size: int, test images attacked at once.
         seed: int, the seed of everything drawn.
+        shard: the `Shard`, the share of the batches that is attacked here.
         output_dir: str, the folder of this evaluation: run.json, batches.jsonl
-            and record.json.
+            (batches-1-of-2.jsonl for a shard) and record.json.
 
     Raises:
         UserError: if the attack does not read one of these, or a value is out
@@ -54,6 +56,7 @@ class EvaluationConfig:
     test_size: int | None = None
     batch_size: int = 100
     seed: int = 0
+    shard: Shard = Shard()
     output_dir: str
 
     def __post_init__(self) -> None:

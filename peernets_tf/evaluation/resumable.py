@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import glob
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import keras
 
 from peernets_tf import datasets, models, records
-from peernets_tf.errors import AttackError
+from peernets_tf.errors import AttackError, IncompleteError
 from peernets_tf.evaluation.batch_log import BatchLog
 from peernets_tf.evaluation.config import EvaluationConfig
 from peernets_tf.evaluation.suite_config import SuiteConfig
@@ -57,7 +58,8 @@ def open_log(
 
     Args:
         dataset: the `Dataset`.
-        config: the configuration, whose `output_dir` is locked.
+        config: the configuration, whose `output_dir` is locked. Rows are added
+            to a file of its shard, and read from those of all shards.
         identity: dict of JSON values, all that the figures depend on.
         provenance: the `records.Provenance` of this start.
         check: `batch_rows.check_row`, or a function with its arguments.
@@ -66,18 +68,22 @@ def open_log(
         The `BatchLog`, and the `records.Provenance` of the first start.
 
     Raises:
-        UserError: if the folder holds another run, or the log is damaged.
+        UserError: if the folder holds another run, or a log is damaged.
     """
-    first_start = records.claim(config.output_dir, identity, provenance)
+    folder = config.output_dir
+    with records.take_turn(folder):
+        first_start = records.claim(folder, identity, provenance)
+    suffix = f"-{config.shard.name}" if config.shard.name else ""
     log = BatchLog(
-        os.path.join(config.output_dir, "batches.jsonl"),
-        run=records.run_id(config.output_dir),
+        os.path.join(folder, f"batches{suffix}.jsonl"),
+        run=records.run_id(folder),
         check=functools.partial(
             check,
             test_size=len(dataset.test.first(config.test_size)),
             batch_size=config.batch_size,
             num_classes=dataset.num_classes,
         ),
+        others=os.path.join(glob.escape(folder), "batches*.jsonl"),
     )
     return log, first_start
 
@@ -90,12 +96,20 @@ def unchanged_weights(model: keras.Model) -> Iterator[str]:
         AttackError: if the weights differ when the block ends.
     """
     weights_sha256 = models.weights_sha256(model)
-    yield weights_sha256
-    if models.weights_sha256(model) != weights_sha256:
-        raise AttackError(
-            "the attack must not change the model's weights, but did: the "
-            "figures would be of another model"
-        )
+
+    def check() -> None:
+        if models.weights_sha256(model) != weights_sha256:
+            raise AttackError(
+                "the attack must not change the model's weights, but did: the "
+                "figures would be of another model"
+            )
+
+    try:
+        yield weights_sha256
+    except IncompleteError:
+        check()
+        raise
+    check()
 
 
 def _threat_model(graphs: records.ThreatModel | None) -> dict[str, Any] | None:

@@ -1,8 +1,6 @@
 """One evaluation: a model, a data set, an attack, and the record of it all."""
 
-import dataclasses
 import os
-import sys
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -16,8 +14,12 @@ from peernets_tf import (
     peers,
     records,
 )
-from peernets_tf.evaluation import attack_loop, universal
-from peernets_tf.evaluation.batch_log import BatchLog
+from peernets_tf.evaluation import sharing
+from peernets_tf.evaluation.attack_cases import (
+    Plan,
+    attack_cases,
+    row_names,
+)
 from peernets_tf.evaluation.batch_rows import check_row
 from peernets_tf.evaluation.config import (
     EvaluationConfig,
@@ -26,7 +28,7 @@ from peernets_tf.evaluation.config import (
     needs_components,
     needs_labels,
 )
-from peernets_tf.evaluation.plan import Strength, plan
+from peernets_tf.evaluation.plan import plan
 from peernets_tf.evaluation.resumable import (
     open_log,
     target_identity,
@@ -63,6 +65,7 @@ def evaluate(
         UserError: if the configuration does not fit the model or the data set,
             or the folder holds another run.
         AttackError: if the figures would mean nothing.
+        IncompleteError: if batches of other shards are missing.
     """
     start = time.monotonic()
     check_fits(model, dataset)
@@ -78,7 +81,7 @@ def evaluate(
             seed=config.seed,
             labels=labels,
         )
-        with records.lock_folder(config.output_dir):
+        with records.lock_folder(config.output_dir, config.shard.name):
             return _evaluate(
                 model,
                 dataset,
@@ -95,7 +98,7 @@ def _evaluate(
     model: keras.Model,
     dataset: datasets.Dataset,
     config: EvaluationConfig,
-    planned: Sequence[tuple[Strength, attacks.Attack]],
+    planned: Plan,
     graphs: ChosenGraphs | None,
     checkpoint: str,
     provenance: records.Provenance,
@@ -124,7 +127,16 @@ def _evaluate(
         flush=True,
     )
     with unchanged_weights(model) as weights_sha256:
-        cases = _attack(target, dataset, config, planned, guides, log)
+        cases = sharing.all_batches(
+            target,
+            row_names(config, planned),
+            log,
+            lambda part: attack_cases(
+                part, dataset, config, planned, guides, log
+            ),
+            of=config.output_dir,
+            waits=False,
+        )
     record = records.AttackRecord(
         model=model.name,
         checkpoint=checkpoint,
@@ -141,48 +153,7 @@ def _evaluate(
         cases=cases,
         provenance=records.with_seconds(first_start, time.monotonic() - start),
     )
-    path = os.path.join(config.output_dir, "record.json")
-    records.write(record, path)
-    return record
-
-
-def _attack(
-    target: Target,
-    dataset: datasets.Dataset,
-    config: EvaluationConfig,
-    planned: Sequence[tuple[Strength, attacks.Attack]],
-    guides: adaptive.Guides | None,
-    log: BatchLog,
-) -> tuple[records.AttackCase, ...]:
-    """Attacks the test images at each strength."""
-    follows_gradient = config.attack.attack_type.follows_gradient
-    loss = planned[0][1].loss if follows_gradient else None
-    clean = attack_loop.clean_predictions(target, log, loss=loss)
-    _warn_of_masked_gradients(clean, len(target.test))
-    # A function compiled for test batches rounds differently: a perturbation
-    # must not depend on their size.
-    fit_classifier = attacks.Classifier(target.attacker.logits_fn)
-    components = None
-    if needs_components(config.attack):
-        images = config.attack.training_images(dataset).images
-        components = attacks.principal_components(
-            images, config.attack.options["num_components"]
-        )
-    cases = []
-    for strength, attack in planned:
-        if isinstance(attack, attacks.UniversalAttack):
-            attack = _fit(attack, strength, fit_classifier, dataset, config)
-        if isinstance(attack, adaptive.NeighborGuided):
-            attack = dataclasses.replace(attack, guides=guides)
-        if isinstance(attack, attacks.FiniteDifference):
-            attack = dataclasses.replace(attack, components=components)
-        name = f"{config.attack.name}_{strength.name}"
-        cases.append(
-            attack_loop.attack_images(
-                target, attack, strength, clean, log, name=name
-            )
-        )
-    return tuple(cases)
+    return sharing.write_once(record, config.output_dir, config.shard)
 
 
 def print_report(folders: Sequence[str]) -> None:
@@ -259,36 +230,5 @@ def _target(
         batch_size=config.batch_size,
         seed=config.seed,
         targeted=targeted,
+        shard=config.shard,
     )
-
-
-def _fit(
-    attack: attacks.UniversalAttack,
-    strength: Strength,
-    classifier: attacks.Classifier,
-    dataset: datasets.Dataset,
-    config: EvaluationConfig,
-) -> attacks.FixedPerturbation:
-    """Fits a universal perturbation, which the folder keeps."""
-    return universal.fit(
-        attack,
-        classifier,
-        config.attack.training_images(dataset).images,
-        path=os.path.join(config.output_dir, f"perturbation_{strength.name}"),
-        run=records.run_id(config.output_dir),
-        seed=config.seed,
-    )
-
-
-def _warn_of_masked_gradients(
-    clean: Sequence[attack_loop.CleanBatch], total: int
-) -> None:
-    masked = sum(row.zero_gradients or 0 for row in clean)
-    if masked:
-        print(
-            f"warning: at {masked} of {total} images the gradient that the "
-            "attack follows is exactly zero: gradients are "
-            "masked, and the figures below say little about robustness",
-            file=sys.stderr,
-            flush=True,
-        )

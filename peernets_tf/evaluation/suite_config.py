@@ -6,6 +6,7 @@ import math
 from peernets_tf import adaptive, attacks
 from peernets_tf.errors import UserError
 from peernets_tf.evaluation.plan import DEFAULT_EPSILON
+from peernets_tf.evaluation.shard import Shard
 from peernets_tf.evaluation.suites import SUITES
 from peernets_tf.evaluation.threat_model import GraphsConfig
 
@@ -28,8 +29,9 @@ class SuiteConfig:
             for all.
         batch_size: int, images attacked at once.
         seed: int, the seed of everything drawn.
+        shard: the `Shard`, the share of the batches that is attacked here.
         output_dir: str, the folder of this evaluation: run.json, batches.jsonl
-            and record.json.
+            (batches-1-of-2.jsonl for a shard) and record.json.
 
     Raises:
         UserError: if a value is out of range.
@@ -44,6 +46,7 @@ class SuiteConfig:
     test_size: int | None = None
     batch_size: int = 100
     seed: int = 0
+    shard: Shard = Shard()
     output_dir: str = ""
 
     def __post_init__(self) -> None:

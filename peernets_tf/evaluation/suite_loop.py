@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from peernets_tf import datasets, records
 from peernets_tf.attacks import Attack
-from peernets_tf.evaluation import attack_loop, suites
+from peernets_tf.evaluation import attack_loop, sharing, suites
 from peernets_tf.evaluation.batch_log import BatchLog
 from peernets_tf.evaluation.checklist import Evidence, Outcome, checklist
 from peernets_tf.evaluation.plan import Strength
@@ -117,6 +117,8 @@ def run_suite(
 
     Raises:
         AttackError: see `robust_accuracy`.
+        IncompleteError: if batches of other shards are missing in the last
+            step. In each one before it, a shard waits for them.
     """
     views = Views(
         model, test.first(config.batch_size).images, graphs, transfer_model
@@ -128,20 +130,33 @@ def run_suite(
         num_classes=views.outputs.num_classes,
         batch_size=config.batch_size,
         seed=config.seed,
+        shard=config.shard,
     )
-    clean = attack_loop.clean_predictions(target, log, loss="cross_entropy")
+    clean = sharing.all_batches(
+        target,
+        ["clean"],
+        log,
+        lambda part: attack_loop.clean_predictions(
+            part, log, loss="cross_entropy"
+        ),
+        of="unperturbed images",
+        waits=True,
+    )
     predictions = np.concatenate([row.predictions for row in clean])
     correct = predictions == test.labels
     robust = correct.copy()
     outcomes: list[Outcome] = []
     cases: list[records.SuiteCase] = []
-    for step in suites.steps_of(config.suite, views.traits):
+    steps = suites.steps_of(config.suite, views.traits)
+    for number, step in enumerate(steps, start=1):
         step = dataclasses.replace(
             step, backward=step.backward or config.backward
         )
         candidates = robust if step.only_survivors else correct
         where = np.flatnonzero(candidates)[: step.limit]
-        outcome = _run_step(step, config, views, target, where, log)
+        outcome = _run_step(
+            step, config, views, target, where, log, waits=number < len(steps)
+        )
         if step.is_counted:
             robust &= ~outcome.fooled
         outcomes.append(outcome)
@@ -178,8 +193,10 @@ def _run_step(
     target: Target,
     where: NDArray[np.int_],
     log: BatchLog,
+    *,
+    waits: bool,
 ) -> Outcome:
-    """Attacks the images at the places `where`."""
+    """Attacks the images at the places `where`; see `sharing.all_batches`."""
     shape = target.test.images.shape[1:]
     epsilon = step.radius(config.norm, config.radius, shape)
     strength = Strength(norm=config.norm, epsilon=epsilon)
@@ -202,7 +219,14 @@ def _run_step(
                 labels=target.test.labels[where],
             ),
         )
-        rows = _attack(part, step.name, attack, strength, where, log)
+        rows = sharing.all_batches(
+            part,
+            [step.name],
+            log,
+            lambda part: _attack(part, step.name, attack, strength, where, log),
+            of=step.name,
+            waits=waits,
+        )
     fooled = np.zeros(len(target.test), bool)
     fooled[[i for row in rows for i in row.fooled]] = True
     attacked = np.zeros_like(fooled)
@@ -245,7 +269,7 @@ def _attack(
                 log.add(key, row)
                 bar.add(len(batch), len(row.fooled))
             elif row.images != tuple(images.tolist()):
-                raise log.damaged(f"the row of {key} is of other images")
+                raise log.damaged(key, "is of other images")
             else:
                 bar.resume(len(batch), len(row.fooled))
             rows.append(row)

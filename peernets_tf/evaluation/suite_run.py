@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import Any
 
 import keras
 
 from peernets_tf import datasets, models, records
+from peernets_tf.evaluation import sharing
 from peernets_tf.evaluation.batch_rows import check_suite_row
 from peernets_tf.evaluation.config import check_fits, check_graphs
 from peernets_tf.evaluation.resumable import (
@@ -55,6 +55,8 @@ def evaluate_suite(
         UserError: if the configuration does not fit the model or the data set,
             or the folder holds another run.
         AttackError: if the figures would mean nothing.
+        IncompleteError: if batches of other shards are missing in the last
+            attack of the suite. In each one before it, a shard waits for them.
     """
     start = time.monotonic()
     for each in (model, transfer_model):
@@ -70,7 +72,7 @@ def evaluate_suite(
         labels=dataset.train.labels,
     )
     test = dataset.test.first(config.test_size)
-    with records.lock_folder(config.output_dir):
+    with records.lock_folder(config.output_dir, config.shard.name):
         log, first_start = open_log(
             dataset,
             config,
@@ -104,9 +106,7 @@ def evaluate_suite(
             result=found.result,
             provenance=records.with_seconds(first_start, seconds),
         )
-        path = os.path.join(config.output_dir, "record.json")
-        records.write(record, path)
-        return record
+        return sharing.write_once(record, config.output_dir, config.shard)
 
 
 def suite_identity(

@@ -12,6 +12,7 @@ from peernets_tf import datasets, seeds
 from peernets_tf.attacks import Attack, Classifier, checks, losses
 from peernets_tf.evaluation.image_bar import ImageBar, image_bar
 from peernets_tf.evaluation.plan import Strength
+from peernets_tf.evaluation.shard import Shard
 from peernets_tf.seeds import Stream
 
 
@@ -44,6 +45,7 @@ class Target:
         seed: int.
         targeted: bool, whether attacks receive random other classes to reach
             instead of the labels to leave.
+        shard: the `Shard`, which of the batches are attacked.
     """
 
     defended: Classifier
@@ -53,6 +55,7 @@ class Target:
     batch_size: int
     seed: int
     targeted: bool = False
+    shard: Shard = Shard()
 
     def target_labels(
         self, number: int, labels: NDArray[np.int32]
@@ -85,14 +88,21 @@ class Target:
 
     def bar(self, name: str) -> contextlib.AbstractContextManager[ImageBar]:
         """Returns a bar over the images, moved by the queries of both."""
-        return image_bar(name, len(self.test), (self.attacker, self.defended))
+        total = sum(len(batch) for _, batch in self.batches())
+        return image_bar(name, total, (self.attacker, self.defended))
+
+    @property
+    def num_batches(self) -> int:
+        """The batches of all shards."""
+        return -(-len(self.test) // self.batch_size)
 
     def batches(self) -> Iterator[tuple[int, datasets.Split]]:
-        """Yields the number and the images of each batch."""
-        for i in range(0, len(self.test), self.batch_size):
-            part = slice(i, i + self.batch_size)
+        """Yields the number and the images of each batch of the shard."""
+        for number in self.shard.batches(self.num_batches):
+            start = number * self.batch_size
+            part = slice(start, start + self.batch_size)
             yield (
-                i // self.batch_size,
+                number,
                 datasets.Split(
                     images=self.test.images[part], labels=self.test.labels[part]
                 ),
