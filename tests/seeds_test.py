@@ -13,6 +13,7 @@ def test_values_are_those_of_the_published_records():
         "MODEL_PEERS": 3,
         "ATTACKER_PEERS": 5,
         "FRESH_PEERS": 6,
+        "TRAINING_NOISE": 7,
         "PGD_START": 10,
         "NOISE": 11,
         "UNIVERSAL_ORDER": 12,
