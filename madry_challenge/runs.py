@@ -211,6 +211,13 @@ def train_network(
         options.network, dataset, weight_decay=settings.weight_decay, seed=seed
     )
     initial_model = training.start_from(options.initial_model, network)
+    initial_sha256 = None
+    if options.initial_model is not None:
+        # Its peers are not copied.
+        initial_sha256 = models.weights_sha256(
+            models.load(models.preset_path(options.initial_model)),
+            with_peers=False,
+        )
     trainer = adversarial_training.AdversarialTrainer(
         network,
         settings,
@@ -233,6 +240,7 @@ def train_network(
             options,
             dataset,
             provenance,
+            identity=_identity(settings, options, dataset, initial_sha256),
             initial_model=initial_model,
             callbacks=callbacks,
         )
@@ -246,12 +254,12 @@ def _train_network(
     dataset: datasets.Dataset,
     provenance: records.Provenance,
     *,
+    identity: dict[str, Any],
     initial_model: records.InitialModel | None,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> Trained:
     """Trains and saves, see `train_network`; the folder is locked."""
     seed, folder = settings.tf_random_seed, settings.model_dir
-    identity = _identity(settings, options, dataset, initial_model)
     # The folder must be this run's before anything is written to it.
     records.claim(folder, identity, provenance)
     settings.write(os.path.join(folder, "config.json"))
@@ -318,7 +326,7 @@ def _identity(
     settings: Config,
     options: Options,
     dataset: datasets.Dataset,
-    initial_model: records.InitialModel | None,
+    initial_sha256: str | None,
 ) -> dict[str, Any]:
     """Returns everything that the trained weights depend on."""
     identity = {
@@ -326,7 +334,7 @@ def _identity(
         "dataset": dataset.name,
         "dataset_sha256": dataset.sha256,
         **dataclasses.asdict(options),
-        "initial_model": initial_model and initial_model.weights_sha256,
+        "initial_model": initial_sha256,
         **dataclasses.asdict(settings),
     }
     unread = _EVALUATION_KEYS + (() if settings.num_steps else _ATTACK_KEYS)

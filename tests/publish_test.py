@@ -1,8 +1,16 @@
 """A run, published: small, whole, and with the counts of the small model."""
 
+import dataclasses
+
 import numpy as np
 from commands import check_errors, run_command
-from sample_records import make_attack, make_case, make_suite, make_training
+from sample_records import (
+    THREAT_MODEL,
+    make_attack,
+    make_case,
+    make_suite,
+    make_training,
+)
 
 from peernets_tf import datasets, models, peers, records, training
 
@@ -65,7 +73,7 @@ def test_the_card_says_where_the_model_comes_from():
     card = training.model_card("name", bare, bare)
     assert "from random weights" in card
     assert "graph" not in card
-    assert "No attack on this model was recorded" in card
+    assert "No attack of a given strength on this model was recorded" in card
 
 
 def test_the_card_shows_the_attacks_on_its_weights():
@@ -85,6 +93,39 @@ def test_the_card_shows_the_attacks_on_its_weights():
     rows = [[*map(str.strip, row.split("|"))] for row in table.splitlines()[2:]]
     assert [row[1] for row in rows] == ["suite adaptive", attack.attack]
     assert rows[1][4:7] == ["ρ 0.08 unit", "200", "50.0% ±6.9"]
+
+
+def rows_of_card(attacks):
+    """Returns the cells of the attacks on a card's model."""
+    graphs = THREAT_MODEL.defended
+    published = make_training(weights_sha256="0", graphs=graphs)
+    card = training.model_card("name", published, published, attacks)
+    table = card.split("## Accuracy under attack\n\n")[1].split("\n\n")[0]
+    return [
+        [cell.strip() for cell in row.split("|")[1:-1]]
+        for row in table.splitlines()[2:]
+    ]
+
+
+def test_a_card_does_not_flatter():
+    """Of attacks on equally many images the strongest counts, as a number."""
+    weak = make_case(adversarial_correct=90, changed=110, fooled=70)
+    strong = make_case(adversarial_correct=9, changed=190, fooled=151)
+    for cases in ((weak, strong), (strong, weak)):
+        attacks = [make_attack(cases=(case,)) for case in cases]
+        (row,) = rows_of_card(attacks)
+        assert row[-2:] == ["200", "4.5% ±3.8"]
+
+
+def test_a_card_shows_balls_without_a_suite_and_its_own_graphs_only():
+    ball = make_case(norm="linf", epsilon=0.3, rho=None)
+    (row,) = rows_of_card([make_attack(cases=(ball,))])
+    assert row[3] == "L-inf 0.3"
+    other = dataclasses.replace(
+        THREAT_MODEL, defended=records.Graphs(num_peers=7, num_graphs=1)
+    )
+    attacks = [make_attack(threat_model=other), make_attack()]
+    assert len(rows_of_card(attacks)) == 1
 
 
 def test_bad_input_is_one_clear_line(tmp_path):

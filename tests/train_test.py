@@ -1,5 +1,6 @@
 """The training command, as a user runs it."""
 
+import json
 import os
 import signal
 import subprocess
@@ -72,6 +73,11 @@ def test_trains_tests_and_saves(npz_path, tmp_path):
     test = datasets.load(npz_path).test
     correct = training.count_correct(peers.monte_carlo(model), test, verbose=0)
     assert correct == record.correct
+
+    # Folders of earlier versions, which had no noise, resume.
+    identity = json.loads((tmp_path / "a" / "run.json").read_text())["identity"]
+    assert identity["learning_rate"] == 1e-3
+    assert "noise_std" not in identity
 
     # Another run of the same flags gives the same record.
     train(*quick(npz_path, tmp_path / "b", seed=5))

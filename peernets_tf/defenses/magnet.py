@@ -132,7 +132,7 @@ def with_magnet(
         )
     return magnet(
         classifier,
-        reformer=fits[-1],
+        reformer=pooled if is_gray else plain,
         detectors=detectors,
         validation_images=validation_images,
         false_positive_rate=false_positive_rate,
@@ -149,9 +149,10 @@ def magnet(
 ) -> keras.Model:
     """Puts a reformer and detectors in front of a classifier.
 
-    Each of D detectors rejects the share `false_positive_rate / D` of the
-    validation images, those with its highest scores. So all of them together
-    reject at most `false_positive_rate`.
+    Each of D detectors rejects at most the share `false_positive_rate / D` of
+    the validation images, those with its highest scores. So all of them
+    together reject at most `false_positive_rate`. With fewer than
+    D / `false_positive_rate` validation images a detector rejects none of them.
 
     Args:
         classifier: any `keras.Model` from images in [0, 1] to logits
@@ -206,7 +207,7 @@ def magnet(
 
 
 def _thresholds(scores: NDArray[Any], rate: float) -> NDArray[np.float64]:
-    """Returns the score of each detector that a share of images exceeds.
+    """Returns for each detector a score that few images exceed.
 
     Args:
         scores: float array of shape `(B, D)`.

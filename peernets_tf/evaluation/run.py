@@ -46,7 +46,7 @@ def evaluate(
     checkpoint: str,
     provenance: records.Provenance,
 ) -> records.AttackRecord:
-    """Attacks the test images, writes the record and prints its table.
+    """Attacks the test images and writes the record.
 
     An evaluation that was interrupted resumes after its last whole batch, if
     the folder `config.output_dir` holds the same one (see `identity`).
@@ -104,7 +104,7 @@ def _evaluate(
     provenance: records.Provenance,
     start: float,
 ) -> records.AttackRecord:
-    """Attacks, writes the record and prints it; the folder is locked."""
+    """Attacks and writes the record; the folder is locked."""
     log, first_start = open_log(
         dataset,
         config,

@@ -69,6 +69,9 @@ def training_curves(records: Sequence[TrainingRecord]) -> list[Picture]:
 def _lines(records: Sequence[TrainingRecord]) -> list[Line]:
     lines = []
     for record in records:
+        if record.num_steps is not None:
+            # Its history has a row for each checkpoint, not for each epoch.
+            continue
         before = record.initial_model.epochs if record.initial_model else 0
         points = tuple(
             Point.bare(epoch, 100 * row["val_accuracy"])

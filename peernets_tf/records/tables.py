@@ -125,9 +125,11 @@ def markdown_table(
 
 def training_row(record: TrainingRecord) -> tuple[str, ...]:
     """Returns the cells of a training, in the order of `TRAINING_COLUMNS`."""
-    published = paper.ACCURACY.get((record.dataset, record.model))
+    published = None
+    if record.attack is None:
+        published = paper.ACCURACY.get((record.dataset, record.model))
     return (
-        record.model,
+        record.model + (" (adversarial)" if record.attack else ""),
         record.dataset,
         record.epochs,
         size_text(record.graphs),
@@ -155,8 +157,9 @@ def curves(records: Sequence[TrainingRecord]) -> list[Table]:
     """Returns validation accuracies, one table for each data set.
 
     A row is an epoch, a column a training. The epochs of an initial model count
-    first.
+    first. Trainings that count steps instead are left out.
     """
+    records = [record for record in records if record.num_steps is None]
     return [
         _curves(dataset, [r for r in records if r.dataset == dataset])
         for dataset in dict.fromkeys(record.dataset for record in records)

@@ -97,22 +97,36 @@ def _under_attack(
 ) -> str:
     """Returns a table: the suites, and each attack on its most images.
 
-    Of attacks in a ball, those at the radius of a suite are shown.
+    Attacks used as many peers and graphs as the published model stores. Of
+    attacks on equally many images the strongest is shown. Of attacks in a ball,
+    those in the ball of a suite are shown, and all if there is no suite.
     """
     attacks = attacks_on(published, found)
     suites = records.of_kind(records.SuiteRecord, attacks)
-    radii = {record.result.epsilon for record in suites}
-    largest: dict[tuple[str, ...], tuple[int, tuple[str, ...]]] = {}
+    balls = {(r.result.norm, r.result.epsilon) for r in suites}
+    shown: dict[tuple[str, ...], tuple[int, float]] = {}
+    accuracies: dict[tuple[str, ...], str] = {}
     for record in records.of_kind(records.AttackRecord, attacks):
+        if record.threat_model and published.graphs:
+            own = tables.size_text(published.graphs)
+            if tables.size_text(record.threat_model.defended) != own:
+                continue
         for case in record.cases:
-            if case.rho is not None or case.epsilon in radii:
-                row = _attack_row(record, case)
-                size = (case.total, row)
-                largest[row[:4]] = max(size, largest.get(row[:4], size))
+            in_ball = not balls or (case.norm, case.epsilon) in balls
+            if case.epsilon is None or case.rho is None and not in_ball:
+                continue
+            *key, accuracy = _attack_row(record, case)
+            fooled = 1 - case.adversarial_correct / case.total
+            rank = (case.total, fooled)
+            if rank > shown.get(tuple(key[:4]), (0, 0.0)):
+                shown[tuple(key[:4])] = rank
+                accuracies[tuple(key[:4])] = accuracy
     rows = [_suite_row(record) for record in suites]
-    rows += sorted(row for _, row in largest.values())
+    rows += [
+        (*key, f"{shown[key][0]:,}", accuracies[key]) for key in sorted(shown)
+    ]
     if not rows:
-        return "No attack on this model was recorded."
+        return "No attack of a given strength on this model was recorded."
     return tables.markdown_table(_COLUMNS, rows)
 
 

@@ -222,7 +222,14 @@ def _identity(
     dataset: datasets.Dataset,
     initial_model: records.InitialModel | None,
 ) -> dict[str, Any]:
-    """Returns everything that the trained weights depend on."""
+    """Returns everything that the trained weights depend on.
+
+    Noise is named only if there is some, so that the folders of earlier
+    versions resume.
+    """
+    recipe = dataclasses.asdict(config.recipe)
+    if not recipe["noise_std"]:
+        del recipe["noise_std"]
     return {
         "kind": records.TrainingRecord.kind,
         "dataset": dataset.name,
@@ -231,7 +238,7 @@ def _identity(
         "initial_model": initial_model and initial_model.weights_sha256,
         "validation_size": config.validation_size,
         "seed": config.seed,
-        **dataclasses.asdict(config.recipe),
+        **recipe,
     }
 
 
