@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from peernets_tf import models
+from peernets_tf import models, peers
 from peernets_tf.defenses import Detector, autoencoder, magnet, with_magnet
 from peernets_tf.errors import UserError
 
@@ -153,6 +153,30 @@ def test_training_for_images_of_one_and_three_channels(
     assert (predicted == 2).mean() <= 0.1
     noise = rng.random(images[150:].shape).astype("float32")
     assert (defended.predict(noise, verbose=0).argmax(axis=1) == 2).mean() > 0.9
+
+
+def test_a_peernet_behind_magnet(rng):
+    """It gets the one detector that does not call it a second time."""
+    images = rng.random((30, 32, 32, 3)).astype("float32")
+    peernet = models.build("pr_resnet32", (32, 32, 3), 10)
+    peers.set_peers(peernet, images[:4])
+    defended = with_magnet(
+        peernet,
+        images[:20],
+        images[20:],
+        false_positive_rate=0.2,
+        epochs=1,
+        verbose=0,
+    )
+    (layer,) = [x for x in defended.layers if x.name == "thresholds"]
+    assert len(layer.scale) == 1
+    assert defended.predict(images[:2], verbose=0).shape == (2, 11)
+
+
+def test_a_wrong_rate_is_refused_before_the_training(classifier, images):
+    with pytest.raises(UserError, match="between 0 and 1.*Received: 2"):
+        # The training would fail without images.
+        with_magnet(classifier, images[:0], images, false_positive_rate=2)
 
 
 def test_bad_arguments(classifier, halve, images):

@@ -8,6 +8,7 @@ import pytest
 from peernets_tf import records
 from peernets_tf.errors import UserError
 from peernets_tf.records import upgrade
+from peernets_tf.records.kinds import TYPES
 from peernets_tf.records.leaves import leaves
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -58,14 +59,7 @@ def test_no_value_is_lost(path):
 
 def test_there_are_records_of_each_kind():
     kinds = {records.read(str(path)).kind for path in PATHS}
-    assert kinds == {
-        "training",
-        "attack",
-        "suite",
-        "comparison",
-        "benchmark",
-        "trials",
-    }
+    assert kinds == set(TYPES)
 
 
 def test_a_training():

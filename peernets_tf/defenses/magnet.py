@@ -86,7 +86,8 @@ def with_magnet(
     is the reformer, and a plain one. Their detectors score by the norms 2 and
     1, and the noise has a deviation of 0.1. Images with more channels get one
     plain autoencoder, trained with noise of deviation 0.025, and three
-    detectors: norm 1 and temperatures 10 and 40.
+    detectors: norm 1 and temperatures 10 and 40. A PeerNet gets only the first
+    of these three, because it can be called only once in a model.
 
     Args:
         classifier: any `keras.Model` from images in [0, 1] to logits.
@@ -104,6 +105,7 @@ def with_magnet(
     Raises:
         UserError: see `magnet` and `autoencoder`.
     """
+    _check_rate(false_positive_rate)
     shape = train_images.shape[1:]
     is_gray = shape[-1] == 1
     plain = autoencoder(shape, seed=seed)
@@ -116,11 +118,12 @@ def with_magnet(
             Detector(autoencoder=plain, norm=1),
         ]
     else:
-        detectors = [
-            Detector(autoencoder=plain, norm=1),
-            Detector(autoencoder=plain, temperature=10.0),
-            Detector(autoencoder=plain, temperature=40.0),
-        ]
+        detectors = [Detector(autoencoder=plain, norm=1)]
+        if not peer_layers(classifier):
+            detectors += [
+                Detector(autoencoder=plain, temperature=10.0),
+                Detector(autoencoder=plain, temperature=40.0),
+            ]
     for model in fits:
         fit_autoencoder(
             model,
@@ -176,11 +179,7 @@ def magnet(
     """
     if not detectors:
         raise UserError("`detectors` must hold a Detector. Received: none")
-    if not 0 < false_positive_rate < 1:
-        raise UserError(
-            "`false_positive_rate` must be between 0 and 1. Received: "
-            f"{false_positive_rate}"
-        )
+    _check_rate(false_positive_rate)
     if peer_layers(classifier) and any(d.temperature for d in detectors):
         raise UserError(
             "a PeerNet takes detectors that score by norm only. Received: "
@@ -204,6 +203,14 @@ def magnet(
     rejection = highest + _REJECTION_SCALE * excess
     outputs = ops.concatenate([logits, rejection], axis=1)
     return keras.Model(inputs, outputs, name=f"magnet_{classifier.name}")
+
+
+def _check_rate(false_positive_rate: float) -> None:
+    if not 0 < false_positive_rate < 1:
+        raise UserError(
+            "`false_positive_rate` must be between 0 and 1. Received: "
+            f"{false_positive_rate}"
+        )
 
 
 def _thresholds(scores: NDArray[Any], rate: float) -> NDArray[np.float64]:

@@ -61,14 +61,18 @@ def all_batches(
         if not waits:
             raise IncompleteError(
                 f"Shard {target.shard} has ended; {progress} are complete. "
-                f"Batches of {owners} are missing: start what is not running. "
-                "The last shard to end writes record.json"
+                f"Batches of {owners} are missing: start what is not running, "
+                "or this shard again if all have ended. The last shard to end "
+                "writes record.json"
             )
         print(f"Waiting for {owners}: {progress} are complete", flush=True)
     while missing:
         time.sleep(_SECONDS_BETWEEN_LOOKS)
         log.refresh()
         missing = _missing(target, names, log)
+        if missing and _owners(target.shard, missing) != owners:
+            owners = _owners(target.shard, missing)
+            print(f"Waiting for {owners}", flush=True)
     return work(dataclasses.replace(target, shard=Shard()))
 
 
