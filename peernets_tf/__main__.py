@@ -8,6 +8,7 @@ import peernets_tf
 
 _COMMANDS = (
     "peernets_tf.train",
+    "peernets_tf.defend",
     "peernets_tf.evaluate",
     "peernets_tf.explain",
     "peernets_tf.report",

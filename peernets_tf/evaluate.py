@@ -19,7 +19,14 @@ from typing import Any
 
 from absl import flags
 
-from peernets_tf import adaptive, datasets, evaluation, models, records
+from peernets_tf import (
+    adaptive,
+    attacks,
+    datasets,
+    evaluation,
+    models,
+    records,
+)
 from peernets_tf.cli import (
     app,
     attack_flags,
@@ -52,6 +59,16 @@ _TEST_SIZE = flags.DEFINE_integer(
 )
 _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size", 100, "Test images per batch (default: 100).", 1
+)
+_REJECTED_AS = flags.DEFINE_enum(
+    "rejected_as",
+    None,
+    attacks.REJECTED_AS,
+    "What an adversarial image counts as that the model rejects, for a model "
+    "whose last logit is that of rejection, such as MagNet. wrong: attacks "
+    "succeed if the image is rejected. right: they succeed only if it is "
+    "accepted and misclassified. A rejected unperturbed image counts as wrong "
+    "(default: none, for a model without rejection).",
 )
 _SHARD = flags.DEFINE_string(
     "shard",
@@ -157,6 +174,7 @@ def _parse(arguments: list[str]) -> Config:
             test_size=_TEST_SIZE.value,
             batch_size=_BATCH_SIZE.value,
             seed=_SEED.value,
+            rejected_as=_REJECTED_AS.value,
             shard=_shard(),
             output_dir=_OUTPUT_DIR.value or "",
         ),
@@ -280,6 +298,7 @@ def _evaluations(
                 chosen.graphs,
                 backward,
                 chosen.ablation,
+                chosen.rejected_as,
             )
         elif len(backwards) > 1:
             folder = os.path.join(folder, backward)

@@ -96,6 +96,8 @@ def test_counts(target, log):
         "mean_loss": case.mean_loss,
         "rho_of": "unit",
         "clip": True,
+        "rejected": None,
+        "clean_rejected": None,
     }
     first = np.minimum(target.test.images[:, 0, 0, 0] + 0.25, 1) - 0.5
     signs = np.where(target.test.labels == 1, -10, 10)

@@ -52,7 +52,7 @@ def test_the_package_lists_its_commands(capsys):
     overview.main()
     first, *lines = capsys.readouterr().out.splitlines()
     assert peernets_tf.__version__ in first
-    assert len(lines) == 10
+    assert len(lines) == 11
     for line in lines:
         assert re.fullmatch(r"  python -m \w+\.\w+ +[A-Z][^:`]+", line)
 

@@ -39,6 +39,8 @@ REFUSED = [
     ("peernets_tf.train --flagfile=no_such", "table4_resnet32"),
     ("peernets_tf.train --epochs=4294967296", "--epochs"),
     ("peernets_tf.train --decay_epochs=\u00b2", "decay_epochs"),
+    ("peernets_tf.defend", "--checkpoint"),
+    ("peernets_tf.defend --checkpoint=vgg", "mnist_pr_lenet5"),
     ("peernets_tf.report", "paths of records"),
     ("peernets_tf.publish --run_dir=a", "--name"),
     ("peernets_tf.explain --checkpoint=vgg --image=0", "mnist_pr_lenet5"),

@@ -126,7 +126,7 @@ class NeighborGuided(Attack):
                 queries_per_image=steps,
             )
             checks.check_finite(is_finite, "features and their gradients")
-            logits = classifier.logits(iterates)
+            logits = classifier.logits(iterates, labels)
             predictions = losses.classes_of(logits)
             checks.check_predictions(predictions)
             best.update(

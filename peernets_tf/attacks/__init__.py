@@ -12,6 +12,7 @@ from peernets_tf.attacks import (
     losses,
     norms,
     registry,
+    rejection,
 )
 from peernets_tf.attacks.apgd import APGD
 from peernets_tf.attacks.ascent import Ascended, Ascent
@@ -45,6 +46,7 @@ from peernets_tf.attacks.noise import RandomNoise
 from peernets_tf.attacks.norms import NORMS
 from peernets_tf.attacks.pgd import PGD
 from peernets_tf.attacks.registry import ATTACKS, NAMES, make, make_search
+from peernets_tf.attacks.rejection import REJECTED_AS, Rejecting
 from peernets_tf.attacks.smallest_epsilon import SmallestEpsilon
 from peernets_tf.attacks.spsa import SPSA
 from peernets_tf.attacks.square import Square
@@ -65,6 +67,7 @@ __all__ = [
     "NES",
     "NORMS",
     "PGD",
+    "REJECTED_AS",
     "RHO_READINGS",
     "SPSA",
     "Ascended",
@@ -82,6 +85,7 @@ __all__ = [
     "PrincipalComponents",
     "Progress",
     "RandomNoise",
+    "Rejecting",
     "SmallestEpsilon",
     "Square",
     "UniversalAttack",
@@ -100,4 +104,5 @@ __all__ = [
     "norms",
     "principal_components",
     "registry",
+    "rejection",
 ]

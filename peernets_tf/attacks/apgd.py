@@ -110,7 +110,7 @@ class APGD(Attack):
         if not self.num_targets:
             # The loss does not read them.
             return [labels]
-        logits = classifier.logits(images)
+        logits = classifier.logits(images, labels)
         checks.check_predictions(losses.classes_of(logits))
         return list(
             losses.likeliest_wrong_classes(logits, labels, self.num_targets).T

@@ -6,7 +6,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from peernets_tf.attacks import autodiff, checks, draws, losses, norms
+from peernets_tf.attacks import (
+    autodiff,
+    checks,
+    draws,
+    losses,
+    norms,
+    rejection,
+)
 from peernets_tf.attacks.classifier import Classifier
 from peernets_tf.lazy import ops
 from peernets_tf.types import LogitsFunction, Tensor
@@ -80,7 +87,12 @@ class Ascent:
         """
 
         def value_and_logits(iterates: Tensor) -> tuple[Tensor, Tensor]:
-            logits = logits_fn(iterates)
+            logits = rejection.judged(
+                logits_fn,
+                logits_fn(iterates),
+                labels,
+                targeted=self.targeted,
+            )
             value = losses.loss(
                 logits, labels, self.loss, targeted=self.targeted
             )

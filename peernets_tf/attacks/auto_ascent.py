@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from peernets_tf.attacks import autodiff, draws, losses, norms
+from peernets_tf.attacks import autodiff, draws, losses, norms, rejection
 from peernets_tf.lazy import ops
 from peernets_tf.types import LogitsFunction, Tensor
 
@@ -128,7 +128,12 @@ class AutoAscent:
         """
 
         def value_and_logits(iterates: Tensor) -> tuple[Tensor, Tensor]:
-            logits = logits_fn(iterates)
+            logits = rejection.judged(
+                logits_fn,
+                logits_fn(iterates),
+                labels,
+                targeted=self.targeted,
+            )
             if self.has_targets:
                 value = losses.targeted_dlr(logits, labels, targets)
             else:

@@ -18,6 +18,7 @@ from peernets_tf.attacks import (
     draws,
     losses,
     model_variables,
+    rejection,
 )
 from peernets_tf.errors import AttackError
 from peernets_tf.lazy import keras, ops
@@ -78,21 +79,41 @@ class Classifier:
             logits_fn if isinstance(logits_fn, Classifier) else cls(logits_fn)
         )
 
-    def predict(self, images: NDArray[Any]) -> NDArray[np.int32]:
+    def predict(
+        self,
+        images: NDArray[Any],
+        labels: NDArray[Any] | None = None,
+        *,
+        targeted: bool = False,
+    ) -> NDArray[np.int32]:
         """Returns the predicted classes `(B,)`, -1 where logits are not finite.
 
-        Args:
-            images: float array of shape `(B, H, W, C)`.
+        Args: those of `logits`.
         """
-        return losses.classes_of(self.logits(images))
+        return losses.classes_of(self.logits(images, labels, targeted=targeted))
 
-    def logits(self, images: NDArray[Any]) -> NDArray[np.float32]:
+    def logits(
+        self,
+        images: NDArray[Any],
+        labels: NDArray[Any] | None = None,
+        *,
+        targeted: bool = False,
+    ) -> NDArray[np.float32]:
         """Returns the logits `(B, classes)`, which may be NaN or infinite.
 
         Args:
             images: float array of shape `(B, H, W, C)`.
+            labels: int array of shape `(B,)` or None. Of a `Rejecting` model,
+                the logits are those that `rejection.judged` returns; without
+                labels, those of the classes only.
+            targeted: bool, whether the labels are classes to reach.
         """
-        return self.call(_logits, np.asarray(images, np.float32))[0]
+        logits = self.call(_logits, np.asarray(images, np.float32))[0]
+        if labels is None:
+            return rejection.without_rejection(self.logits_fn, logits)
+        return ops.convert_to_numpy(
+            rejection.judged(self.logits_fn, logits, labels, targeted=targeted)
+        )
 
     def loss_gradient(
         self,
@@ -168,6 +189,8 @@ class Classifier:
                 f"shape {(len(images), *shape)}"
             )
         num_classes = None if shape is None else shape[0]
+        if num_classes and isinstance(self.logits_fn, rejection.Rejecting):
+            num_classes -= 1
         return checks.checked_labels(labels, len(images), num_classes)
 
     def logits_shape(self, images_shape: tuple[int, ...]) -> Shape | None:
@@ -315,7 +338,9 @@ def _loss_gradient(
     targeted: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     def value_and_logits(images: Tensor) -> tuple[Tensor, Tensor]:
-        logits = logits_fn(images)
+        logits = rejection.judged(
+            logits_fn, logits_fn(images), labels, targeted=targeted
+        )
         return losses.loss(logits, labels, loss, targeted=targeted), logits
 
     values, logits, gradients = autodiff.value_and_gradient(
@@ -332,7 +357,11 @@ def _jacobian(
     logits_fn: LogitsFunction, images: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     logits, _, gradients = autodiff.value_and_jacobian(
-        lambda images: (logits_fn(images), None), images
+        lambda images: (
+            rejection.without_rejection(logits_fn, logits_fn(images)),
+            None,
+        ),
+        images,
     )
     return logits, gradients, losses.are_finite(logits, gradients)
 

@@ -10,7 +10,7 @@ from unittest import mock
 import numpy as np
 from numpy.typing import NDArray
 
-from peernets_tf.attacks import autodiff, checks, draws, losses
+from peernets_tf.attacks import autodiff, checks, draws, losses, rejection
 from peernets_tf.attacks.base import Attack
 from peernets_tf.attacks.classifier import Classifier
 from peernets_tf.errors import UserError
@@ -125,6 +125,9 @@ def _gradient(
         noted = []
 
         def loss(labels: Any, logits: Any) -> Any:
+            logits = rejection.judged(
+                logits_fn, logits, labels, targeted=targeted
+            )
             values = loss_fn(labels=labels, logits=logits)
             noted.extend([logits, values])
             return values

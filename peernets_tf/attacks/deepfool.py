@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from peernets_tf.attacks import autodiff, checks, losses
+from peernets_tf.attacks import autodiff, checks, losses, rejection
 from peernets_tf.attacks.base import Attack
 from peernets_tf.attacks.classifier import Classifier
 from peernets_tf.lazy import ops
@@ -22,6 +22,7 @@ class DeepFool(Attack):
 
     Each step moves an image to the nearest boundary of the linearised model,
     away from the class that the model predicts, whether it is right or not.
+    DeepFool does not look at the rejection of a `Rejecting` model.
 
     Attributes:
         max_steps: int, the largest number of steps.
@@ -134,7 +135,7 @@ def _linearised_step(
 
     def of_considered(images: Tensor) -> tuple[Tensor, Any]:
         """Returns the logits of the classes to consider."""
-        logits = logits_fn(images)
+        logits = rejection.without_rejection(logits_fn, logits_fn(images))
         count = min(num_classes, logits.shape[1])
         _, likeliest = ops.top_k(ops.stop_gradient(logits), count)
         known = classes[:, :count]

@@ -127,10 +127,12 @@ class EstimatedAscent(Attack):
         labels: NDArray[np.int32],
     ) -> None:
         """Asks the model about new iterates and keeps the best."""
-        logits = classifier.logits(iterates[active])
+        labels = labels[active]
+        logits = classifier.logits(
+            iterates[active], labels, targeted=self.targeted
+        )
         predictions = losses.classes_of(logits)
         checks.check_predictions(predictions)
-        labels = labels[active]
         values = log_probability_loss(
             ops.convert_to_tensor(logits),
             ops.convert_to_tensor(labels),

@@ -13,6 +13,7 @@ from peernets_tf.attacks import (
     hyperplane,
     losses,
     norms,
+    rejection,
 )
 from peernets_tf.attacks.base import Attack
 from peernets_tf.attacks.classifier import Classifier
@@ -79,7 +80,7 @@ class FAB(Attack):
         epsilon: NDArray[np.float32] | None,
     ) -> NDArray[np.float32]:
         del epsilon
-        logits = classifier.logits(images)
+        logits = classifier.logits(images, labels)
         predictions = losses.classes_of(logits)
         checks.check_predictions(predictions)
         targets = losses.likeliest_wrong_classes(
@@ -189,8 +190,11 @@ def _approach(
         norm: `"linf"` or `"l2"`.
     """
 
+    def judged_logits(images: Tensor) -> Tensor:
+        return rejection.judged(logits_fn, logits_fn(images), labels)
+
     def gap_and_logits(iterates: Tensor) -> tuple[Tensor, Tensor]:
-        logits = logits_fn(iterates)
+        logits = judged_logits(iterates)
         gap = losses.gaps(logits, labels, targets)
         return ops.cast(gap, distance.dtype), logits
 
@@ -219,7 +223,7 @@ def _approach(
             0.0,
             1.0,
         )
-        moved_logits = logits_fn(moved)
+        moved_logits = judged_logits(moved)
         predictions = losses.predicted_classes(moved_logits)
         fooled = losses.is_fooled(predictions, labels, False)
         length = norms.norms(moved - images, norm)

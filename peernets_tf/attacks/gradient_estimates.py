@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from peernets_tf.attacks import checks, draws, losses
+from peernets_tf.attacks import checks, draws, losses, rejection
 from peernets_tf.attacks.classifier import Classifier
 from peernets_tf.attacks.directions import Directions
 from peernets_tf.errors import UserError
@@ -126,7 +126,12 @@ def _estimate(
             labels[None, :, None] + np.zeros((2, 1, size), np.int32), (-1,)
         )
         values = log_probability_loss(
-            logits_fn(asked), asked_labels, loss, targeted=targeted
+            rejection.judged(
+                logits_fn, logits_fn(asked), asked_labels, targeted=targeted
+            ),
+            asked_labels,
+            loss,
+            targeted=targeted,
         )
         values = ops.reshape(values, (2, -1, size))
         slopes = (values[0] - values[1]) / (2 * delta)

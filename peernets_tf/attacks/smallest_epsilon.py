@@ -109,6 +109,6 @@ class SmallestEpsilon(Attack):
         images: NDArray[np.float32],
         labels: NDArray[np.int32],
     ) -> NDArray[np.bool_]:
-        predictions = classifier.predict(images)
+        predictions = classifier.predict(images, labels, targeted=self.targeted)
         checks.check_predictions(predictions)
         return losses.is_fooled(predictions, labels, self.targeted)

@@ -6,7 +6,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from peernets_tf.attacks import checks, draws, losses, norms, squares
+from peernets_tf.attacks import (
+    checks,
+    draws,
+    losses,
+    norms,
+    rejection,
+    squares,
+)
 from peernets_tf.attacks.base import Attack
 from peernets_tf.attacks.classifier import Classifier
 from peernets_tf.lazy import ops
@@ -138,7 +145,9 @@ def _search(
             moved = squares.move_linf(adversarial, images, epsilon, move)
         else:
             moved = squares.move_l2(adversarial, images, epsilon, move, table)
-        logits = logits_fn(moved)
+        logits = rejection.judged(
+            logits_fn, logits_fn(moved), labels, targeted=targeted
+        )
         value = losses.loss(logits, labels, loss, targeted=targeted)
         predictions = losses.predicted_classes(logits)
         fools = losses.is_fooled(predictions, labels, targeted)

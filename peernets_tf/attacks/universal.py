@@ -200,7 +200,7 @@ class UniversalAttack(Attack):
                     images, progress.perturbation, clip=self.clip
                 )
                 with classifier.seeded(seed, progress.batches):
-                    now = self._predict(classifier, perturbed)
+                    now = self._predict(classifier, perturbed, classes)
                 reached = np.mean(now != classes) >= self.fooling_rate
                 progress = dataclasses.replace(progress, finished=bool(reached))
             yield progress
@@ -239,12 +239,18 @@ class UniversalAttack(Attack):
         """
 
     def _predict(
-        self, classifier: Classifier, images: NDArray[np.float32]
+        self,
+        classifier: Classifier,
+        images: NDArray[np.float32],
+        labels: NDArray[np.int32] | None = None,
     ) -> NDArray[np.int32]:
         size = max(self.batch_size, 100)
         predictions = np.concatenate(
             [
-                classifier.predict(images[i : i + size])
+                classifier.predict(
+                    images[i : i + size],
+                    None if labels is None else labels[i : i + size],
+                )
                 for i in range(0, len(images), size)
             ]
         )

@@ -20,6 +20,7 @@ from peernets_tf.evaluation.config import (
 from peernets_tf.evaluation.defaults import (
     default_folder,
     default_suite_folder,
+    folder_name,
     trained_on,
 )
 from peernets_tf.evaluation.plan import (
@@ -104,6 +105,7 @@ __all__ = [
     "choose_graphs",
     "default_folder",
     "default_suite_folder",
+    "folder_name",
     "draw_graph",
     "evaluate",
     "evaluate_suite",

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from peernets_tf import datasets, records
 from peernets_tf.attacks import Attack, checks, losses
@@ -17,7 +18,8 @@ class CleanBatch:
     """A batch of unperturbed images.
 
     Attributes:
-        predictions: tuple of ints, the predicted classes.
+        predictions: tuple of ints, the predicted classes; the number of classes
+            stands for rejection.
         zero_gradients: int or None, images at which the gradient that the
             attack follows is exactly zero; None if it follows none.
     """
@@ -31,7 +33,7 @@ class AttackedBatch:
     """A batch of adversarial images.
 
     Attributes:
-        total, correct, adversarial_correct, changed, fooled: ints, as in
+        total, correct, adversarial_correct, changed, fooled, rejected: as in
             `records.AttackCase`.
         l2: float, the sum of the L2 norms of the perturbations that fool.
         linf: float, the same for the L-infinity norm.
@@ -47,6 +49,7 @@ class AttackedBatch:
     l2: float
     linf: float
     loss: float | None = None
+    rejected: int | None = None
 
 
 def clean_predictions(
@@ -170,11 +173,28 @@ def attack_images(
         adversarial_correct=sum(row.adversarial_correct for row in rows),
         changed=sum(row.changed for row in rows),
         fooled=fooled,
+        rejected=_count_rejected(target, [row.rejected or 0 for row in rows]),
+        clean_rejected=clean_rejected(target, clean),
         zero_gradients=sum(zeros) if zeros else None,
         mean_l2=_mean_pixels(sum(row.l2 for row in rows), fooled),
         mean_linf=_mean_pixels(sum(row.linf for row in rows), fooled),
         mean_loss=_mean_loss(rows),
     )
+
+
+def clean_rejected(target: Target, clean: Sequence[CleanBatch]) -> int | None:
+    """Returns how many unperturbed images a model rejects, None if it cannot.
+
+    Args:
+        target: the `Target`.
+        clean: sequence of `CleanBatch`es, from `clean_predictions`.
+    """
+    counts = [int(target.is_rejected(row.predictions).sum()) for row in clean]
+    return _count_rejected(target, counts)
+
+
+def _count_rejected(target: Target, counts: ArrayLike) -> int | None:
+    return None if target.rejected_as is None else int(np.sum(counts))
 
 
 def _predict_batch(
@@ -212,7 +232,7 @@ def _attack_batch(
     batch: datasets.Split,
     clean: CleanBatch,
 ) -> AttackedBatch:
-    change, logits, predictions = target.perturb(
+    change, logits, predictions, rejected = target.perturb(
         attack, strength, number, batch
     )
     labels = target.target_labels(number, batch.labels)
@@ -221,15 +241,20 @@ def _attack_batch(
     fooled = was_correct & losses.is_fooled(
         predictions, labels, target.targeted
     )
+    changed = predictions != before
+    if target.rejected_as == "right":
+        # Nobody is fooled by an image that is rejected.
+        changed &= ~rejected
     return AttackedBatch(
         total=len(batch),
         correct=int(was_correct.sum()),
         adversarial_correct=int(np.sum(predictions == batch.labels)),
-        changed=int(np.sum(predictions != before)),
+        changed=int(np.sum(changed)),
         fooled=int(fooled.sum()),
         l2=float(np.linalg.norm(change[fooled], axis=1).sum()),
         linf=float(np.abs(change[fooled]).max(axis=1).sum()),
         loss=float(losses.cross_entropies(logits, batch.labels).sum()),
+        rejected=_count_rejected(target, rejected),
     )
 
 

@@ -9,6 +9,7 @@ _COUNTS = (
     "adversarial_correct",
     "changed",
     "fooled",
+    "rejected",
 )
 
 
@@ -66,7 +67,7 @@ def check_row(
         row: dict, the fields of a `CleanBatch` or an `AttackedBatch`.
         test_size: int, the images of all batches.
         batch_size: int, the images of one batch; the last may have fewer.
-        num_classes: int, the number of classes.
+        num_classes: int, the number of classes, rejection included.
     """
     number = int(key.rpartition("/")[2])
     size = min(batch_size, test_size - number * batch_size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from peernets_tf import adaptive, datasets, records
+from peernets_tf import adaptive, attacks, datasets, records
 from peernets_tf.errors import UserError
 from peernets_tf.evaluation.plan import AttackConfig
 from peernets_tf.evaluation.shard import Shard
@@ -39,6 +39,9 @@ class EvaluationConfig:
             for all.
         batch_size: int, test images attacked at once.
         seed: int, the seed of everything drawn.
+        rejected_as: `"wrong"`, `"right"` or None, what a rejected adversarial
+            image counts as. The model's last logit is then that of rejection.
+            A rejected unperturbed image always counts as wrong.
         shard: the `Shard`, the share of the batches that is attacked here.
         output_dir: str, the folder of this evaluation: run.json, batches.jsonl
             (batches-1-of-2.jsonl for a shard) and record.json.
@@ -56,6 +59,7 @@ class EvaluationConfig:
     test_size: int | None = None
     batch_size: int = 100
     seed: int = 0
+    rejected_as: str | None = None
     shard: Shard = Shard()
     output_dir: str
 
@@ -65,6 +69,7 @@ class EvaluationConfig:
                 f"`backward` must be one of {adaptive.BACKWARDS}. Received: "
                 f"{self.backward}"
             )
+        attacks.rejection.check_rejected_as(self.rejected_as)
         test_size = 1 if self.test_size is None else self.test_size
         if self.batch_size < 1 or test_size < 1:
             raise UserError(
@@ -121,8 +126,18 @@ def needs_components(attack: AttackConfig) -> bool:
     return bool(attack.options.get("num_components"))
 
 
-def check_fits(model: keras.Model, dataset: datasets.Dataset) -> None:
+def check_fits(
+    model: keras.Model,
+    dataset: datasets.Dataset,
+    rejected_as: str | None = None,
+) -> None:
     """Checks that a model takes the images and has the classes of a data set.
+
+    Args:
+        model: a Keras model.
+        dataset: the `Dataset`.
+        rejected_as: see `EvaluationConfig`. If it is given, the model must have
+            one more logit than there are classes.
 
     Raises:
         UserError: if a shape differs, or the model has no input shape.
@@ -141,11 +156,22 @@ def check_fits(model: keras.Model, dataset: datasets.Dataset) -> None:
             f"Received: {model.name} for images of shape "
             f"{tuple(model.input_shape[1:])}"
         )
-    if model.output_shape[-1] != dataset.num_classes:
+    num_logits = model.output_shape[-1]
+    has_rejection = num_logits == dataset.num_classes + 1
+    if has_rejection and rejected_as is None:
         raise UserError(
-            f"the model must have {dataset.num_classes} logits, one for each "
-            f"class of {dataset.name}. Received: {model.name} with "
-            f"{model.output_shape[-1]} logits"
+            f"{model.name} has one logit more than {dataset.name} has classes: "
+            "if the last is that of rejection, say what a rejected image "
+            "counts as, rejected_as=wrong or rejected_as=right. Received: "
+            "neither"
+        )
+    needed = dataset.num_classes + (rejected_as is not None)
+    if num_logits != needed:
+        rejection = "" if rejected_as is None else ", and one of rejection"
+        raise UserError(
+            f"the model must have {needed} logits, one for each class of "
+            f"{dataset.name}{rejection}. Received: {model.name} with "
+            f"{num_logits} logits"
         )
 
 

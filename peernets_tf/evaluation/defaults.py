@@ -28,12 +28,19 @@ def trained_on(path: str) -> str:
     )
 
 
+def folder_name(checkpoint: str) -> str:
+    """Returns a checkpoint's path as a part of the name of a folder."""
+    path = checkpoint.removesuffix(".keras")
+    return path.replace(os.sep, "_").strip("._")
+
+
 def default_folder(
     checkpoint: str,
     attack: AttackConfig,
     graphs: GraphsConfig,
     backward: str,
     ablation: Ablation | None = None,
+    rejected_as: str | None = None,
 ) -> str:
     """Returns the folder of an evaluation, named by what is evaluated."""
     names = [attack.name, *(["search"] if attack.search else []), backward]
@@ -42,7 +49,7 @@ def default_folder(
         path += f"_{ablation.name}"
     if ablation and ablation.num_neighbors:
         path += f"_{ablation.num_neighbors}nn"
-    return path
+    return path + _rejected_as(rejected_as)
 
 
 def default_suite_folder(checkpoint: str, config: SuiteConfig) -> str:
@@ -52,12 +59,16 @@ def default_suite_folder(checkpoint: str, config: SuiteConfig) -> str:
         names.append(config.backward)
     if config.graphs.policy != "known":
         names.append(config.graphs.policy)
-    return _folder(checkpoint, names, config.graphs)
+    path = _folder(checkpoint, names, config.graphs)
+    return path + _rejected_as(config.rejected_as)
+
+
+def _rejected_as(rejected_as: str | None) -> str:
+    return "" if rejected_as is None else f"_rejected_as_{rejected_as}"
 
 
 def _folder(checkpoint: str, names: list[str], graphs: GraphsConfig) -> str:
-    path = checkpoint.removesuffix(".keras")
-    parts = [path.replace(os.sep, "_").strip("._"), *names]
+    parts = [folder_name(checkpoint), *names]
     if graphs.num_peers or graphs.num_graphs:
         parts.append(f"{graphs.num_peers or 'N'}x{graphs.num_graphs or 'M'}")
     if graphs.expectation:

@@ -44,6 +44,12 @@ def target_identity(
         "batch_size": config.batch_size,
         "seed": config.seed,
         "threat_model": _threat_model(graphs),
+        # Folders of earlier versions do not name it.
+        **(
+            {"rejected_as": config.rejected_as}
+            if config.rejected_as is not None
+            else {}
+        ),
     }
 
 
@@ -81,7 +87,7 @@ def open_log(
             check,
             test_size=len(dataset.test.first(config.test_size)),
             batch_size=config.batch_size,
-            num_classes=dataset.num_classes,
+            num_classes=dataset.num_classes + (config.rejected_as is not None),
         ),
         others=os.path.join(glob.escape(folder), "batches*.jsonl"),
     )

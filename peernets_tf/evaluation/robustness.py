@@ -37,6 +37,7 @@ def robust_accuracy(
     seed: int = 0,
     batch_size: int = 100,
     backward: str = "exact",
+    rejected_as: str | None = None,
     graphs: GraphsConfig | None = None,
     train_images: NDArray[Any] | None = None,
     train_labels: NDArray[Any] | None = None,
@@ -71,6 +72,10 @@ def robust_accuracy(
         batch_size: int, images attacked at once.
         backward: `"exact"`, `"identity"` or `"soft"`, the backward pass of
             PeerRegularization layers; `"adaptive"` follows all of them.
+        rejected_as: `"wrong"`, `"right"` or None, what a rejected adversarial
+            image counts as. The model's last logit is then that of rejection,
+            and labels are among the classes before it. A rejected unperturbed
+            image always counts as wrong.
         graphs: the `evaluation.GraphsConfig`: which graphs of peers
             predictions use, and what the attacker knows of them; None for the
             stored graphs, which the attacker knows.
@@ -98,6 +103,7 @@ def robust_accuracy(
         epsilon=epsilon,
         budget=budget,
         backward=backward,
+        rejected_as=rejected_as,
         graphs=graphs or GraphsConfig(),
         batch_size=batch_size,
         seed=seed,

@@ -68,7 +68,7 @@ def evaluate(
         IncompleteError: if batches of other shards are missing.
     """
     start = time.monotonic()
-    check_fits(model, dataset)
+    check_fits(model, dataset, config.rejected_as)
     check_peers(model, config)
     planned = plan(config.attack, dataset)
     labels = dataset.train.labels if needs_labels(config.attack) else None
@@ -147,6 +147,7 @@ def _evaluate(
         is_universal=config.attack.attack_type.is_universal,
         follows_gradient=config.attack.attack_type.follows_gradient,
         backward=config.backward,
+        rejected_as=config.rejected_as,
         ablation=config.ablation.name,
         num_neighbors=config.ablation.num_neighbors,
         threat_model=graphs.record if graphs else None,
@@ -220,15 +221,17 @@ def _target(
         attacker = adaptive.random_graphs(
             model, graphs.attacker, graphs.record.expectation
         )
+    attacker = adaptive.bpda(attacker, config.backward, config.temperature)
+    if config.rejected_as == "right":
+        attacker = attacks.Rejecting(attacker)
     return Target(
         defended=attacks.Classifier(defended),
-        attacker=attacks.Classifier(
-            adaptive.bpda(attacker, config.backward, config.temperature)
-        ),
+        attacker=attacks.Classifier(attacker),
         test=dataset.test.first(config.test_size),
         num_classes=dataset.num_classes,
         batch_size=config.batch_size,
         seed=config.seed,
         targeted=targeted,
+        rejected_as=config.rejected_as,
         shard=config.shard,
     )

@@ -29,6 +29,9 @@ class SuiteConfig:
             for all.
         batch_size: int, images attacked at once.
         seed: int, the seed of everything drawn.
+        rejected_as: `"wrong"`, `"right"` or None, what a rejected adversarial
+            image counts as. The model's last logit is then that of rejection.
+            A rejected unperturbed image always counts as wrong.
         shard: the `Shard`, the share of the batches that is attacked here.
         output_dir: str, the folder of this evaluation: run.json, batches.jsonl
             (batches-1-of-2.jsonl for a shard) and record.json.
@@ -46,6 +49,7 @@ class SuiteConfig:
     test_size: int | None = None
     batch_size: int = 100
     seed: int = 0
+    rejected_as: str | None = None
     shard: Shard = Shard()
     output_dir: str = ""
 
@@ -73,6 +77,7 @@ class SuiteConfig:
                 "`budget` must be finite and above 0: 1 is the published "
                 f"suite. Received: {self.budget}"
             )
+        attacks.rejection.check_rejected_as(self.rejected_as)
         test_size = 1 if self.test_size is None else self.test_size
         if self.batch_size < 1 or test_size < 1:
             raise UserError(

@@ -121,15 +121,20 @@ def run_suite(
             step. In each one before it, a shard waits for them.
     """
     views = Views(
-        model, test.first(config.batch_size).images, graphs, transfer_model
+        model,
+        test.first(config.batch_size).images,
+        graphs,
+        transfer_model,
+        config.rejected_as,
     )
     target = Target(
         defended=views.defended,
         attacker=views.attacker(config.backward),
         test=test,
-        num_classes=views.outputs.num_classes,
+        num_classes=views.num_classes,
         batch_size=config.batch_size,
         seed=config.seed,
+        rejected_as=config.rejected_as,
         shard=config.shard,
     )
     clean = sharing.all_batches(
@@ -177,6 +182,8 @@ def run_suite(
             total=len(test),
             correct=int(correct.sum()),
             robust=int(robust.sum()),
+            rejected_as=config.rejected_as,
+            clean_rejected=attack_loop.clean_rejected(target, clean),
             cases=tuple(cases),
             checks=checklist(evidence),
         ),

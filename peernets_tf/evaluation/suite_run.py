@@ -59,9 +59,9 @@ def evaluate_suite(
             attack of the suite. In each one before it, a shard waits for them.
     """
     start = time.monotonic()
-    for each in (model, transfer_model):
-        if each is not None:
-            check_fits(each, dataset)
+    check_fits(model, dataset, config.rejected_as)
+    if transfer_model is not None:
+        check_fits(transfer_model, dataset)
     check_graphs(model, config.graphs, config.backward, seed=config.seed)
     # Encodes the peers before anything is written, since they may not fit.
     graphs = choose_graphs(

@@ -12,7 +12,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from peernets_tf import adaptive, peers
-from peernets_tf.attacks import Attack, Classifier, checks, draws
+from peernets_tf.attacks import Attack, Classifier, Rejecting, checks, draws
 from peernets_tf.evaluation.suite_step import Step, Traits
 from peernets_tf.evaluation.threat_model import ChosenGraphs
 from peernets_tf.types import LogitsFunction, Tensor
@@ -75,6 +75,7 @@ class Views:
             model with.
         graphs: the `ChosenGraphs`, None for a model without peers.
         transfer_model: another model or function, or None.
+        rejected_as: str or None, see `SuiteConfig`.
 
     Raises:
         AttackError: if logits are not finite, or the outputs of the other model
@@ -92,10 +93,12 @@ class Views:
         images: NDArray[Any],
         graphs: ChosenGraphs | None,
         transfer_model: keras.Model | LogitsFunction | None,
+        rejected_as: str | None = None,
     ) -> None:
         self._model = model
         self._graphs = graphs
         self._transfer_model = transfer_model
+        self._rejected_as = rejected_as
         if transfer_model is not None:
             checks.check_logits(_with_graphs(transfer_model, None)(images))
         self._attackers: dict[tuple[str, int | None], Classifier] = {}
@@ -103,7 +106,7 @@ class Views:
         self.defended = Classifier(defended)
         self.outputs = Outputs.of(self.defended, images)
         self.traits = Traits(
-            num_classes=self.outputs.num_classes,
+            num_classes=self.num_classes,
             has_peers=graphs is not None,
             has_labelled_peers=graphs is not None
             and graphs.attacker.labels is not None,
@@ -116,6 +119,11 @@ class Views:
             if self.traits.is_random:
                 defended = functools.partial(_mean_logits, defended)
             self.defended = Classifier(defended)
+
+    @property
+    def num_classes(self) -> int:
+        """The classes, without rejection."""
+        return self.outputs.num_classes - (self._rejected_as is not None)
 
     def attacker(
         self, backward: str, num_redrawn: int | None = None
@@ -132,7 +140,10 @@ class Views:
             view = self._view(num_redrawn)
             if self._graphs is not None:
                 view = adaptive.bpda(view, backward)
-            self._attackers[key] = Classifier(self._as_logits(view))
+            view = self._as_logits(view)
+            if self._rejected_as == "right":
+                view = Rejecting(view)
+            self._attackers[key] = Classifier(view)
         return self._attackers[key]
 
     def attacker_of(self, step: Step) -> Classifier:

@@ -3,16 +3,23 @@
 import contextlib
 import dataclasses
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from peernets_tf import datasets, seeds
-from peernets_tf.attacks import Attack, Classifier, checks, losses
+from peernets_tf.attacks import (
+    Attack,
+    Classifier,
+    checks,
+    losses,
+    rejection,
+)
 from peernets_tf.evaluation.image_bar import ImageBar, image_bar
 from peernets_tf.evaluation.plan import Strength
 from peernets_tf.evaluation.shard import Shard
+from peernets_tf.lazy import ops
 from peernets_tf.seeds import Stream
 
 
@@ -21,13 +28,17 @@ class Perturbed(NamedTuple):
 
     Attributes:
         change: float array of shape `(B, H W C)`, the perturbations.
-        logits: float array of shape `(B, classes)`.
-        predictions: int array of shape `(B,)`, the predicted classes.
+        logits: float array of shape `(B, classes)`, by which the images are
+            judged: without rejection if that counts as right, see
+            `attacks.rejection.merged`.
+        predictions: int array of shape `(B,)`, the likeliest of these classes.
+        rejected: bool array of shape `(B,)`.
     """
 
     change: NDArray[np.float32]
     logits: NDArray[np.float32]
     predictions: NDArray[np.int32]
+    rejected: NDArray[np.bool_]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,11 +51,14 @@ class Target:
             the same model, perhaps with other graphs of peers or another
             backward pass.
         test: the `Split` whose images are attacked.
-        num_classes: int.
+        num_classes: int, without rejection.
         batch_size: int, images attacked at once.
         seed: int.
         targeted: bool, whether attacks receive random other classes to reach
             instead of the labels to leave.
+        rejected_as: `"wrong"`, `"right"` or None, what a rejected adversarial
+            image counts as. The model's last logit is then that of rejection.
+            A rejected unperturbed image always counts as wrong.
         shard: the `Shard`, which of the batches are attacked.
     """
 
@@ -55,6 +69,7 @@ class Target:
     batch_size: int
     seed: int
     targeted: bool = False
+    rejected_as: str | None = None
     shard: Shard = Shard()
 
     def target_labels(
@@ -140,4 +155,20 @@ class Target:
         logits = self.defended_logits(number, adversarial)
         predictions = losses.classes_of(logits)
         checks.check_predictions(predictions)
-        return Perturbed(change, logits, predictions)
+        rejected = self.is_rejected(predictions)
+        if self.rejected_as == "right":
+            logits = ops.convert_to_numpy(
+                rejection.merged(logits, batch.labels)
+            )
+            predictions = losses.classes_of(logits)
+        return Perturbed(change, logits, predictions, rejected)
+
+    def is_rejected(self, predictions: Any) -> NDArray[np.bool_]:
+        """Whether the model rejects images, bool `(B,)`.
+
+        Args:
+            predictions: int array of shape `(B,)`, the classes of largest
+                logits.
+        """
+        is_last = np.asarray(predictions) == self.num_classes
+        return is_last & (self.rejected_as is not None)

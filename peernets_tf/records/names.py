@@ -7,6 +7,7 @@ def network_name(model: str) -> str:
     """Returns the paper's name of a model: `pr_resnet32` is PR-ResNet-32."""
     for code, name in (
         ("brelu_", "BReLU "),
+        ("magnet_", "MagNet + "),
         ("pr_", "PR-"),
         ("resnet", "ResNet-"),
         ("_v2", " v2"),

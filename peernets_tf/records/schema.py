@@ -106,6 +106,10 @@ class TrainingRecord:
             an adversarial training; None for training on unperturbed images.
         num_steps: int or None, the steps of a training that counts these
             instead of epochs; its history then has a row for each checkpoint.
+        defense: str or None, the defence, with all its settings, that was
+            trained and put in front of the initial model.
+        rejected: int or None, the test images that the defence rejects; None if
+            it rejects none.
         provenance: the `Provenance`; its seconds are those of training.
     """
 
@@ -123,11 +127,18 @@ class TrainingRecord:
     initial_model: InitialModel | None = None
     attack: str | None = None
     num_steps: int | None = None
+    defense: str | None = None
+    rejected: int | None = None
     provenance: Provenance
 
     def __post_init__(self) -> None:
         check_counts("train_size", self.train_size)
-        check_counts("test_size", self.test_size, correct=self.correct)
+        check_counts(
+            "test_size",
+            self.test_size,
+            correct=self.correct,
+            rejected=self.rejected,
+        )
         check_not_negative(
             num_parameters=self.num_parameters, num_steps=self.num_steps
         )
@@ -141,9 +152,12 @@ class TrainingRecord:
     def epochs(self) -> str:
         """Epochs trained, those of the initial model first: `8 + 8`.
 
-        Where steps are counted, it names them: `8 + 3900 steps`.
+        Where steps are counted, it names them: `8 + 3900 steps`. A defence adds
+        its name: `18 + MagNet`.
         """
         own = str(len(self.history))
+        if self.defense is not None:
+            own = self.defense.partition("(")[0]
         if self.num_steps is not None:
             own = f"{self.num_steps} steps"
         if self.initial_model is None:
@@ -210,6 +224,9 @@ class AttackCase:
         mean_loss: float or None, the mean over all images of the cross-entropy
             (natural logarithm) of the adversarial image's logits with the true
             label; None in records of earlier versions.
+        rejected: int or None, adversarial images that the model rejects; None
+            if it cannot.
+        clean_rejected: int or None, the same before the attack.
     """
 
     attack: str
@@ -227,6 +244,8 @@ class AttackCase:
     mean_loss: float | None = None
     rho_of: str = "unit"
     clip: bool = True
+    rejected: int | None = None
+    clean_rejected: int | None = None
 
     def __post_init__(self) -> None:
         check_counts(
@@ -236,6 +255,8 @@ class AttackCase:
             adversarial_correct=self.adversarial_correct,
             changed=self.changed,
             zero_gradients=self.zero_gradients,
+            rejected=self.rejected,
+            clean_rejected=self.clean_rejected,
         )
         check_counts("correct", self.correct, fooled=self.fooled, at_least=0)
         check_counts("changed", self.changed, fooled=self.fooled, at_least=0)
@@ -264,6 +285,8 @@ class AttackRecord:
         follows_gradient: bool, whether the attack follows a gradient.
         backward: str, the backward pass of PeerRegularization layers that the
             attack follows: `"exact"`, `"identity"` or `"soft"`.
+        rejected_as: `"wrong"`, `"right"` or None, what a rejected adversarial
+            image counts as; None for a model that rejects none.
         ablation: str or None, what the PeerRegularization layers computed
             instead, see `peernets_tf.adaptive.Ablation`; None for the layers
             as they were trained.
@@ -284,6 +307,7 @@ class AttackRecord:
     is_universal: bool
     follows_gradient: bool
     backward: str
+    rejected_as: str | None = None
     ablation: str | None = None
     num_neighbors: int | None = None
     threat_model: ThreatModel | None = None

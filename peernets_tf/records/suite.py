@@ -83,6 +83,10 @@ class SuiteResult:
         total: int, the images.
         correct: int, those classified correctly before all attacks.
         robust: int, those classified correctly after each attack that counts.
+        rejected_as: `"wrong"`, `"right"` or None, what a rejected adversarial
+            image counts as; None for a model that rejects none.
+        clean_rejected: int or None, images that the model rejects before all
+            attacks; None if it cannot.
         cases: tuple of `SuiteCase`s, in the order in which they ran.
         checks: tuple of `Check`s.
     """
@@ -94,11 +98,18 @@ class SuiteResult:
     total: int
     correct: int
     robust: int
+    rejected_as: str | None = None
+    clean_rejected: int | None = None
     cases: tuple[SuiteCase, ...]
     checks: tuple[Check, ...]
 
     def __post_init__(self) -> None:
-        check_counts("total", self.total, correct=self.correct)
+        check_counts(
+            "total",
+            self.total,
+            correct=self.correct,
+            clean_rejected=self.clean_rejected,
+        )
         check_counts("correct", self.correct, robust=self.robust, at_least=0)
         check_not_negative(epsilon=self.epsilon, budget=self.budget)
         for case in self.cases:

@@ -3,7 +3,12 @@
 from peernets_tf.records.black_box_table import black_box_table
 from peernets_tf.records.names import ball_text, dataset_name, network_name
 from peernets_tf.records.suite import SuiteCase, SuiteRecord, SuiteResult
-from peernets_tf.records.tables import Table, peers_text, rate_text
+from peernets_tf.records.tables import (
+    Table,
+    peers_text,
+    rate_text,
+    rejection_text,
+)
 
 SUITE_COLUMNS = (
     "attack",
@@ -46,6 +51,7 @@ def result_tables(result: SuiteResult, subject: str) -> list[Table]:
         f"{subject}, {suite}, {ball_text(result.norm, result.epsilon)}: "
         f"{result.total:,} images, {rate_text(result.correct, result.total)} "
         "correct before the attacks"
+        f"{rejection_text(result.rejected_as, result.clean_rejected)}"
     )
     rows = [
         _case_row(result, case)

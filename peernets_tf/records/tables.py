@@ -207,6 +207,7 @@ def _attack_title(record: AttackRecord, case: AttackCase) -> str:
         f"{peers_text(record.threat_model)}{_ablation(record)}"
         f"{'' if case.clip else ', not clipped'}: {case.total:,} images, "
         f"{rate_text(case.correct, case.total)} correct before the attack"
+        f"{rejection_text(record.rejected_as, case.clean_rejected)}"
     )
 
 
@@ -216,7 +217,7 @@ def attack_row(record: AttackRecord, case: AttackCase) -> tuple[str, ...]:
         record.attack,
         _backward(record),
         _strength(case) + _steps(record, case),
-        rate_text(case.adversarial_correct, case.total),
+        rate_text(case.adversarial_correct, case.total) + _rejected(case),
         rate_text(*_fooled(record, case)),
         _distance(case.mean_l2),
         _distance(case.mean_linf),
@@ -354,6 +355,22 @@ def peers_text(threat_model: ThreatModel | None) -> str:
     graphs = threat_model.defended
     text = graphs_text(graphs.num_graphs, graphs.num_peers)
     return f", {text}, {threat_model.policy}"
+
+
+def rejection_text(rejected_as: str | None, rejected: int | None) -> str:
+    """Returns how a title names the images that a model rejects.
+
+    Args:
+        rejected_as: str or None, what a rejected adversarial image counts as.
+        rejected: int or None, the unperturbed images that are rejected.
+    """
+    if rejected_as is None:
+        return ""
+    return f", {rejected} rejected; a rejected image counts as {rejected_as}"
+
+
+def _rejected(case: AttackCase) -> str:
+    return "" if case.rejected is None else f", {case.rejected} rejected"
 
 
 def _ablation(record: AttackRecord) -> str:

@@ -16,6 +16,7 @@ from peernets_tf.training.publishing import PublishingConfig, publish
 from peernets_tf.training.recipes import Recipe, default_model, recipe
 from peernets_tf.training.run import (
     TrainingConfig,
+    describe,
     start_from,
     store_graphs,
     train,
@@ -58,6 +59,7 @@ __all__ = [
     "attacks_on",
     "check_sizes",
     "compile_model",
+    "describe",
     "compile_with",
     "count_correct",
     "default_model",

@@ -205,10 +205,20 @@ def start_from(
     """
     if name_or_path is None:
         return None
-    path = models.preset_path(name_or_path)
-    initial = models.load(path)
+    initial = models.load(models.preset_path(name_or_path))
     models.copy_weights(initial, model)
-    record = records.of_model(path)
+    return describe(name_or_path, initial)
+
+
+def describe(name_or_path: str, initial: keras.Model) -> records.InitialModel:
+    """Returns what a record says of a model that a training started from.
+
+    Args:
+        name_or_path: str, the preset or the .keras file that it was loaded
+            from.
+        initial: the `keras.Model`.
+    """
+    record = records.of_model(models.preset_path(name_or_path))
     return records.InitialModel(
         path=name_or_path,
         model=initial.name,
