@@ -93,9 +93,10 @@ _BACKWARD = flags.DEFINE_enum(
     adaptive.BACKWARDS,
     "Backward pass of PeerRegularization layers that the attack follows. "
     "exact: the layer's own gradient. identity: the gradient of a layer that "
-    "returns its input (BPDA). soft: the gradient of a softmax attention over "
-    "all peer pixels (default: exact, and for a gradient attack on a PeerNet "
-    "also identity).",
+    "returns its input (BPDA), also for MagNet's reformer, and for a bounded "
+    "ReLU that of a ReLU. soft: the gradient of a softmax attention over all "
+    "peer pixels (default: exact, and for a gradient attack on one of these "
+    "models also identity).",
 )
 _TEMPERATURE = flags.DEFINE_float(
     "temperature",

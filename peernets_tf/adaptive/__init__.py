@@ -15,12 +15,14 @@ if TYPE_CHECKING:
         random_graphs,
     )
     from peernets_tf.adaptive.guides import Guides
+    from peernets_tf.adaptive.straight_through import hides_gradient
 else:
     __getattr__, __dir__ = lazy.exports(
         __name__,
         Guides="guides",
         RandomGraphs="graph_expectation",
         bpda="backward",
+        hides_gradient="straight_through",
         random_graphs="graph_expectation",
     )
 
@@ -34,5 +36,6 @@ __all__ = [
     "RandomGraphs",
     "ablated",
     "bpda",
+    "hides_gradient",
     "random_graphs",
 ]

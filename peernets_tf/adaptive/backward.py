@@ -1,4 +1,4 @@
-"""Another backward pass for PeerRegularization layers (BPDA).
+"""Another backward pass for the layers of a defence (BPDA).
 
 The choice of neighbours is piecewise constant, so the exact gradient only sees
 how the attention among the chosen neighbours changes. Backward pass
@@ -15,9 +15,14 @@ import keras
 from keras import ops
 
 from peernets_tf.adaptive.choices import BACKWARDS
+from peernets_tf.adaptive.straight_through import (
+    hides_gradient,
+    straight_through,
+)
 from peernets_tf.adaptive.unit_vectors import unit
 from peernets_tf.errors import UserError
 from peernets_tf.layers import PeerCall, chunk_size, peer_scope
+from peernets_tf.peers import MonteCarlo, peer_layers
 from peernets_tf.types import Tensor
 
 
@@ -29,9 +34,12 @@ def bpda(
     It shares the layers of `model`, and so its weights and peers.
 
     Args:
-        model: any Keras model that holds PeerRegularization layers.
+        model: any Keras model that holds PeerRegularization layers, or a
+            functional one that hides its gradient otherwise, see
+            `straight_through`.
         backward: `"exact"`: the layers' own gradient. `"identity"`: that of a
-            layer which returns its inputs. `"soft"`: that of a layer which
+            layer which returns its inputs; also that of `straight_through`.
+            `"soft"`: that of a layer which
             returns the mean of all peer pixels, weighted by
             softmax(cosine similarity / temperature).
         temperature: float, above 0, used by `"soft"` only.
@@ -51,7 +59,16 @@ def bpda(
         raise UserError(
             f"`temperature` must be finite and above 0. Received: {temperature}"
         )
+    if backward == "identity":
+        model = _straight_through(model)
     return _Bpda(model, backward, temperature)
+
+
+def _straight_through(model: keras.Model) -> keras.Model:
+    # A model without peers gives its own logits.
+    if isinstance(model, MonteCarlo) and not peer_layers(model):
+        model = model.model
+    return straight_through(model) if hides_gradient(model) else model
 
 
 class _Bpda(keras.Model):

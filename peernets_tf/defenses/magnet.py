@@ -198,7 +198,9 @@ def magnet(
         [float(1 / threshold) for threshold in thresholds], name="thresholds"
     )(scores)
     excess = ops.max(scaled, axis=1, keepdims=True) - 1.0
-    logits = classifier(reformer(inputs))
+    # By this name attacks find the reformer, see `adaptive.straight_through`.
+    reformed = keras.layers.Identity(name="reformed")(reformer(inputs))
+    logits = classifier(reformed)
     highest = ops.max(logits, axis=1, keepdims=True)
     rejection = highest + _REJECTION_SCALE * excess
     outputs = ops.concatenate([logits, rejection], axis=1)

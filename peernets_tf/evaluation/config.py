@@ -100,8 +100,9 @@ def backward_passes(
 ) -> tuple[str, ...]:
     """Returns the backward passes by which a model should be judged.
 
-    The exact gradient of a PeerNet is masked, so its figures alone flatter the
-    model: an attack that follows a gradient is run with identity (BPDA), too.
+    The exact gradient of a PeerNet is masked, and that of a bounded ReLU or a
+    reformer may be, so its figures alone flatter the model: an attack that
+    follows a gradient is run with identity (BPDA), too.
 
     Args:
         model: a Keras model.
@@ -111,7 +112,8 @@ def backward_passes(
     """
     if chosen is not None:
         return (chosen,)
-    if peers.peer_layers(model) and attack.attack_type.follows_gradient:
+    is_masked = peers.peer_layers(model) or adaptive.hides_gradient(model)
+    if is_masked and attack.attack_type.follows_gradient:
         return ("exact", "identity")
     return ("exact",)
 
@@ -185,7 +187,12 @@ def check_graphs(
             `describe_graphs`.
     """
     graphs = describe_graphs(model, config, seed=seed)
-    if graphs is None and (config != GraphsConfig() or backward != "exact"):
+    backwards = ["exact"]
+    if graphs is None and adaptive.hides_gradient(model):
+        backwards.append("identity")
+    if graphs is None and (
+        config != GraphsConfig() or backward not in backwards
+    ):
         raise UserError(
             f"{model.name} has no PeerRegularization layer: leave out "
             "backward, peers, num_peers, num_graphs, attack_graphs and "

@@ -167,8 +167,8 @@ def print_report(folders: Sequence[str]) -> None:
     print(records.report(paths), flush=True)
     if len(paths) > 1:
         print(
-            "\nThe exact gradient of a PeerNet is masked: judge the model by "
-            "the lower accuracy of the two, not by the exact row alone.",
+            "\nThe exact gradient of a defence may be masked: judge the model "
+            "by the lower accuracy of the two, not by the exact row alone.",
             flush=True,
         )
 

@@ -138,7 +138,7 @@ class Views:
         key = (backward, num_redrawn)
         if key not in self._attackers:
             view = self._view(num_redrawn)
-            if self._graphs is not None:
+            if self._graphs is not None or backward != "exact":
                 view = adaptive.bpda(view, backward)
             view = self._as_logits(view)
             if self._rejected_as == "right":

@@ -227,8 +227,10 @@ def attack_row(record: AttackRecord, case: AttackCase) -> tuple[str, ...]:
 
 def _backward(record: AttackRecord) -> str:
     """Returns the backward pass, and the graphs drawn anew in each step."""
-    if record.threat_model is None or not record.follows_gradient:
+    if not record.follows_gradient:
         return "-"
+    if record.threat_model is None:
+        return "-" if record.backward == "exact" else record.backward
     drawn = record.threat_model.expectation
     return record.backward + (f", EOT {drawn}" if drawn else "")
 
