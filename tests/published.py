@@ -17,6 +17,7 @@ _MODELS = {
     "ResNet-32": "resnet32",
     "ResNet-32 v2": "resnet32_v2",
     "BRELU + GDA": "brelu_resnet32",
+    "MagNet": "magnet_resnet32",
     "PR-ResNet-32": "pr_resnet32",
     "PR-ResNet-32 v2": "pr_resnet32_v2",
     "ResNet-110": "resnet110",

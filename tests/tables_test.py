@@ -137,6 +137,7 @@ def test_other_rates_count_images_that_were_correct():
             model="resnet32",
             attack="pgd",
             is_universal=False,
+            backward="exact",
             threat_model=None,
             cases=(case,),
         )
@@ -148,6 +149,25 @@ def test_other_rates_count_images_that_were_correct():
     assert row["fooled"] == "40.0% ±7.7"
     assert (row["L2"], row["L-inf"]) == ("30.1", "0.62")
     assert row["paper"] == "100.0% / 30.1 / 0.62"
+
+
+def test_a_model_that_rejects_images():
+    case = make_case(rejected=12, clean_rejected=3)
+    record = make_attack(
+        model="magnet_resnet32",
+        backward="identity",
+        threat_model=None,
+        rejected_as="right",
+        cases=(case,),
+    )
+    (row,) = attack_cells(record)
+    assert row["title"].startswith("MagNet + ResNet-32 on CIFAR-10: ")
+    assert row["title"].endswith(
+        "before the attack, 3 rejected; a rejected image counts as right"
+    )
+    # BPDA, of a model without peers.
+    assert row["backward"] == "identity"
+    assert row["accuracy"].endswith(", 12 rejected")
 
 
 @pytest.mark.parametrize(

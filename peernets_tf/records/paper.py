@@ -13,6 +13,7 @@ ACCURACY = {
     ("cifar10", "resnet32"): 0.9273,
     ("cifar10", "resnet32_v2"): 0.9417,
     ("cifar10", "brelu_resnet32"): 0.8744,
+    ("cifar10", "magnet_resnet32"): 0.9270,
     ("cifar10", "pr_resnet32"): 0.8930,
     ("cifar10", "pr_resnet32_v2"): 0.9072,
     ("cifar100", "resnet110"): 0.7163,
@@ -69,6 +70,12 @@ UNIVERSAL = {
         0.04: (0.8701, 0.0630),
         0.08: (0.7457, 0.2399),
         0.10: (0.6191, 0.3748),
+    },
+    # MagNet in front of ResNet-32.
+    ("cifar10", "magnet_resnet32", 0, 0): {
+        0.04: (0.5709, 0.4250),
+        0.08: (0.2948, 0.7050),
+        0.10: (0.2561, 0.7435),
     },
     ("cifar10", "pr_resnet32", 50, 1): {
         0.04: (0.8727, 0.0798),

@@ -134,7 +134,8 @@ def training_row(record: TrainingRecord) -> tuple[str, ...]:
         record.epochs,
         size_text(record.graphs),
         str(record.test_size),
-        rate_text(record.correct, record.test_size, digits=2),
+        rate_text(record.correct, record.test_size, digits=2)
+        + _rejected(record),
         "-" if published is None else f"{published:.2%}",
     )
 
@@ -371,8 +372,8 @@ def rejection_text(rejected_as: str | None, rejected: int | None) -> str:
     return f", {rejected} rejected; a rejected image counts as {rejected_as}"
 
 
-def _rejected(case: AttackCase) -> str:
-    return "" if case.rejected is None else f", {case.rejected} rejected"
+def _rejected(counts: AttackCase | TrainingRecord) -> str:
+    return "" if counts.rejected is None else f", {counts.rejected} rejected"
 
 
 def _ablation(record: AttackRecord) -> str:

@@ -1,0 +1,84 @@
+"""MagNet by a command: the model, its record, and an evaluation of it."""
+
+import numpy as np
+import pytest
+from commands import check_errors, run_command
+from small_models import make_linear
+
+from peernets_tf import datasets, models, records
+
+DEFEND = "peernets_tf.defend"
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    path = tmp_path / "linear.keras"
+    models.save(make_linear(), str(path))
+    return path
+
+
+def run(module, *flags):
+    result = run_command(module, *flags)
+    assert result.status == 0, result.stderr
+    return result.stdout
+
+
+def test_the_defended_model_is_trained_tested_and_attacked(
+    npz_path, checkpoint, tmp_path
+):
+    folder = tmp_path / "magnet"
+    flags = [
+        f"--checkpoint={checkpoint}",
+        f"--dataset={npz_path}",
+        f"--output_dir={folder}",
+        "--validation_size=12",
+        "--false_positive_rate=0.5",
+        "--epochs=1",
+        "--seed=3",
+    ]
+    printed = run(DEFEND, *flags)
+    dataset = datasets.load(npz_path)
+    model = models.load(folder / "model.keras")
+    predictions = model.predict(dataset.test.images, verbose=0).argmax(axis=1)
+    record = records.read(str(folder / "record.json"))
+    assert record.model == model.name == "magnet_linear"
+    assert record.weights_sha256 == models.weights_sha256(model)
+    assert record.correct == np.sum(predictions == dataset.test.labels)
+    assert record.rejected == np.sum(predictions == dataset.num_classes)
+    assert record.train_size == len(dataset.train) - 12
+    assert record.initial_model.path == str(checkpoint)
+    assert record.defense == (
+        "MagNet(false_positive_rate=0.5, epochs=1, validation_size=12)"
+    )
+    assert record.epochs == "? + MagNet"
+    assert record.provenance.seed == 3
+    assert f"{record.rejected} of {len(dataset.test)} images reject" in printed
+    # The record names the data set; what rejection means, only the flag can.
+    attack = [
+        f"--checkpoint={folder / 'model.keras'}",
+        "--attack=pgd",
+        "--steps=2",
+        f"--output_dir={tmp_path / 'attack'}",
+    ]
+    check_errors("peernets_tf.evaluate", [(attack, "rejected_as=wrong")])
+    printed = run("peernets_tf.evaluate", *attack, "--rejected_as=right")
+    assert "a rejected image counts as right" in printed
+    # The reformer may hide a gradient.
+    for backward in ("exact", "identity"):
+        path = tmp_path / "attack" / backward / "record.json"
+        assert records.read(str(path)).backward == backward
+
+
+def test_what_cannot_be_defended_is_one_line(npz_path, checkpoint, tmp_path):
+    common = [f"--checkpoint={checkpoint}", f"--output_dir={tmp_path / 'out'}"]
+    cases = [
+        (["--dataset=mnist5k"], "shape (28, 28, 1)"),
+        ([], "give --dataset"),
+        ([f"--dataset={npz_path}", "--validation_size=900"], "must be below"),
+        (
+            [f"--dataset={npz_path}", "--false_positive_rate=1"],
+            "between 0 and 1. Received: 1.0",
+        ),
+    ]
+    check_errors(DEFEND, [([*common, *flags], text) for flags, text in cases])
+    assert not (tmp_path / "out").exists()
