@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,6 +34,7 @@ from peernets_tf.cli import (
     graph_flags,
     shared_flags,
     suite_flags,
+    workers,
 )
 from peernets_tf.errors import IncompleteError, UserError
 from peernets_tf.lazy import keras
@@ -78,6 +80,13 @@ _SHARD = flags.DEFINE_string(
     "record that one process gives. They may run on several machines that see "
     "that folder. With --suite they must run at the same time (default: all "
     "batches).",
+)
+_WORKERS = flags.DEFINE_integer(
+    "workers",
+    1,
+    "Processes of this machine that share the batches. Each runs on cores of "
+    "its own, and is started again if it is killed (default: 1).",
+    1,
 )
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir",
@@ -139,6 +148,8 @@ class Config:
             for all by which the model should be judged.
         output_dir: str or None, the folder of the results; None for a folder
             named after what is evaluated.
+        workers: int, the processes of this machine that share the batches.
+        is_worker: bool, whether this is one of them.
         evaluation: the `EvaluationConfig` of the exact backward pass, or of the
             chosen one; or the `SuiteConfig`.
 
@@ -152,6 +163,8 @@ class Config:
     transfer_from: str | None
     backward: str | None
     output_dir: str | None
+    workers: int
+    is_worker: bool
     evaluation: evaluation.EvaluationConfig | evaluation.SuiteConfig
 
     def __post_init__(self) -> None:
@@ -169,6 +182,8 @@ def _parse(arguments: list[str]) -> Config:
         transfer_from=_SUITE_FLAGS.transfer_from,
         backward=_BACKWARD.value,
         output_dir=_OUTPUT_DIR.value,
+        workers=_WORKERS.value,
+        is_worker=_WORKERS.value > 1 and _SHARD.value is not None,
         evaluation=_parse_evaluation(
             graphs=_GRAPH_FLAGS.graphs(),
             backward=_BACKWARD.value or "exact",
@@ -185,7 +200,13 @@ def _parse(arguments: list[str]) -> Config:
 def _shard() -> evaluation.Shard:
     if _SHARD.value is None:
         return evaluation.Shard()
-    return evaluation.Shard.parse(_SHARD.value)
+    shard = evaluation.Shard.parse(_SHARD.value)
+    if _WORKERS.value not in (1, shard.count):
+        raise UserError(
+            f"--shard={shard} must be one of {_WORKERS.value} shards, as "
+            f"--workers says: leave one of the two out"
+        )
+    return shard
 
 
 def _parse_evaluation(
@@ -218,7 +239,15 @@ def _parse_evaluation(
     return suite
 
 
-def _run(config: Config, provenance: records.Provenance) -> None:
+def _needs_keras(config: Config) -> bool:
+    return config.workers == 1 or config.is_worker
+
+
+def _run(config: Config, provenance: records.Provenance | None) -> None:
+    if provenance is None:
+        workers.run("peernets_tf.evaluate", sys.argv[1:], config.workers)
+        evaluation.print_report(_folders_of_workers(config))
+        return
     model = models.load(models.preset_path(config.checkpoint))
     dataset = datasets.load(config.dataset, config.data_dir)
     if isinstance(config.evaluation, evaluation.SuiteConfig):
@@ -226,7 +255,7 @@ def _run(config: Config, provenance: records.Provenance) -> None:
         return
     planned = _evaluations(config, config.evaluation, model)
     for each in planned:
-        with _shard_may_end():
+        with _shard_may_end(config):
             evaluation.evaluate(
                 model,
                 dataset,
@@ -234,6 +263,8 @@ def _run(config: Config, provenance: records.Provenance) -> None:
                 checkpoint=config.checkpoint,
                 provenance=provenance,
             )
+    if config.is_worker:
+        return
     folders = [each.output_dir for each in planned]
     # One backward pass alone could flatter the model.
     if all(os.path.exists(_record_path(folder)) for folder in folders):
@@ -247,13 +278,11 @@ def _run_suite(
     dataset: datasets.Dataset,
     provenance: records.Provenance,
 ) -> None:
-    folder = config.output_dir or evaluation.default_suite_folder(
-        config.checkpoint, suite
-    )
+    folder = _suite_folder(config, suite)
     transfer_model = None
     if config.transfer_from is not None:
         transfer_model = models.load(models.preset_path(config.transfer_from))
-    with _shard_may_end():
+    with _shard_may_end(config):
         evaluation.evaluate_suite(
             model,
             dataset,
@@ -263,16 +292,53 @@ def _run_suite(
             transfer_model=transfer_model,
             transfer_from=config.transfer_from,
         )
-        print(records.report([_record_path(folder)]), flush=True)
+        if not config.is_worker:
+            evaluation.print_report([folder])
 
 
 @contextlib.contextmanager
-def _shard_may_end() -> Iterator[None]:
-    """Prints what to do next if batches of other shards are missing."""
+def _shard_may_end(config: Config) -> Iterator[None]:
+    """Prints what to do next if batches of other shards are missing.
+
+    A worker prints nothing: the command that started it waits for the others.
+    """
     try:
         yield
     except IncompleteError as error:
-        print(error, flush=True)
+        if not config.is_worker:
+            print(error, flush=True)
+
+
+def _folders_of_workers(config: Config) -> list[str]:
+    """Returns the folders of the records that the workers have written."""
+    chosen = config.evaluation
+    if isinstance(chosen, evaluation.SuiteConfig):
+        return [_suite_folder(config, chosen)]
+    folders = []
+    for backward in adaptive.BACKWARDS:
+        folder = _folder(config, chosen, backward)
+        folders += [folder, os.path.join(folder, backward)]
+    found = [f for f in folders if os.path.exists(_record_path(f))]
+    return list(dict.fromkeys(found))
+
+
+def _suite_folder(config: Config, suite: evaluation.SuiteConfig) -> str:
+    return config.output_dir or evaluation.default_suite_folder(
+        config.checkpoint, suite
+    )
+
+
+def _folder(
+    config: Config, chosen: evaluation.EvaluationConfig, backward: str
+) -> str:
+    return config.output_dir or evaluation.default_folder(
+        config.checkpoint,
+        chosen.attack,
+        chosen.graphs,
+        backward,
+        chosen.ablation,
+        chosen.rejected_as,
+    )
 
 
 def _record_path(folder: str) -> str:
@@ -291,17 +357,8 @@ def _evaluations(
     )
     planned = []
     for backward in backwards:
-        folder = config.output_dir
-        if folder is None:
-            folder = evaluation.default_folder(
-                config.checkpoint,
-                chosen.attack,
-                chosen.graphs,
-                backward,
-                chosen.ablation,
-                chosen.rejected_as,
-            )
-        elif len(backwards) > 1:
+        folder = _folder(config, chosen, backward)
+        if config.output_dir is not None and len(backwards) > 1:
             folder = os.path.join(folder, backward)
         planned.append(
             dataclasses.replace(chosen, backward=backward, output_dir=folder)
@@ -309,7 +366,12 @@ def _evaluations(
     return planned
 
 
-COMMAND = app.Command(module="peernets_tf.evaluate", parse=_parse, run=_run)
+COMMAND = app.Command(
+    module="peernets_tf.evaluate",
+    parse=_parse,
+    run=_run,
+    needs_keras=_needs_keras,
+)
 
 
 def main() -> None:

@@ -354,6 +354,7 @@ def test_bad_flags_are_one_line(command, linear, tmp_path):
         (["--shard=0/2"], "--shard must be i/n"),
         (["--shard=2"], "--shard must be i/n"),
         (["--shard="], "--shard must be i/n"),
+        (["--workers=3", "--shard=1/2"], "one of 3 shards"),
     ]
     check_errors(MODULE, cases, usual=flags)
     assert not (tmp_path / "run").exists()
@@ -416,3 +417,21 @@ def test_two_processes_run_a_suite(command, linear, tmp_path):
     whole = command(linear, "whole", *flags)
     run(*whole)
     assert_shards_equal_the_whole(tmp_path, "result")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="workers need POSIX")
+def test_workers_find_what_one_process_finds(command, linear, tmp_path):
+    flags = ["--attack=pgd", "--epsilon=0.34,0.36"]
+    run(*command(linear, "whole", *flags))
+    started = start(*command(linear, "shards", *flags), "--workers=2")
+    printed, _ = started.communicate()
+    assert started.returncode == 0
+    assert_shards_equal_the_whole(tmp_path, "cases")
+    lines = printed.splitlines()
+    assert "[1/2] unperturbed images" in lines
+    # The report comes last, and once.
+    assert sum("| attack" in line for line in lines) == 1
+    assert not any("has ended" in line for line in lines)
+    path = str(tmp_path / "shards" / "record.json")
+    assert printed.endswith(records.report([path]) + "\n")

@@ -30,6 +30,7 @@ from peernets_tf.evaluation.plan import (
     parse_numbers,
     plan,
 )
+from peernets_tf.evaluation.report import print_report
 from peernets_tf.evaluation.shard import Shard
 from peernets_tf.evaluation.suite_config import SuiteConfig
 from peernets_tf.evaluation.suites import SUITES
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
         tell_story,
     )
     from peernets_tf.evaluation.robustness import robust_accuracy
-    from peernets_tf.evaluation.run import evaluate, identity, print_report
+    from peernets_tf.evaluation.run import evaluate, identity
     from peernets_tf.evaluation.story_words import story_text
     from peernets_tf.evaluation.suite_loop import RobustAccuracy
     from peernets_tf.evaluation.suite_run import evaluate_suite
@@ -77,7 +78,6 @@ else:
         explain="explanation",
         identity="run",
         image_shape="image_story",
-        print_report="run",
         robust_accuracy="robustness",
         story_text="story_words",
         tell_story="image_story",

@@ -1,8 +1,6 @@
 """One evaluation: a model, a data set, an attack, and the record of it all."""
 
-import os
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -155,22 +153,6 @@ def _evaluate(
         provenance=records.with_seconds(first_start, time.monotonic() - start),
     )
     return sharing.write_once(record, config.output_dir, config.shard)
-
-
-def print_report(folders: Sequence[str]) -> None:
-    """Prints the evaluations of one model, one for each backward pass.
-
-    Args:
-        folders: sequence of str, the `output_dir` of each evaluation.
-    """
-    paths = [os.path.join(folder, "record.json") for folder in folders]
-    print(records.report(paths), flush=True)
-    if len(paths) > 1:
-        print(
-            "\nThe exact gradient of a defence may be masked: judge the model "
-            "by the lower accuracy of the two, not by the exact row alone.",
-            flush=True,
-        )
 
 
 def identity(

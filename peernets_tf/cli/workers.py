@@ -1,0 +1,152 @@
+"""Runs a command in several processes of this machine, each with a shard."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from typing import IO
+
+from peernets_tf.errors import UserError
+
+# A worker that is killed is started again so many times.
+_RESTARTS = 3
+
+
+def run(module: str, arguments: Sequence[str], count: int) -> None:
+    """Runs the shards 1/n to n/n of a command, and waits for all of them.
+
+    Each worker computes on cores of its own, where there are enough and the
+    system can say which. A worker that is killed is started again, and resumes.
+    What workers print is printed with the number of the shard before it.
+
+    Args:
+        module: str, the command, which takes --shard.
+        arguments: sequence of str, its flags without --shard.
+        count: int, n.
+
+    Raises:
+        UserError: if a worker fails, or is killed four times. The others are
+            stopped.
+    """
+    cores = _shares_of_cores(count)
+    with contextlib.ExitStack() as stack:
+        workers = [
+            stack.enter_context(
+                _stopped(_Worker(module, arguments, number, count, share))
+            )
+            for number, share in enumerate(cores, start=1)
+        ]
+        # One that waits for another's batches ends after it, so all must be
+        # looked at in turns.
+        running = list(workers)
+        while running:
+            running = [worker for worker in running if worker.goes_on()]
+
+
+class _Worker:
+    """A process with one shard of a command."""
+
+    def __init__(
+        self,
+        module: str,
+        arguments: Sequence[str],
+        number: int,
+        count: int,
+        cores: frozenset[int],
+    ) -> None:
+        self._shard = f"{number}/{count}"
+        self._command = [sys.executable, "-m", module, *arguments]
+        self._command.append(f"--shard={self._shard}")
+        self._cores = cores
+        self._restarts = 0
+        self._start()
+
+    def _start(self) -> None:
+        self._process = subprocess.Popen(
+            self._command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+        )
+        if self._cores:
+            # Before it imports the backend, which counts its cores then.
+            os.sched_setaffinity(self._process.pid, self._cores)
+        self._last_error = ""
+        self._readers = [
+            threading.Thread(target=self._print, args=streams, daemon=True)
+            for streams in (
+                (self._process.stdout, sys.stdout),
+                (self._process.stderr, sys.stderr),
+            )
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def goes_on(self) -> bool:
+        """Waits a little, and returns whether the worker is still running.
+
+        Raises:
+            UserError: if it failed.
+        """
+        try:
+            status = self._process.wait(timeout=0.2)
+        except subprocess.TimeoutExpired:
+            return True
+        for reader in self._readers:
+            reader.join()
+        if status == 0:
+            return False
+        if status < 0 and self._restarts < _RESTARTS:
+            self._restarts += 1
+            print(
+                f"[{self._shard}] was killed (signal {-status}) and is started "
+                "again",
+                flush=True,
+            )
+            self._start()
+            return True
+        raise UserError(
+            f"worker {self._shard} must end with status 0. Received: {status}"
+            f"{self._last_error and f' ({self._last_error})'}. Give the same "
+            "command again to resume"
+        )
+
+    def stop(self) -> None:
+        """Ends the worker as Ctrl-C does."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait()
+
+    def _print(self, lines: IO[str], stream: IO[str]) -> None:
+        for line in lines:
+            if line.startswith("error: "):
+                # It is in the error of this process.
+                self._last_error = line.removeprefix("error: ").strip()
+            elif line.strip():
+                stream.write(f"[{self._shard}] {line}")
+                stream.flush()
+
+
+@contextlib.contextmanager
+def _stopped(worker: _Worker) -> Iterator[_Worker]:
+    """Stops a worker at the end of the block."""
+    try:
+        yield worker
+    finally:
+        worker.stop()
+
+
+def _shares_of_cores(count: int) -> list[frozenset[int]]:
+    """Returns the cores of each worker; all empty if they cannot be shared."""
+    if not hasattr(os, "sched_getaffinity"):
+        return [frozenset()] * count
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < count:
+        return [frozenset()] * count
+    return [frozenset(cores[i::count]) for i in range(count)]
