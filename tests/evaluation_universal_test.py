@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+import sample_records
 from keras import ops
 
+from peernets_tf import datasets, records
 from peernets_tf.attacks import Classifier, UniversalGradient
 from peernets_tf.errors import UserError
-from peernets_tf.evaluation import universal
+from peernets_tf.evaluation import AttackConfig, universal
+from peernets_tf.evaluation.plan import Strength, plan
 
 ATTACK = UniversalGradient(epsilon=0.5, passes=2, batch_size=4)
 
@@ -119,3 +122,69 @@ def test_damaged_perturbations_of_a_record(tmp_path):
     np.save(tmp_path / "perturbation_rho_0.2.npy", np.full((2, 2, 1), np.nan))
     with pytest.raises(UserError, match="finite numbers"):
         universal.perturbations_of(record)
+
+
+def save_record(folder, **changes):
+    """Writes a record of two strengths, with their perturbations."""
+    cases = tuple(
+        sample_records.make_case(
+            rho=rho, epsilon=2 * rho, rho_of="centered", clip=False
+        )
+        for rho in (0.1, 0.2)
+    )
+    path = str(folder / "record.json")
+    record = sample_records.make_attack(cases=cases, **changes)
+    records.write(record, path)
+    for rho in (0.1, 0.2):
+        v = np.zeros((2, 2, 1), "float32")
+        v[0, 0, 0] = rho
+        np.save(folder / f"perturbation_rho_{rho:g}.npy", v)
+    return path
+
+
+def test_the_attacks_of_a_record(tmp_path):
+    path = save_record(tmp_path)
+    split = datasets.Split(
+        images=np.full((3, 2, 2, 1), 0.5, "float32"),
+        labels=np.zeros(3, "int32"),
+    )
+    dataset = datasets.Dataset(
+        name="grey",
+        train=split,
+        test=split,
+        num_classes=2,
+        sha256="0",
+    )
+    config = AttackConfig(name="universal.file", perturbation=path)
+    planned = plan(config, dataset)
+    assert [strength for strength, _ in planned] == [
+        Strength(
+            norm="l2", epsilon=2 * rho, rho=rho, rho_of="centered", clip=False
+        )
+        for rho in (0.1, 0.2)
+    ]
+    for (strength, attack), rho in zip(planned, (0.1, 0.2), strict=True):
+        assert (attack.norm, attack.clip) == ("l2", strength.clip)
+        assert attack.perturbation[0, 0, 0] == np.float32(rho)
+        assert f"perturbation_rho_{rho:g}.npy, SHA-256" in attack.source
+    with pytest.raises(UserError, match="norm and clip are those"):
+        plan(
+            AttackConfig(
+                name="universal.file", perturbation=path, options={"clip": True}
+            ),
+            dataset,
+        )
+
+
+def test_records_without_perturbations(tmp_path):
+    """Of another attack, or without its files."""
+    path = save_record(tmp_path, is_universal=False, attack="pgd")
+    with pytest.raises(UserError, match="attack=universal and rho"):
+        universal.read_record(path, (2, 2, 1))
+    path = save_record(tmp_path)
+    with pytest.raises(UserError, match=r"images' shape, \(3, 3, 1\)"):
+        universal.read_record(path, (3, 3, 1))
+    for file in tmp_path.glob("*.npy"):
+        file.unlink()
+    with pytest.raises(UserError, match="attack=universal and rho"):
+        universal.read_record(path, (2, 2, 1))

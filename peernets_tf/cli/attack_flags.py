@@ -188,6 +188,8 @@ def _define_fit() -> dict[str, flags.FlagHolder[Any]]:
             "perturbation",
             None,
             "An .npy file with a universal perturbation of shape (H, W, C) to "
-            "apply (default: one is fitted).",
+            "apply, or the record.json of an evaluation with "
+            "--attack=universal --rho, whose perturbations are all applied, "
+            "for instance to another model (default: one is fitted).",
         ),
     }

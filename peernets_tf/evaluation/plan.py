@@ -84,7 +84,9 @@ class AttackConfig:
             fools, up to the one in `epsilons`; empty for all of [0, 1].
         train_size: int or None, the training images that a universal
             perturbation is fitted to; None for the first 10,000.
-        perturbation: str or None, the .npy file of `"universal.file"`.
+        perturbation: str or None, the .npy file of `"universal.file"`, or the
+            record of an evaluation, whose perturbations are all applied, see
+            `universal.read_record`.
         options: mapping, other arguments of the attack by their names.
 
     Raises:
@@ -227,19 +229,45 @@ def plan(
         UserError: if the attack cannot run here, or a perturbation's file
             cannot be read.
     """
-    norm = config.resolved_norm
     if config.perturbation:
-        shape = dataset.test.images.shape[1:]
-        fixed = dataclasses.replace(
-            universal.read(config.perturbation, shape, norm),
-            clip=config.options.get("clip", True),
-        )
-        strength = Strength(norm=norm, epsilon=fixed.epsilon, clip=fixed.clip)
-        return [(strength, fixed)]
+        return _read(config, dataset.test.images.shape[1:])
     planned = _plan(config, dataset.train.images)
     for _, attack in planned:
         attack.check_available()
     return planned
+
+
+def _read(
+    config: AttackConfig, shape: tuple[int, ...]
+) -> list[tuple[Strength, attacks.Attack]]:
+    """Returns the perturbations of a file or a record, as attacks."""
+    assert config.perturbation is not None
+    if config.perturbation.endswith(".json"):
+        if config.norm or "clip" in config.options:
+            raise UserError(
+                "norm and clip are those of the record: leave them out. "
+                f"Received: perturbation={config.perturbation}"
+            )
+        return [
+            (
+                Strength(
+                    norm=case.norm,
+                    epsilon=case.epsilon,
+                    rho=case.rho,
+                    rho_of=case.rho_of,
+                    clip=case.clip,
+                ),
+                fixed,
+            )
+            for case, fixed in universal.read_record(config.perturbation, shape)
+        ]
+    norm = config.resolved_norm
+    fixed = dataclasses.replace(
+        universal.read(config.perturbation, shape, norm),
+        clip=config.options.get("clip", True),
+    )
+    strength = Strength(norm=norm, epsilon=fixed.epsilon, clip=fixed.clip)
+    return [(strength, fixed)]
 
 
 def _plan(

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from peernets_tf import attacks, files
+from peernets_tf import attacks, files, records
 from peernets_tf.errors import UserError
 from peernets_tf.lazy import keras
 from peernets_tf.progress import Progress
@@ -118,6 +118,41 @@ def read(
     )
 
 
+def read_record(
+    path: str, shape: tuple[int, ...]
+) -> list[tuple[records.AttackCase, attacks.FixedPerturbation]]:
+    """Reads the universal perturbations that an evaluation left.
+
+    Args:
+        path: str, the JSON file of the evaluation's record, see
+            `perturbations_of`.
+        shape: tuple, the images' `(H, W, C)`.
+
+    Returns:
+        Each case of the record, with its perturbation.
+
+    Raises:
+        UserError: if the record is of another evaluation, or the file of a
+            perturbation is missing, damaged or of another shape.
+    """
+    record = records.read(path)
+    paths = _files_of(path)
+    found = []
+    if isinstance(record, records.AttackRecord) and record.is_universal:
+        cases = [case for case in record.cases if case.rho in paths]
+        for case in cases:
+            assert case.rho is not None
+            fixed = read(paths[case.rho], shape, case.norm)
+            found.append((case, dataclasses.replace(fixed, clip=case.clip)))
+    if not found:
+        raise UserError(
+            "perturbation must be an .npy file, or the record of an "
+            "evaluation with attack=universal and rho, beside the .npy files "
+            f"that it left. Received: {path}"
+        )
+    return found
+
+
 def perturbations_of(record_path: str) -> dict[float, NDArray[np.float32]]:
     """Reads the universal perturbations that an evaluation left.
 
@@ -134,26 +169,27 @@ def perturbations_of(record_path: str) -> dict[float, NDArray[np.float32]]:
     Raises:
         UserError: if a file is damaged, or two differ in their shapes.
     """
-    folder = os.path.dirname(record_path) or "."
-    for place in (os.path.splitext(record_path)[0], folder):
-        found = _perturbations_in(place) if os.path.isdir(place) else {}
-        if found:
-            return found
-    return {}
-
-
-def _perturbations_in(folder: str) -> dict[float, NDArray[np.float32]]:
-    paths = {
-        float(match[1]): os.path.join(folder, match[0])
-        for match in map(_RHO_FILE.fullmatch, os.listdir(folder))
-        if match
-    }
     found: dict[float, NDArray[np.float32]] = {}
     shape = None
-    for rho, path in sorted(paths.items()):
+    for rho, path in _files_of(record_path).items():
         shape = shape or files.read_array(path).shape
         found[rho] = read(path, shape, "l2").perturbation
     return found
+
+
+def _files_of(record_path: str) -> dict[float, str]:
+    """Returns the .npy files beside a record, by rho in ascending order."""
+    folder = os.path.dirname(record_path) or "."
+    for place in (os.path.splitext(record_path)[0], folder):
+        names = os.listdir(place) if os.path.isdir(place) else []
+        paths = {
+            float(match[1]): os.path.join(place, match[0])
+            for match in map(_RHO_FILE.fullmatch, names)
+            if match
+        }
+        if paths:
+            return dict(sorted(paths.items()))
+    return {}
 
 
 def _load(
