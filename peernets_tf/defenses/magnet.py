@@ -6,7 +6,7 @@ Carlini and Wagner (2017, arXiv 1711.08478) broke the defence.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -57,14 +57,30 @@ class Detector:
 
     def score(self, images: Tensor, classifier: keras.Model) -> Tensor:
         """Returns the scores `(B,)` of images `(B, H, W, C)`."""
-        rebuilt = self.autoencoder(images)
+        return self.compare(images, self.autoencoder(images), classifier)
+
+    def compare(
+        self,
+        images: Tensor,
+        rebuilt: Tensor,
+        classifier: Callable[[Tensor], Tensor],
+    ) -> Tensor:
+        """Returns the scores `(B,)` of images and what is made of them.
+
+        Args:
+            images: float tensor of shape `(B, H, W, C)` in [0, 1].
+            rebuilt: float tensor, what the autoencoder makes of `images`.
+            classifier: function from images to logits `(B, classes)`.
+        """
         if self.temperature is None:
             error = ops.abs(images - rebuilt)
             if self.norm == 2:
                 error = ops.square(error)
             return ops.mean(error, axis=(1, 2, 3))
-        first = ops.softmax(classifier(images) / self.temperature)
-        second = ops.softmax(classifier(rebuilt) / self.temperature)
+        first, second = (
+            ops.softmax(classifier(x) / self.temperature)
+            for x in (images, rebuilt)
+        )
         mean = (first + second) / 2
         return (_divergence(first, mean) + _divergence(second, mean)) / 2
 
@@ -186,8 +202,20 @@ def magnet(
             f"a detector with a temperature for {classifier.name}"
         )
     inputs = keras.Input(validation_images.shape[1:], name="images")
+    # Detectors and reformer share what they have in common.
+    classify = _once_for_each_input(classifier)
+    autoencoders = [reformer, *(d.autoencoder for d in detectors)]
+    rebuilt = {
+        id(model): model(inputs) for model in dict.fromkeys(autoencoders)
+    }
     scores = ops.stack(
-        [detector.score(inputs, classifier) for detector in detectors], axis=1
+        [
+            detector.compare(
+                inputs, rebuilt[id(detector.autoencoder)], classify
+            )
+            for detector in detectors
+        ],
+        axis=1,
     )
     thresholds = _thresholds(
         keras.Model(inputs, scores).predict(validation_images, verbose=0),
@@ -199,12 +227,27 @@ def magnet(
     )(scores)
     excess = ops.max(scaled, axis=1, keepdims=True) - 1.0
     # By this name attacks find the reformer, see `adaptive.straight_through`.
-    reformed = keras.layers.Identity(name="reformed")(reformer(inputs))
+    reformed = keras.layers.Identity(name="reformed")(rebuilt[id(reformer)])
     logits = classifier(reformed)
     highest = ops.max(logits, axis=1, keepdims=True)
     rejection = highest + _REJECTION_SCALE * excess
     outputs = ops.concatenate([logits, rejection], axis=1)
     return keras.Model(inputs, outputs, name=f"magnet_{classifier.name}")
+
+
+def _once_for_each_input(
+    model: Callable[[Tensor], Tensor],
+) -> Callable[[Tensor], Tensor]:
+    """Returns a function that calls a model once for each symbolic tensor."""
+    found: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def call(inputs: Tensor) -> Tensor:
+        if id(inputs) not in found:
+            # The input is kept, so that no other tensor gets its id.
+            found[id(inputs)] = inputs, model(inputs)
+        return found[id(inputs)][1]
+
+    return call
 
 
 def _check_rate(false_positive_rate: float) -> None:
