@@ -12,7 +12,15 @@ WARM_UP_ROUNDS = 2
 
 
 def write_record(
-    name, cases, *, rounds, load_average, provenance, output_dir, versions=None
+    name,
+    cases,
+    *,
+    rounds,
+    load_average,
+    provenance,
+    output_dir,
+    versions=None,
+    warm_up_rounds=WARM_UP_ROUNDS,
 ):
     """Writes OUTPUT_DIR/benchmark_NAME.json and prints its path.
 
@@ -25,13 +33,14 @@ def write_record(
         output_dir: str, an existing folder.
         versions: dict of str, the versions of packages that only this benchmark
             uses.
+        warm_up_rounds: int, how often each function ran before it was timed.
     """
     versions = {**provenance.versions, **(versions or {})}
     record = records.BenchmarkRecord(
         name=name,
         cases=tuple(cases),
         rounds=rounds,
-        warm_up_rounds=WARM_UP_ROUNDS,
+        warm_up_rounds=warm_up_rounds,
         load_average=load_average,
         provenance=dataclasses.replace(provenance, versions=versions),
     )

@@ -257,6 +257,21 @@ def _training_step(cases):
     return Table("", ("network", "step", "relative to its baseline"), rows)
 
 
+def _workers(cases):
+    rows = tuple(
+        (
+            case["attack"],
+            name,
+            f"{case['images'] / seconds:.1f}",
+            f"{case['ratio_to_two']['1 process'] if name[0] == '2' else 1:.2f}",
+        )
+        for case in cases
+        for name, seconds in case["median_seconds"].items()
+    )
+    columns = ("attack", "by", "images / s", "relative to 1 process")
+    return Table("", columns, rows)
+
+
 def _attacks(cases):
     rows = tuple(
         (
@@ -290,6 +305,7 @@ SPEED = {
     "nearest_neighbors": _nearest_neighbors,
     "attention": _attention,
     "training_step": _training_step,
+    "workers": _workers,
     "attacks": _attacks,
     "adversarial_training": _adversarial_training,
 }
