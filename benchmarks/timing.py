@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import resource
 import statistics
 import time
 
@@ -12,7 +13,15 @@ WARM_UP_ROUNDS = 2
 
 
 def write_record(
-    name, cases, *, rounds, load_average, provenance, output_dir, versions=None
+    name,
+    cases,
+    *,
+    rounds,
+    load_average,
+    provenance,
+    output_dir,
+    warm_up_rounds=WARM_UP_ROUNDS,
+    versions=None,
 ):
     """Writes OUTPUT_DIR/benchmark_NAME.json and prints its path.
 
@@ -23,6 +32,7 @@ def write_record(
         load_average: float, the machine's load before the first round.
         provenance: the `records.Provenance` of the run.
         output_dir: str, an existing folder.
+        warm_up_rounds: int, how often each function ran before it was timed.
         versions: dict of str, the versions of packages that only this benchmark
             uses.
     """
@@ -31,7 +41,7 @@ def write_record(
         name=name,
         cases=tuple(cases),
         rounds=rounds,
-        warm_up_rounds=WARM_UP_ROUNDS,
+        warm_up_rounds=warm_up_rounds,
         load_average=load_average,
         provenance=dataclasses.replace(provenance, versions=versions),
     )
@@ -93,3 +103,8 @@ def median_ratios(seconds, base):
         )
         for name, times in seconds.items()
     }
+
+
+def peak_mib():
+    """Returns the peak resident memory of this process; Linux counts KiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
