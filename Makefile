@@ -12,7 +12,7 @@ help:
 	@echo "make demo       train and attack two small networks, show a report"
 	@echo "make test       check style, imports and types, run the tests"
 	@echo "make trials     kill commands, give them wrong flags, damaged files"
-	@echo "make benchmark  time the neighbour search, training steps and attacks"
+	@echo "make benchmark  time the search, training steps, peers and attacks"
 	@echo "make tables     write README.md and docs/ from the records in results/"
 	@echo "make docs       build the pages and the API reference in build/site"
 	@echo "make BUILD      write the file BUILD from the imports"
@@ -63,6 +63,7 @@ benchmark: $(VENV)/installed-cpu,benchmark
 	$(PYTHON) -m benchmarks.attention
 	$(PYTHON) -m benchmarks.training_step
 	$(PYTHON) -m benchmarks.workers
+	$(PYTHON) -m benchmarks.set_peers
 	$(PYTHON) -m benchmarks.attacks
 	$(PYTHON) -m benchmarks.adversarial_training
 

@@ -22,7 +22,6 @@ vectors.
 import dataclasses
 import multiprocessing
 import os
-import resource
 
 # Set before anything loads OpenMP. Otherwise faiss's waiting threads spin and
 # take the cores from everything that is timed: on two cores, one of which
@@ -145,7 +144,7 @@ def _times(size, config):
         "num_keys": size[1],
         "num_channels": size[2],
         "k": config.k,
-        "chunk_size": layers.chunk_size(size[1]),
+        "chunk_size": layers.chunk_size(*size[1:]),
         "largest_difference": difference,
         "seconds": seconds,
         "median_seconds": timing.median_seconds(seconds),
@@ -177,7 +176,7 @@ def _random_vectors(size, seed):
 def _products(queries, keys):
     """Returns the bare products, functions without arguments, by name."""
     queries, keys = tf.constant(queries), tf.constant(keys)
-    chunk_size = layers.chunk_size(len(keys))
+    chunk_size = layers.chunk_size(*keys.shape)
 
     @tf.function(autograph=False)
     def chunked_product(queries, keys):
@@ -292,15 +291,10 @@ def _peak_growth(size, k, seed, warm_up):
     queries, keys = vectors(size)
     if warm_up:
         peernets_tf.nearest_neighbors(*vectors((*_TINY, size[2])), k)
-    before = _peak_mib()
+    before = timing.peak_mib()
     for _ in range(3):
         peernets_tf.nearest_neighbors(queries, keys, k)
-    return _peak_mib() - before
-
-
-def _peak_mib():
-    """Returns the peak resident memory of this process; Linux counts KiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    return timing.peak_mib() - before
 
 
 def _print_table(case):

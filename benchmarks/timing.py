@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import resource
 import statistics
 import time
 
@@ -19,8 +20,8 @@ def write_record(
     load_average,
     provenance,
     output_dir,
-    versions=None,
     warm_up_rounds=WARM_UP_ROUNDS,
+    versions=None,
 ):
     """Writes OUTPUT_DIR/benchmark_NAME.json and prints its path.
 
@@ -31,9 +32,9 @@ def write_record(
         load_average: float, the machine's load before the first round.
         provenance: the `records.Provenance` of the run.
         output_dir: str, an existing folder.
+        warm_up_rounds: int, how often each function ran before it was timed.
         versions: dict of str, the versions of packages that only this benchmark
             uses.
-        warm_up_rounds: int, how often each function ran before it was timed.
     """
     versions = {**provenance.versions, **(versions or {})}
     record = records.BenchmarkRecord(
@@ -102,3 +103,8 @@ def median_ratios(seconds, base):
         )
         for name, times in seconds.items()
     }
+
+
+def peak_mib():
+    """Returns the peak resident memory of this process; Linux counts KiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

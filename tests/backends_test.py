@@ -136,6 +136,60 @@ assert sys.modules["tensorflow"] is None
     )
 
 
+def test_monte_carlo_of_a_branching_model_on_jax():
+    """Logits and gradient are the means of those with one graph at a time."""
+    run_python(
+        """
+import jax
+import keras
+import numpy as np
+from peernets_tf import PeerRegularization, monte_carlo, set_peers
+
+rng = np.random.default_rng(0)
+images = rng.random((3, 6, 6, 3)).astype("float32")
+graphs = rng.random((3, 4, 6, 6, 3)).astype("float32")
+inputs = keras.Input((6, 6, 3))
+stem = keras.layers.Conv2D(4, 3, padding="same")(inputs)
+x = PeerRegularization(3, attention="softplus")(stem)
+x = keras.layers.Concatenate()([x, stem, inputs])
+x = PeerRegularization(3, attention="softplus")(x)
+model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(x)))
+
+
+def logits_and_gradient(network):
+    def loss(x):
+        logits = network(x, training=False)
+        return (logits[:, 0] ** 2).sum(), logits
+
+    gradient, logits = jax.jit(jax.grad(loss, has_aux=True))(images)
+    return logits, gradient
+
+
+def mean(x, training):
+    logits = 0
+    for graph in graphs:
+        set_peers(model, graph)
+        logits = logits + model(x, training=training) / len(graphs)
+    return logits
+
+
+def eagerly(network):
+    gradient = jax.grad(lambda x: (network(x, training=False)[:, 0] ** 2).sum())
+    return network(images, training=False), gradient(jax.numpy.array(images))
+
+
+expected = eagerly(mean)
+set_peers(model, graphs)
+found = logits_and_gradient(monte_carlo(model))
+for ours, theirs in zip(found, expected, strict=True):
+    largest = np.abs(theirs).max()
+    assert largest > 0
+    np.testing.assert_allclose(ours, theirs, atol=1e-4 * largest)
+""",
+        KERAS_BACKEND="jax",
+    )
+
+
 def test_peers_and_weights_on_jax_without_tensorflow():
     """Old peers warn, none are refused before the first step, few pixels, too.
 

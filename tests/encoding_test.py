@@ -57,20 +57,23 @@ def test_chunked_equals_unchunked(
 
 
 def test_no_pass_holds_more_than_a_chunk(images, monkeypatch):
-    sizes = []
+    """And what lies in front of all layers takes part in one pass only."""
+    sizes = {"front": [], "between": []}
 
     class Spy(keras.layers.Layer):
         def call(self, inputs):
-            sizes.append(inputs.shape[0])
+            sizes[self.name].append(inputs.shape[0])
             return inputs
 
     inputs = keras.Input(SHAPE)
-    x = PeerRegularization(num_neighbors=2)(Spy()(inputs))
-    model = keras.Model(inputs, PeerRegularization(num_neighbors=2)(x))
-    sizes.clear()
+    x = PeerRegularization(num_neighbors=2)(Spy(name="front")(inputs))
+    x = PeerRegularization(num_neighbors=2)(Spy(name="between")(x))
+    model = keras.Model(inputs, x)
+    for seen in sizes.values():
+        seen.clear()
     monkeypatch.setattr(encoding, "_CHUNK_PIXELS", 64 * 3)
     encode_peers(model, images[0])
-    assert sizes == 2 * [3, 3, 1]
+    assert sizes == {"front": [3, 3, 1], "between": 2 * [3, 3, 1]}
 
 
 def test_layers_in_another_order_than_they_are_called(images, monkeypatch):

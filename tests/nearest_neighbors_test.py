@@ -1,9 +1,12 @@
+import sys
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from peernets_tf import nearest_neighbors
+from peernets_tf.layers import chunk_size
 
 
 def brute_force(queries, keys, k, epsilon=1e-6):
@@ -104,6 +107,32 @@ def test_refuses_k_outside_the_keys(k):
 def test_refuses_other_shapes():
     with pytest.raises(ValueError, match=r"\(Q, C\) and \(N, C\)"):
         nearest_neighbors(np.ones((4, 3)), np.ones((4, 2)), 1)
+
+
+@pytest.mark.parametrize(
+    ("num_keys", "num_channels", "expected"),
+    [
+        # 4 MiB of similarities.
+        (1024, 6, 1024),
+        (16_384, 32, 64),
+        # Two queries for each channel.
+        (25_600, 32, 64),
+        # 16 MiB of similarities.
+        (128_000, 32, 32),
+        (128_000, 64, 32),
+        # The shortest and the longest chunk.
+        (128_000, 6, 16),
+        (10**7, 512, 16),
+        (10, 6, 4096),
+    ],
+)
+def test_chunk_size(num_keys, num_channels, expected, monkeypatch):
+    monkeypatch.setattr(
+        sys.modules[chunk_size.__module__], "has_gpu", lambda: False
+    )
+    assert chunk_size(num_keys, num_channels) == expected
+    # The same where TensorFlow knows the number only at run time.
+    assert int(chunk_size(tf.constant(num_keys), num_channels)) == expected
 
 
 def test_never_holds_the_whole_matrix():

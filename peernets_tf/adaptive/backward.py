@@ -148,7 +148,7 @@ def _soft_gradient(
 ) -> Tensor:
     num_queries = ops.shape(queries)[0]
     channels = queries.shape[1]
-    size = chunk_size(ops.shape(keys)[0])
+    size = chunk_size(ops.shape(keys)[0], channels)
     padding = ops.zeros((-num_queries % size, channels), queries.dtype)
 
     def chunks(vectors: Tensor) -> Tensor:

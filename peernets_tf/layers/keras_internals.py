@@ -6,15 +6,16 @@ changes what they rely on.
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any, NamedTuple
 
 import keras
 from keras.src.backend.common.symbolic_scope import in_symbolic_scope
+from keras.src.models.functional import Functional, operation_fn
 
 from peernets_tf.layers.compiled import value_of
-from peernets_tf.types import Shape
+from peernets_tf.types import Shape, Tensor
 
 
 def infers_shapes() -> bool:
@@ -228,7 +229,62 @@ def count_calls(model: Any, layer: keras.layers.Layer) -> int:
     if isinstance(model, keras.Sequential):
         model = model._functional
     return sum(
-        count_calls(node.operation, layer)
-        for nodes in getattr(model, "_nodes_by_depth", {}).values()
-        for node in nodes
+        count_calls(node.operation, layer) for node in graph_nodes(model)
     )
+
+
+def functional_graph(model: keras.Model) -> Any:
+    """Returns the graph that a functional or sequential model runs.
+
+    None for other models, and where a subclass has a `call` of its own.
+    """
+    if isinstance(model, keras.Sequential):
+        own_call, graph = keras.Sequential.call, model._functional
+    else:
+        own_call, graph = Functional.call, model
+    return graph if type(model).call is own_call else None
+
+
+def graph_nodes(graph: Any) -> list[Any]:
+    """Returns the nodes of a graph, each after those that it depends on.
+
+    A node is one call of an `operation` of a functional model, from its
+    `input_tensors` to its `outputs`. What is no graph has no nodes.
+    """
+    by_depth = getattr(graph, "_nodes_by_depth", {})
+    return [
+        node
+        for depth in sorted(by_depth, reverse=True)
+        for node in by_depth[depth]
+    ]
+
+
+def model_before(graph: Any, tensors: Sequence[Any]) -> keras.Model:
+    """Returns the part of a graph that computes some of its tensors."""
+    return keras.Model(
+        graph._inputs_struct, list(tensors), name=f"{graph.name}_before"
+    )
+
+
+def inference_after(
+    graph: Any, tensors: Sequence[Any]
+) -> Callable[[Sequence[Tensor]], Any]:
+    """Returns the part of a graph that follows some of its tensors.
+
+    A `keras.Model` that begins inside another model adds a call to each layer,
+    after which the user's `layer.output` is ambiguous. A `keras.Function` does
+    not, but its public call knows no `training`.
+
+    Returns:
+        Function from the tensors' values to the outputs, in inference mode.
+    """
+    part = keras.Function(
+        list(tensors), graph._outputs_struct, name=f"{graph.name}_after"
+    )
+
+    def run(values: Sequence[Tensor]) -> Any:
+        return part._run_through_graph(
+            values, operation_fn=lambda op: operation_fn(op, training=False)
+        )
+
+    return run

@@ -24,6 +24,10 @@ _BLOCK_SIZE = 32
 # Similarities of one chunk of queries. 2**20 float32 values, 4 MiB, stay in the
 # caches of a CPU; a GPU needs longer kernels.
 _CHUNK_VALUES = {"cpu": 2**20, "gpu": 2**27}
+# At most so many for the sake of a chunk with two queries for each channel,
+# which reads all keys for less than its similarities cost. Measured on a CPU:
+# 1.2 times as fast with 25,600 keys of 32 channels, 1.4 times with 128,000.
+_LONG_CHUNK_VALUES = 2**22
 # Lower than any cosine.
 _UNREACHABLE = -3.0
 
@@ -71,14 +75,18 @@ def nearest_neighbors(
     return _compiled_search()(queries, keys, k=int(k), epsilon=float(epsilon))
 
 
-def chunk_size(num_keys: int | Tensor) -> int | Tensor:
+def chunk_size(num_keys: int | Tensor, num_channels: int) -> int | Tensor:
     """Returns the number of queries that are compared with all keys at once.
 
     Args:
         num_keys: int or int tensor, the number of keys.
+        num_channels: int, the channels of a key.
     """
-    size = _at_least(_CHUNK_VALUES[_device_kind()] // num_keys, 16)
-    return min(size, 4096) if isinstance(size, int) else ops.minimum(size, 4096)
+    size = _CHUNK_VALUES[_device_kind()] // num_keys
+    long_size = _at_most(_LONG_CHUNK_VALUES // num_keys, 2 * num_channels)
+    if isinstance(size, int):
+        return min(max(size, long_size, 16), 4096)
+    return ops.clip(ops.maximum(size, long_size), 16, 4096)
 
 
 @functools.cache
@@ -94,8 +102,8 @@ def _search(queries: Tensor, keys: Tensor, *, k: int, epsilon: float) -> Tensor:
     )
     # All chunks have one size, so that the rounding of one query's
     # similarities does not depend on the number of the others.
-    size = chunk_size(ops.shape(keys)[0])
     num_channels = queries.shape[1]
+    size = chunk_size(ops.shape(keys)[0], num_channels)
     # Not `-num_queries % size`: the modulo of ONNX is negative there.
     num_padding = (num_queries + size - 1) // size * size - num_queries
     padding = ops.zeros((num_padding, num_channels), queries.dtype)
@@ -162,6 +170,12 @@ def _at_least(value: int | Tensor, minimum: int) -> int | Tensor:
     if isinstance(value, int):
         return max(value, minimum)
     return ops.maximum(value, minimum)
+
+
+def _at_most(value: int | Tensor, maximum: int) -> int | Tensor:
+    if isinstance(value, int):
+        return min(value, maximum)
+    return ops.minimum(value, maximum)
 
 
 def _device_kind() -> str:

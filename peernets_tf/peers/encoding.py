@@ -2,7 +2,8 @@
 
 The images are each other's peers at every PeerRegularization layer, so a layer
 needs the features of all of them before any image can go on. Hence one pass
-for each layer: the passes end at the first layer that has no outputs yet.
+for each layer: the passes end at the first layer that has no outputs yet. What
+lies in front of all layers is computed once.
 """
 
 import sys
@@ -15,11 +16,12 @@ from numpy.typing import NDArray
 
 from peernets_tf.errors import UserError
 from peernets_tf.layers import BATCH, PeerRegularization, peer_scope
+from peernets_tf.peers.split import split_at_peers
 from peernets_tf.types import Tensor
 
-# Pixels of the images in one chunk: 128 images of CIFAR-10. Larger chunks are
-# no faster on a CPU.
-_CHUNK_PIXELS = 2**17
+# Pixels of the images in one chunk: 32 images of CIFAR-10. Larger chunks are
+# no faster on a CPU and take more memory.
+_CHUNK_PIXELS = 2**15
 
 
 def encode_graph(
@@ -42,14 +44,15 @@ def encode_graph(
     Raises:
         UserError: if the model does not call each layer once.
     """
-    chunks = _chunks(images)
+    front, rest = split_at_peers(model, layers)
+    chunks = [front(ops.convert_to_tensor(c)) for c in _chunks(images)]
     # What reaches each layer, and what it returns, in chunks.
     features: dict[PeerRegularization, Tensor] = {}
     outputs: dict[PeerRegularization, list[Tensor]] = {}
     for _ in layers:
         reached = []
         for index, chunk in enumerate(chunks):
-            calls = _calls_of_pass(model, chunk, outputs, index)
+            calls = _calls_of_pass(rest, chunk, outputs, index)
             called = [layer for layer, _ in calls]
             for layer in layers:
                 check_called_once(layer, called.count(layer))
@@ -93,12 +96,12 @@ def _chunks(images: NDArray[Any]) -> list[NDArray[Any]]:
 
 
 def _calls_of_pass(
-    model: keras.Model,
-    chunk: NDArray[Any],
+    rest: Callable[[Any], Tensor],
+    chunk: Any,
     outputs: dict[PeerRegularization, list[Tensor]],
     index: int,
 ) -> list[tuple[PeerRegularization, Tensor]]:
-    """Passes a chunk through the model; returns what reached which layer.
+    """Passes a chunk through the rest; returns what reached which layer.
 
     A layer without outputs passes on its inputs: what follows it counts for
     nothing in this pass.
@@ -111,7 +114,7 @@ def _calls_of_pass(
 
     # As one batch, a model of `monte_carlo` calls its layers once.
     with peer_scope(graph=BATCH, replacement=replace):
-        model(ops.convert_to_tensor(chunk), training=False)
+        rest(chunk)
     return calls
 
 

@@ -14,6 +14,7 @@ from peernets_tf.layers import (
     peer_scope,
 )
 from peernets_tf.peers.bank import PeerBank, check_fits, peer_layers
+from peernets_tf.peers.split import split_at_peers
 from peernets_tf.types import Tensor
 
 
@@ -24,6 +25,11 @@ def monte_carlo(
 
     Source: Section 4.1 of the paper, "a Monte Carlo sampling over M forward
     passes". The returned model shares the layers of `model`.
+
+    What lies in front of the first PeerRegularization layers is the same for
+    all graphs and is computed once, see `split_at_peers`. A subclassed model,
+    and an inner model that holds PeerRegularization layers, are computed whole
+    for each graph.
 
     Args:
         model: a Keras model. One without PeerRegularization layers gives its
@@ -78,10 +84,12 @@ class MonteCarlo(keras.Model):
         ):
             return self.model(inputs, training=False)
         bank = self._features(layers)
+        front, rest = split_at_peers(self.model, layers)
+        features = front(inputs)
 
         def logits_with_graph(graph: Tensor) -> Tensor:
             with peer_scope(bank=bank, graph=graph):
-                return self.model(inputs, training=False)
+                return rest(features)
 
         graphs = ops.arange(bank[layers[0]].shape[0], dtype="int32")
         return ops.mean(ops.map(logits_with_graph, graphs), axis=0)
