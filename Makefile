@@ -63,6 +63,7 @@ benchmark: $(VENV)/installed-cpu,benchmark
 	$(PYTHON) -m benchmarks.attention
 	$(PYTHON) -m benchmarks.training_step
 	$(PYTHON) -m benchmarks.workers
+	$(PYTHON) -m benchmarks.scaling
 	$(PYTHON) -m benchmarks.set_peers
 	$(PYTHON) -m benchmarks.attacks
 	$(PYTHON) -m benchmarks.adversarial_training

@@ -278,7 +278,7 @@ def _run_suite(
     dataset: datasets.Dataset,
     provenance: records.Provenance,
 ) -> None:
-    folder = _suite_folder(config, suite)
+    folder = _folder(config, suite)
     transfer_model = None
     if config.transfer_from is not None:
         transfer_model = models.load(models.preset_path(config.transfer_from))
@@ -311,33 +311,21 @@ def _shard_may_end(config: Config) -> Iterator[None]:
 
 def _folders_of_workers(config: Config) -> list[str]:
     """Returns the folders of the records that the workers have written."""
-    chosen = config.evaluation
-    if isinstance(chosen, evaluation.SuiteConfig):
-        return [_suite_folder(config, chosen)]
-    folders = []
-    for backward in adaptive.BACKWARDS:
-        folder = _folder(config, chosen, backward)
-        folders += [folder, os.path.join(folder, backward)]
+    folders = [_folder(config, config.evaluation)]
+    if isinstance(config.evaluation, evaluation.EvaluationConfig):
+        for backward in adaptive.BACKWARDS:
+            chosen = dataclasses.replace(config.evaluation, backward=backward)
+            folder = _folder(config, chosen)
+            folders += [folder, os.path.join(folder, backward)]
     found = [f for f in folders if os.path.exists(_record_path(f))]
     return list(dict.fromkeys(found))
 
 
-def _suite_folder(config: Config, suite: evaluation.SuiteConfig) -> str:
-    return config.output_dir or evaluation.default_suite_folder(
-        config.checkpoint, suite
-    )
-
-
 def _folder(
-    config: Config, chosen: evaluation.EvaluationConfig, backward: str
+    config: Config, chosen: evaluation.EvaluationConfig | evaluation.SuiteConfig
 ) -> str:
     return config.output_dir or evaluation.default_folder(
-        config.checkpoint,
-        chosen.attack,
-        chosen.graphs,
-        backward,
-        chosen.ablation,
-        chosen.rejected_as,
+        config.checkpoint, chosen
     )
 
 
@@ -357,12 +345,11 @@ def _evaluations(
     )
     planned = []
     for backward in backwards:
-        folder = _folder(config, chosen, backward)
+        each = dataclasses.replace(chosen, backward=backward)
+        folder = _folder(config, each)
         if config.output_dir is not None and len(backwards) > 1:
             folder = os.path.join(folder, backward)
-        planned.append(
-            dataclasses.replace(chosen, backward=backward, output_dir=folder)
-        )
+        planned.append(dataclasses.replace(each, output_dir=folder))
     return planned
 
 

@@ -6,8 +6,9 @@ import pytest
 import sample_records
 
 from peernets_tf import evaluation, models, records
+from peernets_tf.adaptive import Ablation
 from peernets_tf.errors import UserError
-from peernets_tf.evaluation import AttackConfig, GraphsConfig
+from peernets_tf.evaluation import AttackConfig, EvaluationConfig, GraphsConfig
 
 
 def test_the_record_of_a_preset_names_its_data_set():
@@ -32,22 +33,34 @@ def test_without_the_record_of_a_training_the_flag_is_needed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("attack", "graphs", "name"),
+    ("config", "name"),
     [
-        (AttackConfig(name="pgd"), GraphsConfig(), "a_b_pgd_soft"),
+        ({"backward": "soft"}, "pgd_soft"),
         (
-            AttackConfig(name="pgd", search=True),
-            GraphsConfig(num_peers=5, num_graphs=2),
-            "a_b_pgd_search_soft_5x2",
+            {
+                "attack": AttackConfig(name="pgd", search=True),
+                "graphs": GraphsConfig(num_peers=5, num_graphs=2),
+            },
+            "pgd_search_exact_5x2",
         ),
         (
-            AttackConfig(name="noise"),
-            GraphsConfig(num_graphs=2),
-            "a_b_noise_soft_Nx2",
+            {
+                "attack": AttackConfig(name="noise"),
+                "graphs": GraphsConfig(num_graphs=2),
+                "ablation": Ablation(name="no_layers", num_neighbors=3),
+            },
+            "noise_exact_Nx2_no_layers_3nn",
+        ),
+        (
+            {"graphs": GraphsConfig(expectation=4), "rejected_as": "right"},
+            "pgd_exact_eot4_rejected_as_right",
         ),
     ],
 )
-def test_default_folder(attack, graphs, name):
+def test_default_folder(config, name):
     checkpoint = os.path.join("a", "b.keras")
-    folder = evaluation.default_folder(checkpoint, attack, graphs, "soft")
-    assert folder == os.path.join("runs", "attacks", name)
+    config = EvaluationConfig(
+        **{"attack": AttackConfig(name="pgd"), "output_dir": "", **config}
+    )
+    folder = evaluation.default_folder(checkpoint, config)
+    assert folder == os.path.join("runs", "attacks", f"a_b_{name}")

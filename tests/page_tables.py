@@ -257,6 +257,33 @@ def _training_step(cases):
     return Table("", ("network", "step", "relative to its baseline"), rows)
 
 
+def _set_peers(cases):
+    rows = tuple(
+        (
+            str(case["num_peers"]),
+            f"{case['median_seconds']['set_peers']:.0f} s",
+            f"{case['peak_mib']['set_peers']:.0f} MiB",
+            f"{case['mib_before']['set_peers']:.0f} MiB",
+        )
+        for case in cases
+    )
+    columns = ("images", "time", "peak memory", "of these before the call")
+    return Table("", columns, rows)
+
+
+def _scaling(cases):
+    rows = tuple(
+        (
+            name,
+            f"{1000 * seconds:.0f} ms",
+            f"{case['ratio_to_reference'][name]:.2f}",
+        )
+        for case in cases
+        for name, seconds in case["median_seconds"].items()
+    )
+    return Table("", ("size", "time", "relative to the reference"), rows)
+
+
 def _workers(cases):
     rows = tuple(
         (
@@ -305,7 +332,9 @@ SPEED = {
     "nearest_neighbors": _nearest_neighbors,
     "attention": _attention,
     "training_step": _training_step,
+    "scaling": _scaling,
     "workers": _workers,
+    "set_peers": _set_peers,
     "attacks": _attacks,
     "adversarial_training": _adversarial_training,
 }

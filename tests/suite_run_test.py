@@ -309,9 +309,7 @@ def test_the_folder_of_a_suite():
         ({}, "a_adaptive"),
         ({"graphs": drawn}, "a_adaptive_drawn_5xM"),
     ):
-        folder = evaluation.default_suite_folder(
-            "a.keras", make_config(**changes)
-        )
+        folder = evaluation.default_folder("a.keras", make_config(**changes))
         assert folder.replace("\\", "/") == f"runs/attacks/{name}"
 
 

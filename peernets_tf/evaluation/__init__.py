@@ -19,7 +19,6 @@ from peernets_tf.evaluation.config import (
 )
 from peernets_tf.evaluation.defaults import (
     default_folder,
-    default_suite_folder,
     folder_name,
     trained_on,
 )
@@ -104,7 +103,6 @@ __all__ = [
     "check_fits",
     "choose_graphs",
     "default_folder",
-    "default_suite_folder",
     "folder_name",
     "draw_graph",
     "evaluate",

@@ -5,9 +5,8 @@ import os
 from peernets_tf import records
 from peernets_tf.adaptive import Ablation
 from peernets_tf.errors import UserError
-from peernets_tf.evaluation.plan import AttackConfig
+from peernets_tf.evaluation.config import EvaluationConfig
 from peernets_tf.evaluation.suite_config import SuiteConfig
-from peernets_tf.evaluation.threat_model import GraphsConfig
 
 
 def trained_on(path: str) -> str:
@@ -35,42 +34,38 @@ def folder_name(checkpoint: str) -> str:
 
 
 def default_folder(
-    checkpoint: str,
-    attack: AttackConfig,
-    graphs: GraphsConfig,
-    backward: str,
-    ablation: Ablation | None = None,
-    rejected_as: str | None = None,
+    checkpoint: str, config: EvaluationConfig | SuiteConfig
 ) -> str:
     """Returns the folder of an evaluation, named by what is evaluated."""
-    names = [attack.name, *(["search"] if attack.search else []), backward]
-    path = _folder(checkpoint, names, graphs)
-    if ablation and ablation.name:
-        path += f"_{ablation.name}"
-    if ablation and ablation.num_neighbors:
-        path += f"_{ablation.num_neighbors}nn"
-    return path + _rejected_as(rejected_as)
+    if isinstance(config, SuiteConfig):
+        parts = _names_of_suite(config)
+    else:
+        search = ["search"] if config.attack.search else []
+        parts = [config.attack.name, *search, config.backward]
+    graphs = config.graphs
+    if graphs.num_peers or graphs.num_graphs:
+        parts.append(f"{graphs.num_peers or 'N'}x{graphs.num_graphs or 'M'}")
+    if graphs.expectation:
+        parts.append(f"eot{graphs.expectation}")
+    if isinstance(config, EvaluationConfig):
+        parts += _names_of_ablation(config.ablation)
+    if config.rejected_as is not None:
+        parts.append(f"rejected_as_{config.rejected_as}")
+    name = "_".join([folder_name(checkpoint), *parts])
+    return os.path.join("runs", "attacks", name)
 
 
-def default_suite_folder(checkpoint: str, config: SuiteConfig) -> str:
-    """Returns the folder of an evaluation by a suite, named likewise."""
+def _names_of_suite(config: SuiteConfig) -> list[str]:
     names = [config.suite]
     if config.backward != "exact":
         names.append(config.backward)
     if config.graphs.policy != "known":
         names.append(config.graphs.policy)
-    path = _folder(checkpoint, names, config.graphs)
-    return path + _rejected_as(config.rejected_as)
+    return names
 
 
-def _rejected_as(rejected_as: str | None) -> str:
-    return "" if rejected_as is None else f"_rejected_as_{rejected_as}"
-
-
-def _folder(checkpoint: str, names: list[str], graphs: GraphsConfig) -> str:
-    parts = [folder_name(checkpoint), *names]
-    if graphs.num_peers or graphs.num_graphs:
-        parts.append(f"{graphs.num_peers or 'N'}x{graphs.num_graphs or 'M'}")
-    if graphs.expectation:
-        parts.append(f"eot{graphs.expectation}")
-    return os.path.join("runs", "attacks", "_".join(parts))
+def _names_of_ablation(ablation: Ablation) -> list[str]:
+    names = [ablation.name] if ablation.name else []
+    if ablation.num_neighbors:
+        names.append(f"{ablation.num_neighbors}nn")
+    return names
