@@ -73,7 +73,8 @@ def test_no_pass_holds_more_than_a_chunk(images, monkeypatch):
         seen.clear()
     monkeypatch.setattr(encoding, "_CHUNK_PIXELS", 64 * 3)
     encode_peers(model, images[0])
-    assert sizes == {"front": [3, 3, 1], "between": 2 * [3, 3, 1]}
+    # First, one image passes through the whole model.
+    assert sizes == {"front": [1, 3, 3, 1], "between": [1, *2 * [3, 3, 1]]}
 
 
 def test_layers_in_another_order_than_they_are_called(images, monkeypatch):

@@ -6,6 +6,7 @@ for each layer: the passes end at the first layer that has no outputs yet. What
 lies in front of all layers is computed once.
 """
 
+import functools
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -44,6 +45,9 @@ def encode_graph(
     Raises:
         UserError: if the model does not call each layer once.
     """
+    # Keras exports to ONNX only a model that was called.
+    whole = functools.partial(model, training=False)
+    _calls_of_pass(whole, ops.convert_to_tensor(images[:1]), {}, 0)
     front, rest = split_at_peers(model, layers)
     chunks = [front(ops.convert_to_tensor(c)) for c in _chunks(images)]
     # What reaches each layer, and what it returns, in chunks.
