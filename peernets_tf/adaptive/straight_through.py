@@ -38,13 +38,13 @@ def straight_through(model: keras.Model) -> keras.Model:
     inputs = keras.Input(batch_shape=model.input.shape, dtype=model.input.dtype)
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Tensor:
-        outputs = layer(*args, **kwargs)
-        if _is_bounded(layer):
-            return _with_gradient_of(ops.relu(args[0]), outputs)
-        if layer.name == REFORMED:
-            return _with_gradient_of(inputs, outputs)
         if isinstance(layer, keras.Model) and hides_gradient(layer):
             return straight_through(layer)(*args, **kwargs)
+        outputs = layer(*args, **kwargs)
+        if _is_bounded(layer):
+            return _GradientOf(layer, through_relu=True)(args[0], outputs)
+        if layer.name == REFORMED:
+            return _GradientOf(layer)(inputs, outputs)
         return outputs
 
     return keras.models.clone_model(
@@ -59,7 +59,26 @@ def _is_bounded(layer: Any) -> bool:
     return isinstance(layer, keras.layers.ReLU) and layer.max_value is not None
 
 
-def _with_gradient_of(inputs: Tensor, outputs: Tensor) -> Tensor:
-    """Returns outputs with the gradient of inputs of the same shape."""
-    # The difference is exactly zero.
-    return ops.stop_gradient(outputs) + (inputs - ops.stop_gradient(inputs))
+class _GradientOf(keras.layers.Layer):
+    """Returns outputs with the gradient of inputs of the same shape.
+
+    A layer, because operations would get names that a model from a file may
+    have already.
+
+    Args:
+        layer: the layer that computed the outputs.
+        through_relu: bool, whether the gradient is that of relu(inputs).
+    """
+
+    def __init__(self, layer: Any, through_relu: bool = False) -> None:
+        super().__init__(name=f"straight_through_{layer.name}")
+        self.through_relu = through_relu
+
+    def compute_output_spec(self, inputs: Tensor, outputs: Tensor) -> Any:
+        return keras.KerasTensor(outputs.shape, outputs.dtype)
+
+    def call(self, inputs: Tensor, outputs: Tensor) -> Tensor:
+        if self.through_relu:
+            inputs = ops.relu(inputs)
+        # The difference is exactly zero.
+        return ops.stop_gradient(outputs) + (inputs - ops.stop_gradient(inputs))
