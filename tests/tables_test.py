@@ -151,6 +151,15 @@ def test_other_rates_count_images_that_were_correct():
     assert row["paper"] == "100.0% / 30.1 / 0.62"
 
 
+def test_curves_leave_defences_out():
+    plain = make_training()
+    defended = make_training(
+        model="magnet_resnet32", history=(), defense="MagNet(epochs=5)"
+    )
+    assert tables.curves([plain, defended]) == tables.curves([plain])
+    assert defended.epochs.endswith(" + MagNet")
+
+
 def test_a_model_that_rejects_images():
     case = make_case(rejected=12, clean_rejected=3)
     record = make_attack(

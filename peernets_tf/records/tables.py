@@ -158,9 +158,9 @@ def curves(records: Sequence[TrainingRecord]) -> list[Table]:
     """Returns validation accuracies, one table for each data set.
 
     A row is an epoch, a column a training. The epochs of an initial model count
-    first. Trainings that count steps instead are left out.
+    first. Trainings that count steps instead, and defences, are left out.
     """
-    records = [record for record in records if record.num_steps is None]
+    records = [r for r in records if r.num_steps is None and r.defense is None]
     return [
         _curves(dataset, [r for r in records if r.dataset == dataset])
         for dataset in dict.fromkeys(record.dataset for record in records)
