@@ -50,9 +50,9 @@ _EPOCHS = flags.DEFINE_integer(
 )
 _VALIDATION_SIZE = flags.DEFINE_integer(
     "validation_size",
-    5000,
+    None,
     "Number of training images that set the thresholds, the last ones. The "
-    "autoencoders are trained on the others (default: 5000).",
+    "autoencoders are trained on the others (default: a tenth, at most 5000).",
     1,
 )
 _TEST_SIZE = flags.DEFINE_integer(
@@ -80,8 +80,9 @@ class Config:
         data_dir: str or None, see `datasets.load`.
         false_positive_rate: float in (0, 1), see `defenses.with_magnet`.
         epochs: int, passes over the training images.
-        validation_size: int, training images that set the thresholds, the last
-            ones. The autoencoders are trained on the others.
+        validation_size: int or None, training images that set the thresholds,
+            the last ones; None for a tenth, at most 5,000. The autoencoders are
+            trained on the others.
         test_size: int or None, test images classified at the end, the first
             ones; None for all.
         seed: int, the seed of all random numbers.
@@ -97,7 +98,7 @@ class Config:
     data_dir: str | None
     false_positive_rate: float
     epochs: int
-    validation_size: int
+    validation_size: int | None
     test_size: int | None
     seed: int
     output_dir: str
@@ -109,14 +110,6 @@ class Config:
                 "--false_positive_rate must be between 0 and 1. Received: "
                 f"{self.false_positive_rate}"
             )
-
-    @property
-    def defense(self) -> str:
-        """The defence with its settings."""
-        return (
-            f"MagNet(false_positive_rate={self.false_positive_rate:g}, "
-            f"epochs={self.epochs}, validation_size={self.validation_size})"
-        )
 
 
 def _parse(arguments: list[str]) -> Config:
@@ -143,13 +136,29 @@ def _run(config: Config, provenance: records.Provenance) -> None:
     path = models.preset_path(config.checkpoint)
     classifier = models.load(path)
     evaluation.check_fits(classifier, dataset)
-    train_size = len(dataset.train) - config.validation_size
+    validation_size = config.validation_size
+    if validation_size is None:
+        validation_size = min(5000, len(dataset.train) // 10)
+    train_size = len(dataset.train) - validation_size
     if train_size < 1:
         raise UserError(
             f"--validation_size must be below {len(dataset.train)}, the "
-            f"training images. Received: {config.validation_size}"
+            f"training images. Received: {validation_size}"
         )
+    defense = (
+        f"MagNet(false_positive_rate={config.false_positive_rate:g}, "
+        f"epochs={config.epochs}, validation_size={validation_size})"
+    )
+    identity = {
+        "kind": "defense",
+        "defense": defense,
+        "weights_sha256": models.weights_sha256(classifier),
+        "dataset": dataset.name,
+        "dataset_sha256": dataset.sha256,
+        "seed": config.seed,
+    }
     with records.lock_folder(config.output_dir):
+        records.claim(config.output_dir, identity, provenance)
         print(
             f"Training MagNet's autoencoders for {classifier.name} on "
             f"{train_size} images of {dataset.name} in {config.output_dir}",
@@ -179,7 +188,7 @@ def _run(config: Config, provenance: records.Provenance) -> None:
             num_parameters=model.count_params(),
             history=(),
             initial_model=training.describe(config.checkpoint, classifier),
-            defense=config.defense,
+            defense=defense,
             provenance=records.with_seconds(provenance, seconds),
         )
         model_path = os.path.join(config.output_dir, "model.keras")

@@ -26,6 +26,7 @@ from peernets_tf import (
     datasets,
     evaluation,
     models,
+    quiet,
     records,
 )
 from peernets_tf.cli import (
@@ -66,11 +67,11 @@ _REJECTED_AS = flags.DEFINE_enum(
     "rejected_as",
     None,
     attacks.REJECTED_AS,
-    "What an adversarial image counts as that the model rejects, for a model "
-    "whose last logit is that of rejection, such as MagNet. wrong: attacks "
-    "succeed if the image is rejected. right: they succeed only if it is "
-    "accepted and misclassified. A rejected unperturbed image counts as wrong "
-    "(default: none, for a model without rejection).",
+    "What a rejected adversarial image counts as, for a model whose last logit "
+    "is that of rejection, such as MagNet. wrong: an untargeted attack "
+    "succeeds if the image is rejected. right: it succeeds only if the image "
+    "is accepted and misclassified. A rejected unperturbed image counts as "
+    "wrong (default: none, for a model without rejection).",
 )
 _SHARD = flags.DEFINE_string(
     "shard",
@@ -311,14 +312,12 @@ def _shard_may_end(config: Config) -> Iterator[None]:
 
 def _folders_of_workers(config: Config) -> list[str]:
     """Returns the folders of the records that the workers have written."""
-    folders = [_folder(config, config.evaluation)]
-    if isinstance(config.evaluation, evaluation.EvaluationConfig):
-        for backward in adaptive.BACKWARDS:
-            chosen = dataclasses.replace(config.evaluation, backward=backward)
-            folder = _folder(config, chosen)
-            folders += [folder, os.path.join(folder, backward)]
-    found = [f for f in folders if os.path.exists(_record_path(f))]
-    return list(dict.fromkeys(found))
+    if isinstance(config.evaluation, evaluation.SuiteConfig):
+        return [_folder(config, config.evaluation)]
+    with quiet.starting_tensorflow():
+        model = models.load(models.preset_path(config.checkpoint))
+    planned = _evaluations(config, config.evaluation, model)
+    return [each.output_dir for each in planned]
 
 
 def _folder(

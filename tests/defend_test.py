@@ -53,6 +53,9 @@ def test_the_defended_model_is_trained_tested_and_attacked(
     assert record.epochs == "? + MagNet"
     assert record.provenance.seed == 3
     assert f"{record.rejected} of {len(dataset.test)} images reject" in printed
+    # Another run does not overwrite it.
+    other = [*flags, "--seed=4"]
+    check_errors(DEFEND, [(other, str(folder))])
     # The record names the data set; what rejection means, only the flag can.
     attack = [
         f"--checkpoint={folder / 'model.keras'}",

@@ -184,7 +184,9 @@ def test_records_without_perturbations(tmp_path):
     path = save_record(tmp_path)
     with pytest.raises(UserError, match=r"images' shape, \(3, 3, 1\)"):
         universal.read_record(path, (3, 3, 1))
-    for file in tmp_path.glob("*.npy"):
-        file.unlink()
+    (tmp_path / "perturbation_rho_0.1.npy").unlink()
+    with pytest.raises(UserError, match="none for rho=0.1"):
+        universal.read_record(path, (2, 2, 1))
+    (tmp_path / "perturbation_rho_0.2.npy").unlink()
     with pytest.raises(UserError, match="attack=universal and rho"):
         universal.read_record(path, (2, 2, 1))

@@ -12,6 +12,7 @@ from keras import ops
 import peernets_tf
 from peernets_tf import attacks, datasets, evaluation, records
 from peernets_tf.attacks import rejection
+from peernets_tf.defenses import Detector, magnet
 from peernets_tf.errors import AttackError, UserError
 from peernets_tf.evaluation import AttackConfig, EvaluationConfig
 
@@ -109,6 +110,31 @@ def test_deepfool_does_not_look_at_rejection(model, images):
     np.testing.assert_allclose(*found, rtol=1e-5, atol=1e-6)
 
 
+def test_what_is_rejected_from_the_start_has_a_gradient():
+    """Far from what a detector of MagNet accepts, too."""
+    linear = suite_models.make_linear()
+    inputs = keras.Input(suite_models.SHAPE)
+    half = keras.Model(inputs, 0.5 * inputs)
+    grey = np.full((4, *suite_models.SHAPE), 1e-4, "float32")
+    model = magnet(
+        linear,
+        reformer=half,
+        detectors=[Detector(autoencoder=half, norm=1)],
+        validation_images=grey,
+        false_positive_rate=0.5,
+    )
+    # Its score is 10,000 times the threshold.
+    white, labels = (
+        np.ones((1, *suite_models.SHAPE), "float32"),
+        np.zeros(1, int),
+    )
+    assert model.predict(white, verbose=0).argmax() == REJECTED
+    classifier = attacks.Classifier(attacks.Rejecting(model))
+    for loss in ("cross_entropy", "margin"):
+        gradients, _ = classifier.loss_gradient(white, labels, loss)
+        assert np.abs(gradients).max() > 1e-8
+
+
 def test_a_targeted_attack_is_not_content_with_rejection(model, images):
     clean, labels = images
     targets = (labels + 1) % REJECTED
@@ -169,9 +195,9 @@ def test_what_a_rejected_image_counts_as(dataset, tmp_path):
     wrong, right = cases["wrong"], cases["right"]
     assert wrong.adversarial_correct == 0
     assert wrong.changed == 23
-    # Nothing within 0.3 of white is accepted.
+    # Nothing within 0.3 of white is accepted, and it was wrong before.
     assert right.rejected >= 1
-    assert right.adversarial_correct >= right.rejected
+    assert right.adversarial_correct == 23 - right.fooled
     assert right.fooled <= right.changed <= 24 - right.rejected
     (table,) = records.tables.attack_tables([record])
     assert "1 rejected; a rejected image counts as right" in table.title

@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from peernets_tf import evaluation, models, monte_carlo
+from peernets_tf import (
+    PeerRegularization,
+    evaluation,
+    models,
+    monte_carlo,
+    set_peers,
+)
 from peernets_tf.adaptive import bpda, hides_gradient
 from peernets_tf.attacks import autodiff
 from peernets_tf.defenses import Detector, magnet
@@ -106,6 +112,50 @@ def test_a_bounded_relu_behind_a_reformer(images):
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
+def test_a_sequential_model_behind_a_reformer(images):
+    """Of a leaky ReLU, the gradient below 0 stays."""
+    keras.utils.set_random_seed(0)
+    bounded = layers.ReLU(max_value=1.0, negative_slope=0.5)
+    model = keras.Sequential(
+        [
+            keras.Input(SHAPE),
+            layers.Flatten(),
+            layers.Rescaling(8.0, offset=-4.0),
+            bounded,
+            layers.Dense(3),
+        ]
+    )
+    for whole in (model, defended(model, images)):
+        view = bpda(monte_carlo(whole))
+        np.testing.assert_array_equal(view(images), whole(images))
+    found, exact = gradient(bpda(model), images), gradient(model, images)
+    is_hidden = images > 5 / 8
+    assert not exact[is_hidden].any() and found[is_hidden].all()
+    np.testing.assert_allclose(found[~is_hidden], exact[~is_hidden], rtol=1e-4)
+
+
+def test_models_whose_gradient_stays(images):
+    """A PeerNet's own layers are replaced, and a subclass has no graph."""
+
+    class Subclassed(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.inner = make_bounded(1.0)
+
+        def call(self, inputs):
+            return self.inner(inputs)
+
+    inputs = keras.Input(SHAPE)
+    x = PeerRegularization(num_neighbors=2)(inputs)
+    x = layers.ReLU(max_value=0.5)(x)
+    peernet = keras.Model(inputs, layers.Dense(3)(layers.Flatten()(x)))
+    set_peers(peernet, images)
+    for model in (Subclassed(), peernet, defended(peernet, images)):
+        assert not hides_gradient(model)
+        view = bpda(monte_carlo(model))
+        np.testing.assert_allclose(view(images), model(images), atol=1e-5)
+
+
 def test_evaluations_follow_both_gradients():
     pgd = AttackConfig(name="pgd")
     bounded, plain = make_bounded(1.0), make_bounded(None)
@@ -117,6 +167,14 @@ def test_evaluations_follow_both_gradients():
     evaluation.robust_accuracy(
         bounded, images, labels, backward="identity", **settings
     )
+    with pytest.raises(UserError, match="a function that is no Keras model"):
+        evaluation.robust_accuracy(
+            lambda images: bounded(images),
+            images,
+            labels,
+            backward="identity",
+            **settings,
+        )
     for model, backward in ((bounded, "soft"), (plain, "identity")):
         with pytest.raises(UserError, match="no PeerRegularization layer"):
             evaluation.robust_accuracy(

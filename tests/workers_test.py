@@ -104,18 +104,25 @@ def test_one_that_fails_stops_the_others(command, failure, message, tmp_path):
         os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
-def test_ctrl_c_ends_all(command, tmp_path):
+@pytest.mark.parametrize(
+    ("end", "stdout"),
+    [
+        ("_thread.interrupt_main()", "interrupted\n"),
+        ("os.kill(os.getpid(), signal.SIGTERM)", ""),
+    ],
+)
+def test_ctrl_c_and_sigterm_end_all(command, end, stdout, tmp_path):
     command("""
         pathlib.Path(f"pid{shard[-3]}").write_text(str(os.getpid()))
         time.sleep(600)
     """)
     code = (
-        "import _thread, os, threading, time\n"
+        "import _thread, os, signal, threading, time\n"
         "from peernets_tf.cli import workers\n"
         "def interrupt():\n"
         "    while not (os.path.exists('pid1') and os.path.exists('pid2')):\n"
         "        time.sleep(0.01)\n"
-        "    _thread.interrupt_main()\n"
+        f"    {end}\n"
         "threading.Thread(target=interrupt).start()\n"
         "try:\n"
         "    workers.run('fake_command', [], 2)\n"
@@ -130,7 +137,7 @@ def test_ctrl_c_ends_all(command, tmp_path):
         text=True,
         timeout=120,
     )
-    assert found.stdout == "interrupted\n", found.stderr
+    assert found.stdout == stdout, found.stderr
     for name in ("pid1", "pid2"):
         with pytest.raises(ProcessLookupError):
             os.kill(int((tmp_path / name).read_text()), 0)

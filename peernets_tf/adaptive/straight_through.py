@@ -9,6 +9,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from peernets_tf.layers import keras_internals
+from peernets_tf.peers import peer_layers
 from peernets_tf.types import Tensor
 
 # The layer of `defenses.magnet` whose inputs are reformed images.
@@ -16,12 +18,21 @@ REFORMED = "reformed"
 
 
 def hides_gradient(model: keras.Model) -> bool:
-    """Whether a model has a bounded ReLU or a reformer."""
+    """Whether `straight_through` changes the gradient of a model.
+
+    It does if a functional or sequential model has a reformer, or a
+    `keras.layers.ReLU` with a `max_value`. Other functions with a bound, such
+    as `relu6`, are not found. A PeerNet keeps its gradient there: the backward
+    pass of its own layers is replaced instead.
+    """
+    graph = keras_internals.functional_graph(model)
+    if graph is None or peer_layers(model):
+        return False
     return any(
         _is_bounded(layer)
         or layer.name == REFORMED
         or (isinstance(layer, keras.Model) and hides_gradient(layer))
-        for layer in getattr(model, "layers", [])
+        for layer in graph.layers
     )
 
 
@@ -32,9 +43,10 @@ def straight_through(model: keras.Model) -> keras.Model:
     of a reformer the identity. Detectors keep their gradient.
 
     Args:
-        model: a functional `keras.Model` with one input. The returned model
-            shares its layers.
+        model: a `keras.Model` with one input that `hides_gradient`. The
+            returned model shares its layers.
     """
+    model = keras_internals.functional_graph(model)
     inputs = keras.Input(batch_shape=model.input.shape, dtype=model.input.dtype)
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Tensor:
@@ -42,9 +54,12 @@ def straight_through(model: keras.Model) -> keras.Model:
             return straight_through(layer)(*args, **kwargs)
         outputs = layer(*args, **kwargs)
         if _is_bounded(layer):
-            return _GradientOf(layer, through_relu=True)(args[0], outputs)
+            without_bound = keras.layers.ReLU(
+                negative_slope=layer.negative_slope, threshold=layer.threshold
+            )
+            return _GradientOf(layer, without_bound)(args[0], outputs)
         if layer.name == REFORMED:
-            return _GradientOf(layer)(inputs, outputs)
+            return _GradientOf(layer, keras.layers.Identity())(inputs, outputs)
         return outputs
 
     return keras.models.clone_model(
@@ -60,25 +75,24 @@ def _is_bounded(layer: Any) -> bool:
 
 
 class _GradientOf(keras.layers.Layer):
-    """Returns outputs with the gradient of inputs of the same shape.
+    """Returns outputs with the gradient of a function of inputs.
 
     A layer, because operations would get names that a model from a file may
     have already.
 
     Args:
         layer: the layer that computed the outputs.
-        through_relu: bool, whether the gradient is that of relu(inputs).
+        function: layer from inputs to a tensor of the shape of the outputs.
     """
 
-    def __init__(self, layer: Any, through_relu: bool = False) -> None:
+    def __init__(self, layer: Any, function: keras.Layer) -> None:
         super().__init__(name=f"straight_through_{layer.name}")
-        self.through_relu = through_relu
+        self.function = function
 
     def compute_output_spec(self, inputs: Tensor, outputs: Tensor) -> Any:
         return keras.KerasTensor(outputs.shape, outputs.dtype)
 
     def call(self, inputs: Tensor, outputs: Tensor) -> Tensor:
-        if self.through_relu:
-            inputs = ops.relu(inputs)
+        smooth = self.function(inputs)
         # The difference is exactly zero.
-        return ops.stop_gradient(outputs) + (inputs - ops.stop_gradient(inputs))
+        return ops.stop_gradient(outputs) + (smooth - ops.stop_gradient(smooth))

@@ -86,9 +86,9 @@ class Classifier:
         *,
         targeted: bool = False,
     ) -> NDArray[np.int32]:
-        """Returns the predicted classes `(B,)`, -1 where logits are not finite.
+        """Returns the likeliest classes `(B,)`, -1 for logits not finite.
 
-        Args: those of `logits`.
+        Args: those of the method `logits`.
         """
         return losses.classes_of(self.logits(images, labels, targeted=targeted))
 

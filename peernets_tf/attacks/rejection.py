@@ -15,11 +15,11 @@ REJECTED_AS = ("wrong", "right")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Rejecting:
-    """A model that no image fools which it rejects.
+    """A model whose rejected images do not count as fooled.
 
-    Attacks look for images that it accepts and misclassifies. Without this, the
-    logit of rejection is one more class: an attack succeeds if the model
-    rejects the image.
+    Attacks look for images that it accepts and misclassifies. A model that is
+    not wrapped in this class may reject images, too: its rejection is then one
+    more class, which attacks are content with.
 
     Attributes:
         logits_fn: function from images `(B, H, W, C)` to logits
@@ -73,7 +73,9 @@ def merged(logits: Tensor, labels: Tensor) -> Tensor:
 def without_rejection(logits_fn: LogitsFunction, logits: Any) -> Any:
     """Returns the logits of the classes only.
 
-    Args: those of `judged`.
+    Args:
+        logits_fn: the function that computed `logits`.
+        logits: see `judged`.
     """
     return logits[:, :-1] if isinstance(logits_fn, Rejecting) else logits
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -34,6 +35,9 @@ def run(module: str, arguments: Sequence[str], count: int) -> None:
     """
     cores = _shares_of_cores(count)
     with contextlib.ExitStack() as stack:
+        # Batch schedulers end a command in this way.
+        before = signal.signal(signal.SIGTERM, _end)
+        stack.callback(signal.signal, signal.SIGTERM, before)
         workers = [
             stack.enter_context(
                 _stopped(_Worker(module, arguments, number, count, share))
@@ -122,6 +126,8 @@ class _Worker:
         if self._process.poll() is None:
             self._process.terminate()
             self._process.wait()
+        for reader in self._readers:
+            reader.join()
 
     def _print(self, lines: IO[str], stream: IO[str]) -> None:
         for line in lines:
@@ -140,6 +146,10 @@ def _stopped(worker: _Worker) -> Iterator[_Worker]:
         yield worker
     finally:
         worker.stop()
+
+
+def _end(*_: object) -> None:
+    sys.exit(128 + signal.SIGTERM)
 
 
 def _shares_of_cores(count: int) -> list[frozenset[int]]:

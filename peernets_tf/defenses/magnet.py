@@ -19,9 +19,6 @@ from peernets_tf.errors import UserError
 from peernets_tf.peers import peer_layers
 from peernets_tf.types import Tensor
 
-# How steeply the logit of rejection grows with a detector's score. It moves no
-# decision, only the size of gradients.
-_REJECTION_SCALE = 10.0
 _EPSILON = 1e-7
 
 
@@ -225,12 +222,14 @@ def magnet(
     scaled = keras.layers.Rescaling(
         [float(1 / threshold) for threshold in thresholds], name="thresholds"
     )(scores)
-    excess = ops.max(scaled, axis=1, keepdims=True) - 1.0
+    ratio = ops.max(scaled, axis=1, keepdims=True)
     # By this name attacks find the reformer, see `adaptive.straight_through`.
     reformed = keras.layers.Identity(name="reformed")(rebuilt[id(reformer)])
     logits = classifier(reformed)
     highest = ops.max(logits, axis=1, keepdims=True)
-    rejection = highest + _REJECTION_SCALE * excess
+    # The logarithm keeps the gradient of a cross-entropy above 0 for images far
+    # beyond a threshold.
+    rejection = highest + ops.log(ops.maximum(ratio, _EPSILON))
     outputs = ops.concatenate([logits, rejection], axis=1)
     return keras.Model(inputs, outputs, name=f"magnet_{classifier.name}")
 

@@ -241,6 +241,8 @@ def _attack_batch(
     fooled = was_correct & losses.is_fooled(
         predictions, labels, target.targeted
     )
+    # A rejection is right only of an image that was right before.
+    is_right = (predictions == batch.labels) & (was_correct | ~rejected)
     changed = predictions != before
     if target.rejected_as == "right":
         # Nobody is fooled by an image that is rejected.
@@ -248,7 +250,7 @@ def _attack_batch(
     return AttackedBatch(
         total=len(batch),
         correct=int(was_correct.sum()),
-        adversarial_correct=int(np.sum(predictions == batch.labels)),
+        adversarial_correct=int(np.sum(is_right)),
         changed=int(np.sum(changed)),
         fooled=int(fooled.sum()),
         l2=float(np.linalg.norm(change[fooled], axis=1).sum()),

@@ -109,6 +109,11 @@ def robust_accuracy(
         seed=seed,
     )
     chosen = None
+    if not isinstance(model, keras.Model) and backward != "exact":
+        raise UserError(
+            "`backward` must be exact for a function that is no Keras model. "
+            f"Received: {backward}"
+        )
     if isinstance(model, keras.Model):
         chosen = _chosen_graphs(model, config, train_images, train_labels)
     images = np.asarray(images, np.float32)

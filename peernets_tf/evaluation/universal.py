@@ -137,19 +137,25 @@ def read_record(
     """
     record = records.read(path)
     paths = _files_of(path)
-    found = []
-    if isinstance(record, records.AttackRecord) and record.is_universal:
-        cases = [case for case in record.cases if case.rho in paths]
-        for case in cases:
-            assert case.rho is not None
-            fixed = read(paths[case.rho], shape, case.norm)
-            found.append((case, dataclasses.replace(fixed, clip=case.clip)))
-    if not found:
+    if (
+        not isinstance(record, records.AttackRecord)
+        or not record.is_universal
+        or not paths
+    ):
         raise UserError(
             "perturbation must be an .npy file, or the record of an "
             "evaluation with attack=universal and rho, beside the .npy files "
             f"that it left. Received: {path}"
         )
+    found = []
+    for case in record.cases:
+        if case.rho not in paths:
+            raise UserError(
+                f"{path} must have an .npy file beside it for each rho. "
+                f"Received: none for rho={case.rho}"
+            )
+        fixed = read(paths[case.rho], shape, case.norm)
+        found.append((case, dataclasses.replace(fixed, clip=case.clip)))
     return found
 
 

@@ -24,9 +24,10 @@ _BLOCK_SIZE = 32
 # Similarities of one chunk of queries. 2**20 float32 values, 4 MiB, stay in the
 # caches of a CPU; a GPU needs longer kernels.
 _CHUNK_VALUES = {"cpu": 2**20, "gpu": 2**27}
-# At most so many for the sake of a chunk with two queries for each channel,
-# which reads all keys for less than its similarities cost. Measured on a CPU:
-# 1.2 times as fast with 25,600 keys of 32 channels, 1.4 times with 128,000.
+# With many keys a chunk of few queries spends its time on reading keys. So a
+# chunk has two queries for each channel, if these have at most so many
+# similarities (16 MiB). Measured on a CPU: 1.2 times as fast with 25,600 keys
+# of 32 channels, 1.4 times with 128,000.
 _LONG_CHUNK_VALUES = 2**22
 # Lower than any cosine.
 _UNREACHABLE = -3.0
