@@ -88,7 +88,7 @@ def attack_cells(record):
     """Returns the title and the cells of each row, by column."""
     return [
         {"title": table.title}
-        | dict(zip(tables.ATTACK_COLUMNS, row, strict=True))
+        | dict(zip(table.columns, row, strict=True))
         for table in tables.attack_tables([record])
         for row in table.rows
     ]
@@ -176,7 +176,9 @@ def test_a_model_that_rejects_images():
     )
     # BPDA, of a model without peers.
     assert row["backward"] == "identity"
-    assert row["accuracy"].endswith(", 12 rejected")
+    assert row["rej."] == "12"
+    (row,) = attack_cells(make_attack(cases=(make_case(),)))
+    assert "rej." not in row
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def training_row(record: TrainingRecord) -> tuple[str, ...]:
         size_text(record.graphs),
         str(record.test_size),
         rate_text(record.correct, record.test_size, digits=2)
-        + _rejected(record),
+        + ("" if record.rejected is None else f", {record.rejected} rejected"),
         "-" if published is None else f"{published:.2%}",
     )
 
@@ -192,12 +192,14 @@ def attack_tables(records: Sequence[AttackRecord]) -> list[Table]:
     rate / mean L2 norm / mean L-infinity norm of Table 2.
     """
     rows: dict[str, list[tuple[str, ...]]] = {}
+    columns = {}
     for record in records:
         for case in record.cases:
             title = _attack_title(record, case)
             rows.setdefault(title, []).append(attack_row(record, case))
+            columns[title] = attack_columns(record)
     return [
-        Table(title, ATTACK_COLUMNS, tuple(cells))
+        Table(title, columns[title], tuple(cells))
         for title, cells in rows.items()
     ]
 
@@ -212,13 +214,23 @@ def _attack_title(record: AttackRecord, case: AttackCase) -> str:
     )
 
 
+def attack_columns(record: AttackRecord) -> tuple[str, ...]:
+    """Returns `ATTACK_COLUMNS`, with rejected images if a model rejects any."""
+    if record.rejected_as is None:
+        return ATTACK_COLUMNS
+    place = ATTACK_COLUMNS.index("accuracy") + 1
+    return (*ATTACK_COLUMNS[:place], "rej.", *ATTACK_COLUMNS[place:])
+
+
 def attack_row(record: AttackRecord, case: AttackCase) -> tuple[str, ...]:
-    """Returns the cells of an attack, in the order of `ATTACK_COLUMNS`."""
+    """Returns the cells of an attack, in the order of `attack_columns`."""
+    rejected = [] if record.rejected_as is None else [str(case.rejected)]
     return (
         record.attack,
         _backward(record),
         _strength(case) + _steps(record, case),
-        rate_text(case.adversarial_correct, case.total) + _rejected(case),
+        rate_text(case.adversarial_correct, case.total),
+        *rejected,
         rate_text(*_fooled(record, case)),
         _distance(case.mean_l2),
         _distance(case.mean_linf),
@@ -370,10 +382,6 @@ def rejection_text(rejected_as: str | None, rejected: int | None) -> str:
     if rejected_as is None:
         return ""
     return f", {rejected} rejected; a rejected image counts as {rejected_as}"
-
-
-def _rejected(counts: AttackCase | TrainingRecord) -> str:
-    return "" if counts.rejected is None else f", {counts.rejected} rejected"
 
 
 def _ablation(record: AttackRecord) -> str:
