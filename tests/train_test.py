@@ -238,7 +238,11 @@ def test_flags_change_the_recipe():
     assert config.recipe.epochs == 350
 
 
-@pytest.mark.parametrize(("dataset", "model"), paper.ACCURACY)
+@pytest.mark.parametrize(
+    ("dataset", "model"),
+    # MagNet stands in front of a network that is trained already.
+    [key for key in paper.ACCURACY if key[1] in models.MODEL_NAMES],
+)
 def test_flagfiles_are_the_recipes_of_the_published_rows(dataset, model):
     """Each published row has its file, which changes nothing of its recipe."""
     config = parsed(f"--flagfile={ROOT}/flags/{dataset}_{model}.flags")
