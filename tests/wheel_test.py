@@ -78,6 +78,7 @@ def test_console_scripts_are_functions(wheel):
     scripts = dict(parser["console_scripts"])
     assert set(scripts) == {
         "peernets-train",
+        "peernets-defend",
         "peernets-evaluate",
         "peernets-explain",
         "peernets-report",
