@@ -44,6 +44,9 @@ def run(module: str, arguments: Sequence[str], count: int) -> None:
             )
             for number, share in enumerate(cores, start=1)
         ]
+        # Only now, so that whatever happens, all that have started are stopped.
+        for worker in workers:
+            worker.start()
         # One that waits for another's batches ends after it, so all must be
         # looked at in turns.
         running = list(workers)
@@ -67,9 +70,12 @@ class _Worker:
         self._command.append(f"--shard={self._shard}")
         self._cores = cores
         self._restarts = 0
-        self._start()
+        self._process: subprocess.Popen[str] | None = None
+        self._readers: list[threading.Thread] = []
+        self._last_error = ""
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Starts the process."""
         self._process = subprocess.Popen(
             self._command,
             stdout=subprocess.PIPE,
@@ -98,6 +104,7 @@ class _Worker:
         Raises:
             UserError: if it failed.
         """
+        assert self._process is not None
         try:
             status = self._process.wait(timeout=0.2)
         except subprocess.TimeoutExpired:
@@ -113,7 +120,7 @@ class _Worker:
                 "again",
                 flush=True,
             )
-            self._start()
+            self.start()
             return True
         raise UserError(
             f"worker {self._shard} must end with status 0. Received: {status}"
@@ -123,6 +130,8 @@ class _Worker:
 
     def stop(self) -> None:
         """Ends the worker as Ctrl-C does."""
+        if self._process is None:
+            return
         if self._process.poll() is None:
             self._process.terminate()
             self._process.wait()
