@@ -245,10 +245,11 @@ def _needs_keras(config: Config) -> bool:
 
 
 def _run(config: Config, provenance: records.Provenance | None) -> None:
-    if provenance is None:
+    if not _needs_keras(config):
         workers.run("peernets_tf.evaluate", sys.argv[1:], config.workers)
         evaluation.print_report(_folders_of_workers(config))
         return
+    assert provenance is not None
     model = models.load(models.preset_path(config.checkpoint))
     dataset = datasets.load(config.dataset, config.data_dir)
     if isinstance(config.evaluation, evaluation.SuiteConfig):

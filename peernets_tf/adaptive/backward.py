@@ -34,14 +34,12 @@ def bpda(
     It shares the layers of `model`, and so its weights and peers.
 
     Args:
-        model: any Keras model that holds PeerRegularization layers, or a
-            functional one that hides its gradient otherwise, see
-            `straight_through`.
+        model: any Keras model that holds PeerRegularization layers, or one
+            that hides its gradient otherwise, see `hides_gradient`.
         backward: `"exact"`: the layers' own gradient. `"identity"`: that of a
-            layer which returns its inputs; also that of `straight_through`.
-            `"soft"`: that of a layer which
-            returns the mean of all peer pixels, weighted by
-            softmax(cosine similarity / temperature).
+            layer which returns its inputs, or that of `straight_through`.
+            `"soft"`: that of a layer which returns the mean of all peer pixels,
+            weighted by softmax(cosine similarity / temperature).
         temperature: float, above 0, used by `"soft"` only.
 
     Returns:

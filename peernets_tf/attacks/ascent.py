@@ -87,11 +87,8 @@ class Ascent:
         """
 
         def value_and_logits(iterates: Tensor) -> tuple[Tensor, Tensor]:
-            logits = rejection.judged(
-                logits_fn,
-                logits_fn(iterates),
-                labels,
-                targeted=self.targeted,
+            logits = rejection.judged_logits(
+                logits_fn, iterates, labels, targeted=self.targeted
             )
             value = losses.loss(
                 logits, labels, self.loss, targeted=self.targeted

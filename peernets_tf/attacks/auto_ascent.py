@@ -128,11 +128,8 @@ class AutoAscent:
         """
 
         def value_and_logits(iterates: Tensor) -> tuple[Tensor, Tensor]:
-            logits = rejection.judged(
-                logits_fn,
-                logits_fn(iterates),
-                labels,
-                targeted=self.targeted,
+            logits = rejection.judged_logits(
+                logits_fn, iterates, labels, targeted=self.targeted
             )
             if self.has_targets:
                 value = losses.targeted_dlr(logits, labels, targets)

@@ -338,8 +338,8 @@ def _loss_gradient(
     targeted: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     def value_and_logits(images: Tensor) -> tuple[Tensor, Tensor]:
-        logits = rejection.judged(
-            logits_fn, logits_fn(images), labels, targeted=targeted
+        logits = rejection.judged_logits(
+            logits_fn, images, labels, targeted=targeted
         )
         return losses.loss(logits, labels, loss, targeted=targeted), logits
 

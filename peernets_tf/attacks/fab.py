@@ -191,7 +191,7 @@ def _approach(
     """
 
     def judged_logits(images: Tensor) -> Tensor:
-        return rejection.judged(logits_fn, logits_fn(images), labels)
+        return rejection.judged_logits(logits_fn, images, labels)
 
     def gap_and_logits(iterates: Tensor) -> tuple[Tensor, Tensor]:
         logits = judged_logits(iterates)

@@ -126,8 +126,8 @@ def _estimate(
             labels[None, :, None] + np.zeros((2, 1, size), np.int32), (-1,)
         )
         values = log_probability_loss(
-            rejection.judged(
-                logits_fn, logits_fn(asked), asked_labels, targeted=targeted
+            rejection.judged_logits(
+                logits_fn, asked, asked_labels, targeted=targeted
             ),
             asked_labels,
             loss,

@@ -32,6 +32,24 @@ class Rejecting:
         return self.logits_fn(images)
 
 
+def judged_logits(
+    logits_fn: LogitsFunction,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    targeted: bool = False,
+) -> Tensor:
+    """Returns the logits of images, by which an attack is judged.
+
+    Args:
+        logits_fn: function from images to logits, or a `Rejecting`.
+        images: float tensor of shape `(B, H, W, C)`.
+        labels: int tensor of shape `(B,)`, see `judged`.
+        targeted: bool, see `judged`.
+    """
+    return judged(logits_fn, logits_fn(images), labels, targeted=targeted)
+
+
 def judged(
     logits_fn: LogitsFunction,
     logits: Tensor,

@@ -145,8 +145,8 @@ def _search(
             moved = squares.move_linf(adversarial, images, epsilon, move)
         else:
             moved = squares.move_l2(adversarial, images, epsilon, move, table)
-        logits = rejection.judged(
-            logits_fn, logits_fn(moved), labels, targeted=targeted
+        logits = rejection.judged_logits(
+            logits_fn, moved, labels, targeted=targeted
         )
         value = losses.loss(logits, labels, loss, targeted=targeted)
         predictions = losses.predicted_classes(logits)

@@ -6,6 +6,7 @@ Carlini and Wagner (2017, arXiv 1711.08478) broke the defence.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -200,16 +201,12 @@ def magnet(
         )
     inputs = keras.Input(validation_images.shape[1:], name="images")
     # Detectors and reformer share what they have in common.
-    classify = _once_for_each_input(classifier)
+    classify = functools.cache(lambda images: classifier(images))
     autoencoders = [reformer, *(d.autoencoder for d in detectors)]
-    rebuilt = {
-        id(model): model(inputs) for model in dict.fromkeys(autoencoders)
-    }
+    rebuilt = {model: model(inputs) for model in dict.fromkeys(autoencoders)}
     scores = ops.stack(
         [
-            detector.compare(
-                inputs, rebuilt[id(detector.autoencoder)], classify
-            )
+            detector.compare(inputs, rebuilt[detector.autoencoder], classify)
             for detector in detectors
         ],
         axis=1,
@@ -224,7 +221,7 @@ def magnet(
     )(scores)
     ratio = ops.max(scaled, axis=1, keepdims=True)
     # By this name attacks find the reformer, see `adaptive.straight_through`.
-    reformed = keras.layers.Identity(name="reformed")(rebuilt[id(reformer)])
+    reformed = keras.layers.Identity(name="reformed")(rebuilt[reformer])
     logits = classifier(reformed)
     highest = ops.max(logits, axis=1, keepdims=True)
     # The logarithm keeps the gradient of a cross-entropy above 0 for images far
@@ -232,21 +229,6 @@ def magnet(
     rejection = highest + ops.log(ops.maximum(ratio, _EPSILON))
     outputs = ops.concatenate([logits, rejection], axis=1)
     return keras.Model(inputs, outputs, name=f"magnet_{classifier.name}")
-
-
-def _once_for_each_input(
-    model: Callable[[Tensor], Tensor],
-) -> Callable[[Tensor], Tensor]:
-    """Returns a function that calls a model once for each symbolic tensor."""
-    found: dict[int, tuple[Tensor, Tensor]] = {}
-
-    def call(inputs: Tensor) -> Tensor:
-        if id(inputs) not in found:
-            # The input is kept, so that no other tensor gets its id.
-            found[id(inputs)] = inputs, model(inputs)
-        return found[id(inputs)][1]
-
-    return call
 
 
 def _check_rate(false_positive_rate: float) -> None:
