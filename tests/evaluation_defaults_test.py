@@ -47,9 +47,9 @@ def test_without_the_record_of_a_training_the_flag_is_needed(tmp_path):
             {
                 "attack": AttackConfig(name="noise"),
                 "graphs": GraphsConfig(num_graphs=2),
-                "ablation": Ablation(name="no_layers", num_neighbors=3),
+                "ablation": Ablation(name="random_neighbors", num_neighbors=3),
             },
-            "noise_exact_Nx2_no_layers_3nn",
+            "noise_exact_Nx2_random_neighbors_3nn",
         ),
         (
             {"graphs": GraphsConfig(expectation=4), "rejected_as": "right"},

@@ -87,8 +87,7 @@ def test_curves_leave_out_epochs_without_a_validation():
 def attack_cells(record):
     """Returns the title and the cells of each row, by column."""
     return [
-        {"title": table.title}
-        | dict(zip(table.columns, row, strict=True))
+        {"title": table.title} | dict(zip(table.columns, row, strict=True))
         for table in tables.attack_tables([record])
         for row in table.rows
     ]
