@@ -202,6 +202,8 @@ def test_data_dir_without_the_dataset(tmp_path, monkeypatch):
     for name in ("https_proxy", "http_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "")
+    # Between its ten trials TFDS waits for four minutes in all.
+    monkeypatch.setattr("urllib3.util.Retry.sleep", lambda *_: None)
     flags = ["--dataset=cifar10", f"--data_dir={tmp_path}"]
     result = run_command(TRAIN, *flags, f"--output_dir={tmp_path / 'run'}")
     assert "--data_dir" in error_line(result)
