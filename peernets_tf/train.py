@@ -157,6 +157,15 @@ _RECIPE: dict[str, flags.FlagHolder[Any]] = {
         "default: 0.05 for brelu_resnet32, otherwise 0).",
         0.0,
     ),
+    "precision": flags.DEFINE_enum(
+        "precision",
+        None,
+        models.PRECISIONS,
+        "Numbers that the network computes with, in training and when it is "
+        "loaded again. mixed_bfloat16: products in bfloat16; weights, updates, "
+        "logits and the choice of neighbours in float32. It is for GPUs: a CPU "
+        "without bfloat16 is slower with it (default: float32).",
+    ),
     "num_peers": flags.DEFINE_integer(
         "num_peers",
         None,

@@ -284,6 +284,22 @@ def _scaling(cases):
     return Table("", ("size", "time", "relative to the reference"), rows)
 
 
+def _precision(cases):
+    rows = tuple(
+        (
+            case["peernet"],
+            name,
+            f"{1000 * seconds:.0f} ms",
+            f"{case['ratio_to_float32'][name]:.2f}",
+            f"{case['correct'][name]} of {case['test_size']}",
+        )
+        for case in cases
+        for name, seconds in case["median_seconds"].items()
+    )
+    columns = ("network", "precision", "step", "/ float32", "correct")
+    return Table("", columns, rows)
+
+
 def _workers(cases):
     rows = tuple(
         (
@@ -333,6 +349,7 @@ SPEED = {
     "attention": _attention,
     "training_step": _training_step,
     "scaling": _scaling,
+    "precision": _precision,
     "workers": _workers,
     "set_peers": _set_peers,
     "attacks": _attacks,

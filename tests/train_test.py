@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import keras
 import numpy as np
 import pytest
 from commands import (
@@ -74,10 +75,10 @@ def test_trains_tests_and_saves(npz_path, tmp_path):
     correct = training.count_correct(peers.monte_carlo(model), test, verbose=0)
     assert correct == record.correct
 
-    # Folders of earlier versions, which had no noise, resume.
+    # Folders of earlier versions, which had neither of these, resume.
     identity = json.loads((tmp_path / "a" / "run.json").read_text())["identity"]
     assert identity["learning_rate"] == 1e-3
-    assert "noise_std" not in identity
+    assert not {"noise_std", "precision"} & identity.keys()
 
     # Another run of the same flags gives the same record.
     train(*quick(npz_path, tmp_path / "b", seed=5))
@@ -92,6 +93,26 @@ def test_trains_tests_and_saves(npz_path, tmp_path):
     shorter = read_record(tmp_path / "a")
     assert (shorter.test_size, shorter.history) == (10, record.history)
     assert "--test_size=10" in shorter.provenance.command
+
+
+def test_mixed_precision(npz_path, tmp_path):
+    train(*quick(npz_path, tmp_path, precision="mixed_bfloat16", epochs=1))
+    assert read_record(tmp_path).provenance.flags["precision"] == (
+        "mixed_bfloat16"
+    )
+    # Inference with the saved model is mixed, too, and its weights are not.
+    model = models.load(tmp_path / "model.keras")
+    layers = {layer.name: layer for layer in model.layers}
+    assert layers["conv1"].compute_dtype == "bfloat16"
+    assert layers["peers1"].compute_dtype == "bfloat16"
+    assert layers["logits"].compute_dtype == "float32"
+    assert {str(weight.dtype) for weight in model.trainable_weights} == {
+        "float32"
+    }
+    # Nothing else of this process changed.
+    assert keras.config.dtype_policy().name == "float32"
+    again = run_command(TRAIN, *quick(npz_path, tmp_path, epochs=1))
+    assert "precision" in error_line(again)
 
 
 def test_starts_from_another_model(npz_path, tmp_path):

@@ -10,7 +10,12 @@ from peernets_tf.models.presets import (
     preset_names,
     preset_path,
 )
-from peernets_tf.models.registry import MODEL_NAMES, build
+from peernets_tf.models.registry import (
+    MODEL_NAMES,
+    PRECISIONS,
+    build,
+    check_precision,
+)
 from peernets_tf.models.saving import (
     check_finite,
     copy_weights,
@@ -28,10 +33,12 @@ else:
 
 __all__ = [
     "MODEL_NAMES",
+    "PRECISIONS",
     "PRESET_FOLDER",
     "build",
     "check_finite",
     "check_name",
+    "check_precision",
     "copy_weights",
     "insert_peer_regularization",
     "load",

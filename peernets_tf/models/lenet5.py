@@ -24,10 +24,9 @@ def lenet5(network: Network) -> keras.Model:
     x = _convolution(x, network, 6, "same", block=1)
     x = _convolution(x, network, 16, "valid", block=2)
     x = keras.layers.Flatten(name="flatten")(x)
-    x = _dense(x, network, 120, "relu", "dense1")
-    x = _dense(x, network, 84, "relu", "dense2")
-    logits = _dense(x, network, network.num_classes, None, "logits")
-    return keras.Model(inputs, logits, name=network.name)
+    x = _dense(x, network, 120, name="dense1")
+    x = _dense(x, network, 84, name="dense2")
+    return keras.Model(inputs, network.logits(x), name=network.name)
 
 
 def _convolution(
@@ -53,12 +52,11 @@ def _dense(
     x: keras.KerasTensor,
     network: Network,
     units: int,
-    activation: str | None,
     name: str,
 ) -> keras.KerasTensor:
     return keras.layers.Dense(
         units,
-        activation=activation,
+        activation="relu",
         kernel_regularizer=network.kernel_regularizer(),
         name=name,
     )(x)

@@ -51,6 +51,15 @@ class Network:
         """Returns a new L2 regularizer, or None where `l2` is 0."""
         return keras.regularizers.L2(self.l2 / 2) if self.l2 else None
 
+    def logits(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        """Returns the logits, in the weights' precision in mixed precision."""
+        return keras.layers.Dense(
+            self.num_classes,
+            kernel_regularizer=self.kernel_regularizer(),
+            dtype=keras.config.dtype_policy().variable_dtype,
+            name="logits",
+        )(x)
+
     def regularize_peers(
         self, x: keras.KerasTensor, seed: int, name: str
     ) -> keras.KerasTensor:

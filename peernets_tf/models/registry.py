@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
 from peernets_tf.errors import UserError
 from peernets_tf.lazy import keras
@@ -17,6 +18,7 @@ _RESNETS = {
 # A rival defence of Table 4: bounded ReLU, after Zantedeschi et al. (2017), and
 # the ceiling of its ReLUs.
 _BRELU, _CEILING = "brelu_resnet32", 1.0
+PRECISIONS = ("float32", "mixed_bfloat16")
 MODEL_NAMES = (
     *(f"{p}{name}" for name in ("lenet5", *_RESNETS) for p in ("", "pr_")),
     _BRELU,
@@ -31,6 +33,7 @@ def build(
     mean: float | Sequence[float] = 0.0,
     variance: float | Sequence[float] = 1.0,
     l2: float = 0.0,
+    precision: str | None = None,
     seed: int = 0,
 ) -> keras.Model:
     """Builds one of the paper's networks with random weights.
@@ -46,6 +49,9 @@ def build(
         l2: float, the weight in the loss of half the sum of squares of the
             kernels of convolutions and dense layers (its gradient is
             `l2 * kernel`).
+        precision: one of `PRECISIONS`, the Keras dtype policy of the layers;
+            None for `keras.config.dtype_policy()`. In mixed precision the
+            weights, the logits and the choice of neighbours stay in float32.
         seed: int, the seed of the dropouts in PeerRegularization layers.
 
     Returns:
@@ -53,7 +59,8 @@ def build(
         `(B, num_classes)`.
 
     Raises:
-        UserError: if there is no such model, or the images are too small.
+        UserError: if there is no such model or precision, or the images are
+            too small.
     """
     if name not in MODEL_NAMES:
         raise UserError(
@@ -76,7 +83,32 @@ def build(
         relu_ceiling=_CEILING if name == _BRELU else None,
         seed=seed,
     )
-    if base == "lenet5":
-        return lenet5(network)
-    depth, widths = _RESNETS[base]
-    return resnet(network, depth=depth, widths=widths)
+    with _dtype_policy(precision):
+        if base == "lenet5":
+            return lenet5(network)
+        depth, widths = _RESNETS[base]
+        return resnet(network, depth=depth, widths=widths)
+
+
+def check_precision(precision: str) -> None:
+    """Raises a `UserError` unless a precision is one of `PRECISIONS`."""
+    if precision not in PRECISIONS:
+        raise UserError(
+            f"`precision` must be one of {', '.join(PRECISIONS)}. Received: "
+            f"{precision}"
+        )
+
+
+@contextlib.contextmanager
+def _dtype_policy(precision: str | None) -> Iterator[None]:
+    """Gives the layers that are made in the block a dtype policy."""
+    if precision is None:
+        yield
+        return
+    check_precision(precision)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

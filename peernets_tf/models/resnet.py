@@ -37,12 +37,7 @@ def resnet(
                 x, seed=_PEERS_SEED[stage], name=f"{stage}_peers"
             )
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
-    logits = keras.layers.Dense(
-        network.num_classes,
-        kernel_regularizer=network.kernel_regularizer(),
-        name="logits",
-    )(x)
-    return keras.Model(inputs, logits, name=network.name)
+    return keras.Model(inputs, network.logits(x), name=network.name)
 
 
 def _block(

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from peernets_tf import models
 from peernets_tf.errors import UserError
 
 
@@ -26,6 +27,10 @@ class Recipe:
             added to each training image, see `datasets.Batches`.
         num_peers: int, N, the images of a graph at test time.
         num_graphs: int, M, the graphs at test time.
+        precision: str, see `peernets_tf.models.build`.
+
+    Raises:
+        UserError: if there is no such precision.
     """
 
     optimizer: str
@@ -41,6 +46,10 @@ class Recipe:
     noise_std: float = 0.0
     num_peers: int = 50
     num_graphs: int = 10
+    precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        models.check_precision(self.precision)
 
 
 # Network: optimizer, epochs, batch size, learning rate, L2, schedule.

@@ -183,6 +183,7 @@ def _build(config: TrainingConfig, dataset: datasets.Dataset) -> keras.Model:
         mean=mean,
         variance=variance,
         l2=config.recipe.l2,
+        precision=config.recipe.precision,
         seed=config.seed,
     )
 
@@ -234,12 +235,14 @@ def _identity(
 ) -> dict[str, Any]:
     """Returns everything that the trained weights depend on.
 
-    Noise is named only if there is some, so that the folders of earlier
-    versions resume.
+    Noise and precision are named only if they are not the defaults, so that
+    the folders of earlier versions resume.
     """
     recipe = dataclasses.asdict(config.recipe)
     if not recipe["noise_std"]:
         del recipe["noise_std"]
+    if recipe["precision"] == "float32":
+        del recipe["precision"]
     return {
         "kind": records.TrainingRecord.kind,
         "dataset": dataset.name,

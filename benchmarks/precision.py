@@ -1,0 +1,150 @@
+"""Compares mixed precision with float32: `python -m benchmarks.precision`.
+
+PR-LeNet-5 and PR-ResNet-32 are built twice, with float32 and with the Keras
+policy mixed_bfloat16. The two take turns at one training step each, on the same
+batch of training images, with the PeerNet's recipe. Then both get the weights
+of the published network and the same graph of peers, and classify the first
+test images.
+"""
+
+import dataclasses
+import os
+
+import keras
+import numpy as np
+from absl import flags
+
+from benchmarks import timing
+from peernets_tf import datasets, models, peers, records, training
+from peernets_tf.cli import app, shared_flags
+
+# PeerNet: its data set. The published network is named after both.
+_PEERNETS = {"pr_lenet5": "mnist", "pr_resnet32": "cifar10"}
+
+_ROUNDS = flags.DEFINE_integer(
+    "rounds", 5, "Steps of each network that are timed (default: 5).", 1
+)
+_TEST_SIZE = flags.DEFINE_integer(
+    "test_size", 1000, "Test images that are classified (default: 1000).", 1
+)
+_DATA_DIR = shared_flags.define_data_dir()
+_SEED = shared_flags.define_seed()
+_OUTPUT_DIR = flags.DEFINE_string(
+    "output_dir",
+    "results",
+    "Folder for benchmark_precision.json (default: results).",
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Config:
+    rounds: int
+    test_size: int
+    data_dir: str | None
+    seed: int
+    output_dir: str
+
+
+def _parse(arguments):
+    app.refuse_arguments(arguments)
+    return _Config(
+        rounds=_ROUNDS.value,
+        test_size=_TEST_SIZE.value,
+        data_dir=_DATA_DIR.value,
+        seed=_SEED.value,
+        output_dir=_OUTPUT_DIR.value,
+    )
+
+
+def benchmark(config, provenance):
+    """Times both precisions, counts correct images, and writes the record."""
+    load_average = os.getloadavg()[0]
+    keras.utils.set_random_seed(config.seed)
+    os.makedirs(config.output_dir, exist_ok=True)
+    cases = [_compare(name, config) for name in _PEERNETS]
+    rows = [
+        (
+            case["peernet"],
+            precision,
+            f"{1000 * seconds:.0f}",
+            f"{case['ratio_to_float32'][precision]:.2f}",
+            f"{case['correct'][precision]}/{case['test_size']}",
+        )
+        for case in cases
+        for precision, seconds in case["median_seconds"].items()
+    ]
+    columns = ("", "precision", "step ms", "/ float32", "correct")
+    print(f"\n{records.tables.markdown_table(columns, rows)}")
+    timing.write_record(
+        "precision",
+        cases,
+        rounds=config.rounds,
+        load_average=load_average,
+        provenance=provenance,
+        output_dir=config.output_dir,
+    )
+
+
+def _compare(name, config):
+    """Returns the case of one PeerNet."""
+    dataset = datasets.load(_PEERNETS[name], config.data_dir)
+    recipe = training.recipe(name, dataset.name)
+    batch = dataset.train.first(recipe.batch_size)
+    mean, variance = datasets.channel_statistics(dataset.train.images)
+    networks = {
+        precision: models.build(
+            name,
+            batch.images.shape[1:],
+            dataset.num_classes,
+            mean=mean,
+            variance=variance,
+            l2=recipe.l2,
+            precision=precision,
+            seed=config.seed,
+        )
+        for precision in models.PRECISIONS
+    }
+    for network in networks.values():
+        training.compile_model(network, recipe, steps_per_epoch=1000)
+    seconds = timing.time_interleaved(
+        {
+            precision: lambda network=network: float(
+                network.train_on_batch(batch.images, batch.labels)[0]
+            )
+            for precision, network in networks.items()
+        },
+        config.rounds,
+        label=f"{name}, batch of {recipe.batch_size}",
+    )
+    published = models.load_pretrained(f"{dataset.name}_{name}")
+    graph = peers.draw_peers(
+        dataset.train.images, recipe.num_peers, seed=config.seed
+    )
+    test = dataset.test.first(config.test_size)
+    classes = {}
+    for precision, network in networks.items():
+        models.copy_weights(published, network)
+        peers.set_peers(network, graph)
+        classes[precision] = training.predict_classes(network, test.images)
+        print(f"{name}, {precision}: classified {len(test)} images", flush=True)
+    return {
+        "peernet": name,
+        "batch_size": recipe.batch_size,
+        "test_size": len(test),
+        "seconds": seconds,
+        "median_seconds": timing.median_seconds(seconds),
+        "ratio_to_float32": timing.median_ratios(seconds, "float32"),
+        "correct": {
+            precision: int(np.sum(found == test.labels))
+            for precision, found in classes.items()
+        },
+        "changed": int(np.sum(classes["float32"] != classes["mixed_bfloat16"])),
+    }
+
+
+COMMAND = app.Command(
+    module="benchmarks.precision", parse=_parse, run=benchmark
+)
+
+if __name__ == "__main__":
+    app.main(COMMAND)
