@@ -59,6 +59,8 @@ class TrainConfig:
         options: the `Options`.
         dataset: str, see `peernets_tf.datasets.load`.
         data_dir: str or None, the TensorFlow Datasets directory.
+        distribution: str or None, how several devices share the training, see
+            `peernets_tf.training.distributed`.
 
     Raises:
         DataError: if there is no such data set.
@@ -68,6 +70,7 @@ class TrainConfig:
     options: Options
     dataset: str = "cifar10"
     data_dir: str | None = None
+    distribution: str | None = None
 
     def __post_init__(self) -> None:
         datasets.check_name(self.dataset)
@@ -121,9 +124,12 @@ def train(config: TrainConfig, provenance: records.Provenance) -> Trained:
         f"{settings.max_num_training_steps} steps in {settings.model_dir}",
         flush=True,
     )
-    trained = train_network(settings, options, dataset, provenance)
-    print(f"Testing on {len(dataset.test)} images", flush=True)
-    record = _record(trained, settings, dataset, provenance)
+    with training.distributed(config.distribution) as num_devices:
+        trained = train_network(
+            settings, options, dataset, provenance, num_devices=num_devices
+        )
+        print(f"Testing on {len(dataset.test)} images", flush=True)
+        record = _record(trained, settings, dataset, provenance)
     path = os.path.join(settings.model_dir, "record.json")
     records.write(record, path)
     print(
@@ -183,6 +189,7 @@ def train_network(
     dataset: datasets.Dataset,
     provenance: records.Provenance,
     *,
+    num_devices: int = 1,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Trained:
     """Trains a network, or resumes the training in `settings.model_dir`.
@@ -195,6 +202,7 @@ def train_network(
         options: the `Options`.
         dataset: the `peernets_tf.datasets.Dataset`.
         provenance: the `records.Provenance` of this start.
+        num_devices: int, the devices that share each batch.
         callbacks: more Keras callbacks.
 
     Raises:
@@ -205,6 +213,9 @@ def train_network(
         options = dataclasses.replace(
             options, augment=dataset.name.startswith("cifar")
         )
+    training.check_shares(
+        num_devices, training_batch_size=settings.training_batch_size
+    )
     seed, folder = settings.tf_random_seed, settings.model_dir
     keras.utils.set_random_seed(seed)
     network = build_network(
@@ -240,7 +251,9 @@ def train_network(
             options,
             dataset,
             provenance,
-            identity=_identity(settings, options, dataset, initial_sha256),
+            identity=_identity(
+                settings, options, dataset, initial_sha256, num_devices
+            ),
             initial_model=initial_model,
             callbacks=callbacks,
         )
@@ -327,8 +340,12 @@ def _identity(
     options: Options,
     dataset: datasets.Dataset,
     initial_sha256: str | None,
+    num_devices: int,
 ) -> dict[str, Any]:
-    """Returns everything that the trained weights depend on."""
+    """Returns everything that the trained weights depend on.
+
+    Several devices are named, one is not: folders of earlier versions resume.
+    """
     identity = {
         "kind": "adversarial_training",
         "dataset": dataset.name,
@@ -337,5 +354,7 @@ def _identity(
         "initial_model": initial_sha256,
         **dataclasses.asdict(settings),
     }
+    if num_devices > 1:
+        identity["num_devices"] = num_devices
     unread = _EVALUATION_KEYS + (() if settings.num_steps else _ATTACK_KEYS)
     return {key: identity[key] for key in identity if key not in unread}

@@ -43,7 +43,7 @@ class SaveModels(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         folder = self._checkpoint.output_dir
-        step = int(self.model.optimizer.iterations)
+        step = training.steps_taken(self.model)
         path = os.path.join(folder, f"model-{step:06d}.keras")
         models.save(self._network, path)
         for old in _of_checkpoints(folder)[:-_MODELS_KEPT]:

@@ -52,7 +52,7 @@ class StopAtStep(keras.callbacks.Callback):
         self._steps = steps
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if int(self.model.optimizer.iterations) >= self._steps:
+        if training.steps_taken(self.model) >= self._steps:
             self.model.stop_training = True
 
 

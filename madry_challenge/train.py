@@ -81,6 +81,14 @@ _INITIAL_MODEL = flags.DEFINE_string(
     "Each layer starts from the weights of the layer of the same name in it "
     "(default: random weights).",
 )
+_DISTRIBUTION = flags.DEFINE_enum(
+    "distribution",
+    None,
+    ["mirrored"],
+    "How all GPUs of this machine share the training. mirrored: "
+    "tf.distribute; each device gets a share of every batch, which is also the "
+    "graph of a PeerNet (default: one device).",
+)
 _DATASET = shared_flags.define_dataset(_DEFAULT_DATASET, _DEFAULT_DATASET)
 _DATA_DIR = shared_flags.define_data_dir()
 
@@ -103,6 +111,7 @@ def _parse(arguments: list[str]) -> runs.TrainConfig:
         ),
         dataset=_DATASET.value or _DEFAULT_DATASET,
         data_dir=_DATA_DIR.value,
+        distribution=_DISTRIBUTION.value,
     )
 
 

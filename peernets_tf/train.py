@@ -64,6 +64,16 @@ _TEST_SIZE = flags.DEFINE_integer(
     "(default: all).",
     1,
 )
+_DISTRIBUTION = flags.DEFINE_enum(
+    "distribution",
+    None,
+    training.DISTRIBUTIONS,
+    "How all GPUs of this machine share the training. mirrored: "
+    "tf.distribute, on TensorFlow; each device gets a share of every batch, "
+    "which is also the graph of a PeerNet. data_parallel: keras.distribution, "
+    "on JAX; the graph is the whole batch. --batch_size is that of all devices "
+    "together (default: one device).",
+)
 _TENSORBOARD_IMAGES = flags.DEFINE_bool(
     "tensorboard_images",
     False,
@@ -231,6 +241,7 @@ def _parse(arguments: list[str]) -> Config:
         validation_size=_VALIDATION_SIZE.value,
         test_size=_TEST_SIZE.value,
         output_dir=_OUTPUT_DIR.value or os.path.join("runs", f"{base}_{model}"),
+        distribution=_DISTRIBUTION.value,
         advice=_advice(dataset, model),
     )
     return Config(training=config, tensorboard_images=_TENSORBOARD_IMAGES.value)

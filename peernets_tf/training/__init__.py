@@ -3,6 +3,11 @@
 from typing import TYPE_CHECKING
 
 from peernets_tf import lazy
+from peernets_tf.training.distribution import (
+    DISTRIBUTIONS,
+    check_shares,
+    distributed,
+)
 from peernets_tf.training.model_card import attacks_on, model_card
 from peernets_tf.training.optimizers import (
     OPTIMIZERS,
@@ -10,6 +15,7 @@ from peernets_tf.training.optimizers import (
     compile_model,
     compile_with,
     learning_rate_schedule,
+    steps_taken,
 )
 from peernets_tf.training.published import Preset, presets
 from peernets_tf.training.publishing import PublishingConfig, publish
@@ -47,6 +53,7 @@ else:
     )
 
 __all__ = [
+    "DISTRIBUTIONS",
     "OPTIMIZERS",
     "SCHEDULES",
     "Checkpoint",
@@ -57,12 +64,14 @@ __all__ = [
     "Recipe",
     "TrainingConfig",
     "attacks_on",
+    "check_shares",
     "check_sizes",
     "compile_model",
-    "describe",
     "compile_with",
     "count_correct",
     "default_model",
+    "describe",
+    "distributed",
     "fit",
     "fit_batches",
     "learning_rate_schedule",
@@ -72,6 +81,7 @@ __all__ = [
     "publish",
     "recipe",
     "start_from",
+    "steps_taken",
     "store_graphs",
     "train",
 ]

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from peernets_tf.errors import TrainingError
+from peernets_tf.training.optimizers import steps_taken
 
 
 class EpochOfBatches(keras.callbacks.Callback):
@@ -46,11 +47,13 @@ class StopOnNonFinite(keras.callbacks.Callback):
 
     def _check(self, name: str, value: float) -> None:
         if not math.isfinite(value):
-            optimizer = self.model.optimizer
+            rate = keras.ops.convert_to_numpy(
+                self.model.optimizer.learning_rate
+            )
             raise TrainingError(
                 f"the {name} must be finite. Received: "
-                f"{value} at step {int(optimizer.iterations)} with learning "
-                f"rate {float(optimizer.learning_rate):g}; run again in "
+                f"{value} at step {steps_taken(self.model)} with learning "
+                f"rate {float(rate):g}; run again in "
                 "another --output_dir with a smaller learning rate"
             )
 

@@ -21,6 +21,7 @@ from peernets_tf.training.callbacks import (
     TellDuration,
 )
 from peernets_tf.training.checkpoint import Checkpoint
+from peernets_tf.training.distribution import test_batch_size
 from peernets_tf.training.recipes import Recipe
 
 
@@ -35,6 +36,7 @@ class FitPlan:
         seed: int, the seed of the validation graphs.
         validation_size: int, test images classified after each epoch, the first
             ones.
+        num_devices: int, the devices that share each batch.
         verbose: the verbosity of `keras.Model.fit`; `"auto"`: a progress bar
             in a terminal, otherwise one line per epoch.
         advice: str, what is printed after the estimate of the time.
@@ -45,6 +47,7 @@ class FitPlan:
     num_peers: int
     seed: int
     validation_size: int = 1000
+    num_devices: int = 1
     verbose: int | str = "auto"
     advice: str = ""
 
@@ -71,6 +74,7 @@ def fit(
     checkpoint: Checkpoint,
     seed: int,
     validation_size: int = 1000,
+    num_devices: int = 1,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int | str = "auto",
     advice: str = "",
@@ -88,6 +92,7 @@ def fit(
         checkpoint: the `Checkpoint`.
         seed: int, the seed of order, augmentation and validation graphs.
         validation_size: see `FitPlan`.
+        num_devices: see `FitPlan`.
         callbacks: more Keras callbacks, called before the checkpoint's.
         verbose: see `FitPlan`.
         advice: see `FitPlan`.
@@ -115,6 +120,7 @@ def fit(
         num_peers=recipe.num_peers,
         seed=seed,
         validation_size=validation_size,
+        num_devices=num_devices,
         verbose=verbose,
         advice=advice,
     )
@@ -190,7 +196,7 @@ def fit_batches(
             epochs=plan.epochs,
             initial_epoch=len(checkpoint.history),
             validation_data=(validation.images, validation.labels),
-            validation_batch_size=100,
+            validation_batch_size=test_batch_size(plan.num_devices),
             shuffle=False,
             callbacks=callbacks,
             verbose=_verbosity(plan.verbose),

@@ -54,6 +54,12 @@ def compile_with(
     model.optimizer.build(model.trainable_variables)
 
 
+def steps_taken(model: keras.Model) -> int:
+    """Returns the steps that the optimizer of a compiled model has taken."""
+    # NumPy cannot read the variables of `tf.distribute`, but Keras can.
+    return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
+
+
 def learning_rate_schedule(
     recipe: Recipe, steps_per_epoch: int
 ) -> float | keras.optimizers.schedules.LearningRateSchedule:

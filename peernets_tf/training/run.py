@@ -10,6 +10,11 @@ from typing import TYPE_CHECKING, Any
 from peernets_tf import datasets, devices, models, records
 from peernets_tf.lazy import keras, module
 from peernets_tf.seeds import Stream
+from peernets_tf.training.distribution import (
+    check_shares,
+    distributed,
+    test_batch_size,
+)
 from peernets_tf.training.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -37,6 +42,8 @@ class TrainingConfig:
         test_size: int, test images classified at the end, the first ones; None
             for all.
         output_dir: str, the run's folder.
+        distribution: str or None, how several devices share the training, see
+            `distributed`.
         advice: str, what is printed after the estimate of the time on a machine
             without a GPU.
 
@@ -53,6 +60,7 @@ class TrainingConfig:
     validation_size: int = 1000
     test_size: int | None = None
     output_dir: str
+    distribution: str | None = None
     advice: str = ""
 
     def __post_init__(self) -> None:
@@ -82,15 +90,39 @@ def train(
     Raises:
         UserError: if the configuration, a file or the folder cannot be used.
     """
+    dataset = datasets.load(config.dataset, config.data_dir)
+    keras.utils.set_random_seed(config.seed)
+    with distributed(config.distribution) as num_devices:
+        return _train_on(
+            num_devices, config, provenance, dataset, make_callbacks
+        )
+
+
+def _train_on(
+    num_devices: int,
+    config: TrainingConfig,
+    provenance: records.Provenance,
+    dataset: datasets.Dataset,
+    make_callbacks: Callable[
+        [datasets.Dataset], Sequence[keras.callbacks.Callback]
+    ],
+) -> records.TrainingRecord:
+    """Builds the network and trains it in its locked folder; see `train`."""
     from peernets_tf.training.checkpoint import Checkpoint
     from peernets_tf.training.loop import check_sizes
 
-    dataset = datasets.load(config.dataset, config.data_dir)
-    keras.utils.set_random_seed(config.seed)
+    check_shares(
+        num_devices,
+        batch_size=config.recipe.batch_size,
+        validation_size=min(config.validation_size, len(dataset.test)),
+        test_size=len(dataset.test.first(config.test_size)),
+    )
     model = _build(config, dataset)
     initial_model = start_from(config.initial_model, model)
     checkpoint = Checkpoint(
-        config.output_dir, _identity(config, dataset, initial_model), provenance
+        config.output_dir,
+        _identity(config, dataset, initial_model, num_devices),
+        provenance,
     )
     # Before anything is written.
     check_sizes(
@@ -102,6 +134,7 @@ def train(
     callbacks = make_callbacks(dataset)
     with records.lock_folder(config.output_dir):
         return _train(
+            num_devices,
             config,
             provenance,
             dataset,
@@ -113,6 +146,7 @@ def train(
 
 
 def _train(
+    num_devices: int,
     config: TrainingConfig,
     provenance: records.Provenance,
     dataset: datasets.Dataset,
@@ -135,6 +169,7 @@ def _train(
         checkpoint=checkpoint,
         seed=config.seed,
         validation_size=config.validation_size,
+        num_devices=num_devices,
         callbacks=callbacks,
         advice="" if devices.has_gpu() else config.advice,
     )
@@ -153,7 +188,9 @@ def _train(
         dataset=dataset.name,
         train_size=len(dataset.train),
         test_size=len(test),
-        correct=count_correct(peers.monte_carlo(model), test),
+        correct=count_correct(
+            peers.monte_carlo(model), test, test_batch_size(num_devices)
+        ),
         num_parameters=model.count_params(),
         graphs=graphs,
         history=tuple(
@@ -232,17 +269,21 @@ def _identity(
     config: TrainingConfig,
     dataset: datasets.Dataset,
     initial_model: records.InitialModel | None,
+    num_devices: int,
 ) -> dict[str, Any]:
     """Returns everything that the trained weights depend on.
 
-    Noise and precision are named only if they are not the defaults, so that
-    the folders of earlier versions resume.
+    Noise, precision and devices are named only if they are not the defaults, so
+    that the folders of earlier versions resume.
     """
     recipe = dataclasses.asdict(config.recipe)
     if not recipe["noise_std"]:
         del recipe["noise_std"]
     if recipe["precision"] == "float32":
         del recipe["precision"]
+    if config.distribution is not None:
+        recipe["distribution"] = config.distribution
+        recipe["num_devices"] = num_devices
     return {
         "kind": records.TrainingRecord.kind,
         "dataset": dataset.name,

@@ -1,0 +1,96 @@
+"""Trains one model on several devices, with engines that Keras has."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from peernets_tf.devices import has_gpu
+from peernets_tf.errors import UserError
+from peernets_tf.lazy import keras
+
+# Each engine: the Keras backend that has it.
+_BACKENDS = {"mirrored": "tensorflow", "data_parallel": "jax"}
+DISTRIBUTIONS = tuple(_BACKENDS)
+
+
+@contextlib.contextmanager
+def distributed(name: str | None) -> Iterator[int]:
+    """Spreads what is built and trained in the block over all devices.
+
+    All are the GPUs of this machine or, where there is none, its CPU devices,
+    of which there is usually one.
+
+    `"mirrored"` is `tf.distribute.MirroredStrategy`. Each device gets a share
+    of every batch. In a PeerNet that share is also the graph, and batch
+    normalization uses its statistics.
+
+    `"data_parallel"` is `keras.distribution.DataParallel` on JAX. The devices
+    share the computation, but the result is that of one device up to rounding:
+    the graph of a PeerNet is the whole batch.
+
+    Args:
+        name: str, one of `DISTRIBUTIONS`, or None for one device.
+
+    Yields:
+        int, the number of devices.
+
+    Raises:
+        UserError: if Keras has another backend, or there is only one device.
+    """
+    if name is None:
+        yield 1
+        return
+    backend = keras.backend.backend()
+    if backend != _BACKENDS[name]:
+        raise UserError(
+            f"`distribution` {name} needs KERAS_BACKEND={_BACKENDS[name]}. "
+            f"Received: {backend}"
+        )
+    devices = _devices(backend)
+    if len(devices) < 2:
+        raise UserError(
+            f"`distribution` {name} needs at least 2 devices of this machine: "
+            f"leave it out. Received: {', '.join(devices)}"
+        )
+    with _scope(name, devices):
+        yield len(devices)
+
+
+def check_shares(num_devices: int, **sizes: int) -> None:
+    """Raises a `UserError` if images cannot be shared equally.
+
+    Args:
+        num_devices: int, the number of devices.
+        **sizes: int, the number of images by the name of the flag.
+    """
+    for name, size in sizes.items():
+        if size % num_devices:
+            raise UserError(
+                f"`{name}` must be a multiple of the number of devices, "
+                f"{num_devices}. Received: {size}"
+            )
+
+
+def test_batch_size(num_devices: int) -> int:
+    """Returns about 100 images per batch, shared equally by the devices."""
+    return max(100 // num_devices, 1) * num_devices
+
+
+def _devices(backend: str) -> list[str]:
+    if backend == "jax":
+        return list(keras.distribution.list_devices())
+    import tensorflow as tf
+
+    kind = "GPU" if has_gpu() else "CPU"
+    return [device.name for device in tf.config.list_logical_devices(kind)]
+
+
+def _scope(
+    name: str, devices: list[str]
+) -> contextlib.AbstractContextManager[object]:
+    if name == "data_parallel":
+        return keras.distribution.DataParallel(devices=devices).scope()
+    import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy(devices).scope()

@@ -1,0 +1,166 @@
+"""Training on two virtual devices of the CPU."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from commands import ROOT
+
+from peernets_tf import models, records, training
+from peernets_tf.errors import UserError
+
+# TensorFlow's devices are fixed at their first use.
+_TWO_DEVICES = """
+import sys
+import tensorflow as tf
+(cpu,) = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(
+    cpu, [tf.config.LogicalDeviceConfiguration()] * 2
+)
+from {package} import train
+from peernets_tf.cli import app
+app.main(train.COMMAND)
+"""
+_SMALL = ("--validation_size=4", "--num_peers=6", "--num_graphs=2")
+
+
+def run(code, *arguments, **environment):
+    """Runs Python code in a process of its own, and returns what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def identity(folder):
+    return json.loads((folder / "run.json").read_text())["identity"]
+
+
+@pytest.mark.slow
+def test_mirrored_trains_and_resumes(npz_path, tmp_path):
+    code = _TWO_DEVICES.format(package="peernets_tf")
+    flags = [
+        "--distribution=mirrored",
+        f"--dataset={npz_path}",
+        "--model=pr_lenet5",
+        "--batch_size=16",
+        f"--output_dir={tmp_path}",
+        "--epochs=1",
+        *_SMALL,
+    ]
+    run(code, *flags)
+    record = records.read(str(tmp_path / "record.json"))
+    assert identity(tmp_path)["num_devices"] == 2
+    # The saved model has the peers and weights of all devices.
+    model = models.load(tmp_path / "model.keras")
+    assert models.weights_sha256(model) == record.weights_sha256
+    # The same command finds the checkpoint, and trains no further.
+    assert "Epoch" not in run(code, *flags)
+    again = records.read(str(tmp_path / "record.json"))
+    assert again.weights_sha256 == record.weights_sha256
+
+
+@pytest.mark.slow
+def test_mirrored_trains_on_adversarial_images(npz_path, tmp_path):
+    run(
+        _TWO_DEVICES.format(package="madry_challenge"),
+        "--distribution=mirrored",
+        f"--dataset={npz_path}",
+        "--network=pr_lenet5",
+        "--training_batch_size=16",
+        "--max_num_training_steps=2",
+        "--num_steps=1",
+        f"--output_dir={tmp_path}",
+        *_SMALL,
+    )
+    record = records.read(str(tmp_path / "record.json"))
+    assert identity(tmp_path)["num_devices"] == 2
+    assert np.isfinite(record.history[-1]["loss"])
+
+
+_DATA_PARALLEL = """
+import keras
+import numpy as np
+from peernets_tf import models, training
+
+rng = np.random.default_rng(0)
+images = rng.random((8, 12, 12, 1), "float32")
+labels = np.arange(8) % 4
+losses = []
+for name in (None, "data_parallel"):
+    with training.distributed(name) as num_devices:
+        keras.utils.set_random_seed(0)
+        model = models.build("pr_lenet5", (12, 12, 1), 4, seed=0)
+        training.compile_with(model, keras.optimizers.SGD(0.01))
+        losses.append(
+            [float(model.train_on_batch(images, labels)[0]) for _ in range(2)]
+        )
+assert num_devices == 2
+# The whole batch is the graph, so the peers are those of one device.
+np.testing.assert_allclose(*losses, rtol=1e-5)
+"""
+
+
+@pytest.mark.slow
+def test_data_parallel_gives_the_losses_of_one_device():
+    pytest.importorskip("jax", reason="pip install jax")
+    run(
+        _DATA_PARALLEL,
+        KERAS_BACKEND="jax",
+        XLA_FLAGS="--xla_force_host_platform_device_count=2",
+    )
+
+
+@pytest.mark.slow
+def test_data_parallel_trains(npz_path, tmp_path):
+    pytest.importorskip("jax", reason="pip install jax")
+    run(
+        "from peernets_tf import train; train.main()",
+        "--distribution=data_parallel",
+        f"--dataset={npz_path}",
+        "--model=lenet5",
+        "--batch_size=16",
+        "--epochs=1",
+        f"--output_dir={tmp_path}",
+        "--validation_size=4",
+        KERAS_BACKEND="jax",
+        XLA_FLAGS="--xla_force_host_platform_device_count=2",
+    )
+    record = records.read(str(tmp_path / "record.json"))
+    assert identity(tmp_path)["distribution"] == "data_parallel"
+    assert record.test_size > 0
+
+
+def test_one_device_needs_no_name():
+    with training.distributed(None) as num_devices:
+        assert num_devices == 1
+
+
+def test_needs_the_backend_and_two_devices():
+    with (
+        pytest.raises(UserError, match="KERAS_BACKEND=jax"),
+        training.distributed("data_parallel"),
+    ):
+        pass
+    with (
+        pytest.raises(UserError, match="at least 2 devices"),
+        training.distributed("mirrored"),
+    ):
+        pass
+
+
+def test_shares_are_equal():
+    training.check_shares(2, batch_size=64)
+    with pytest.raises(UserError, match="multiple of the number of devices, 2"):
+        training.check_shares(2, batch_size=63)
+    for num_devices in (1, 2, 3, 8, 128):
+        size = training.distribution.test_batch_size(num_devices)
+        assert size % num_devices == 0
