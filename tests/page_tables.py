@@ -271,6 +271,30 @@ def _set_peers(cases):
     return Table("", columns, rows)
 
 
+def _search_in_blocks(cases):
+    rows = tuple(
+        (
+            f"{case['num_images']:,}",
+            f"{case['features_mib']:.0f} MiB",
+            name,
+            f"{seconds / case['query_images']:.1f} s",
+            f"{case['peak_mib'][name]:.0f} MiB",
+            f"{case['mib_before'][name]:.0f} MiB",
+        )
+        for case in cases
+        for name, seconds in case["median_seconds"].items()
+    )
+    columns = (
+        "images",
+        "their features",
+        "read as",
+        "time for an image",
+        "peak memory",
+        "of these before",
+    )
+    return Table("", columns, rows)
+
+
 def _scaling(cases):
     rows = tuple(
         (
@@ -335,6 +359,7 @@ SPEED = {
     "scaling": _scaling,
     "workers": _workers,
     "set_peers": _set_peers,
+    "search_in_blocks": _search_in_blocks,
     "attacks": _attacks,
     "adversarial_training": _adversarial_training,
 }
