@@ -278,17 +278,20 @@ def _search_in_blocks(cases):
             f"{case['features_mib']:.0f} MiB",
             name,
             f"{seconds / case['query_images']:.1f} s",
+            f"{cpu_seconds[name] / case['query_images']:.1f} s",
             f"{case['peak_mib'][name]:.0f} MiB",
             f"{case['mib_before'][name]:.0f} MiB",
         )
         for case in cases
+        for cpu_seconds in [case["median_cpu_seconds"]]
         for name, seconds in case["median_seconds"].items()
     )
     columns = (
         "images",
-        "their features",
+        "features",
         "read as",
-        "time for an image",
+        "time / image",
+        "CPU time / image",
         "peak memory",
         "of these before",
     )
