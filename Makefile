@@ -66,6 +66,7 @@ benchmark: $(VENV)/installed-cpu,benchmark
 	$(PYTHON) -m benchmarks.workers
 	$(PYTHON) -m benchmarks.scaling
 	$(PYTHON) -m benchmarks.set_peers
+	$(PYTHON) -m benchmarks.search_in_blocks
 	$(PYTHON) -m benchmarks.attacks
 	$(PYTHON) -m benchmarks.adversarial_training
 

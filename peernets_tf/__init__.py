@@ -14,7 +14,11 @@ from peernets_tf import interrupts, lazy
 
 if TYPE_CHECKING:
     from peernets_tf.evaluation import robust_accuracy
-    from peernets_tf.layers import PeerRegularization, nearest_neighbors
+    from peernets_tf.layers import (
+        PeerRegularization,
+        nearest_neighbors,
+        nearest_neighbors_in_blocks,
+    )
     from peernets_tf.models import insert_peer_regularization, load_pretrained
     from peernets_tf.peers import (
         PeerBank,
@@ -37,6 +41,7 @@ else:
         load_pretrained="models",
         monte_carlo="peers",
         nearest_neighbors="layers",
+        nearest_neighbors_in_blocks="layers",
         presets="training",
         robust_accuracy="evaluation",
         set_peers="peers",
@@ -52,6 +57,7 @@ __all__ = [
     "load_pretrained",
     "monte_carlo",
     "nearest_neighbors",
+    "nearest_neighbors_in_blocks",
     "presets",
     "robust_accuracy",
     "set_peers",

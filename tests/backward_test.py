@@ -1,6 +1,6 @@
 """BPDA: the same logits, bit by bit, and the gradient that it promises."""
 
-import importlib
+import sys
 
 import keras
 import numpy as np
@@ -10,7 +10,7 @@ from keras import layers, ops
 from peernets_tf import PeerRegularization, monte_carlo, set_peers
 from peernets_tf.adaptive import bpda
 from peernets_tf.attacks import autodiff
-from peernets_tf.layers import peer_scope
+from peernets_tf.layers import chunk_size, peer_scope
 
 SHAPE = (5, 5, 3)
 
@@ -184,9 +184,9 @@ def largest_tensor(num_peers):
 )
 def test_soft_needs_no_more_memory_for_more_peers(monkeypatch):
     """Queries pass in chunks: never all of them against all keys."""
-    # The package exports the function by the name of its module.
-    search = importlib.import_module("peernets_tf.layers.nearest_neighbors")
-    monkeypatch.setattr(search, "_device_kind", lambda: "cpu")
+    monkeypatch.setattr(
+        sys.modules[chunk_size.__module__], "has_gpu", lambda: False
+    )
     forty = largest_tensor(40)
     assert forty == largest_tensor(80) <= 2**20
     # Beyond 65,536 keys a chunk keeps 16 queries: 64 bytes for each key, which

@@ -271,6 +271,33 @@ def _set_peers(cases):
     return Table("", columns, rows)
 
 
+def _search_in_blocks(cases):
+    rows = tuple(
+        (
+            f"{case['num_images']:,}",
+            f"{case['features_mib']:.0f} MiB",
+            name,
+            f"{seconds / case['query_images']:.1f} s",
+            f"{cpu_seconds[name] / case['query_images']:.1f} s",
+            f"{case['peak_mib'][name]:.0f} MiB",
+            f"{case['mib_before'][name]:.0f} MiB",
+        )
+        for case in cases
+        for cpu_seconds in [case["median_cpu_seconds"]]
+        for name, seconds in case["median_seconds"].items()
+    )
+    columns = (
+        "images",
+        "features",
+        "read as",
+        "time / image",
+        "CPU time / image",
+        "peak memory",
+        "of these before",
+    )
+    return Table("", columns, rows)
+
+
 def _scaling(cases):
     rows = tuple(
         (
@@ -352,6 +379,7 @@ SPEED = {
     "precision": _precision,
     "workers": _workers,
     "set_peers": _set_peers,
+    "search_in_blocks": _search_in_blocks,
     "attacks": _attacks,
     "adversarial_training": _adversarial_training,
 }

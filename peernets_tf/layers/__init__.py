@@ -1,6 +1,10 @@
 """Keras layers: Peer Regularization and the exact neighbour search it needs."""
 
-from peernets_tf.layers.nearest_neighbors import chunk_size, nearest_neighbors
+from peernets_tf.layers.chunk_search import chunk_size
+from peernets_tf.layers.nearest_neighbors import (
+    nearest_neighbors,
+    nearest_neighbors_in_blocks,
+)
 from peernets_tf.layers.peer_regularization import PeerRegularization
 from peernets_tf.layers.peer_scope import (
     BATCH,
@@ -18,5 +22,6 @@ __all__ = [
     "chunk_size",
     "current_scope",
     "nearest_neighbors",
+    "nearest_neighbors_in_blocks",
     "peer_scope",
 ]
