@@ -64,6 +64,7 @@ class TrainConfig:
 
     Raises:
         DataError: if there is no such data set.
+        UserError: if there is no such distribution.
     """
 
     settings: Config
@@ -74,6 +75,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         datasets.check_name(self.dataset)
+        training.check_distribution(self.distribution)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -118,13 +120,13 @@ def train(config: TrainConfig, provenance: records.Provenance) -> Trained:
     settings, options = config.settings, config.options
     # The seed may come from config.json instead of a flag.
     provenance = dataclasses.replace(provenance, seed=settings.tf_random_seed)
-    dataset = data.load(config.dataset, config.data_dir)
-    print(
-        f"Training {options.network} on {dataset.name} for "
-        f"{settings.max_num_training_steps} steps in {settings.model_dir}",
-        flush=True,
-    )
     with training.distributed(config.distribution) as num_devices:
+        dataset = data.load(config.dataset, config.data_dir)
+        print(
+            f"Training {options.network} on {dataset.name} for "
+            f"{settings.max_num_training_steps} steps in {settings.model_dir}",
+            flush=True,
+        )
         trained = train_network(
             settings, options, dataset, provenance, num_devices=num_devices
         )
@@ -255,6 +257,7 @@ def train_network(
                 settings, options, dataset, initial_sha256, num_devices
             ),
             initial_model=initial_model,
+            num_devices=num_devices,
             callbacks=callbacks,
         )
 
@@ -269,6 +272,7 @@ def _train_network(
     *,
     identity: dict[str, Any],
     initial_model: records.InitialModel | None,
+    num_devices: int,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> Trained:
     """Trains and saves, see `train_network`; the folder is locked."""
@@ -282,6 +286,7 @@ def _train_network(
         dataset,
         settings,
         options,
+        num_devices=num_devices,
         checkpoint=checkpoint,
         callbacks=[saved_models.SaveModels(network, checkpoint), *callbacks],
     )

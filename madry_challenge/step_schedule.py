@@ -62,6 +62,7 @@ def fit(
     settings: Config,
     options: Options,
     *,
+    num_devices: int = 1,
     checkpoint: training.Checkpoint,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int | str = "auto",
@@ -78,6 +79,7 @@ def fit(
         dataset: the `peernets_tf.datasets.Dataset`.
         settings: the `Config` with the schedule and the seed.
         options: the `Options`.
+        num_devices: int, the devices that share each batch.
         checkpoint: a `peernets_tf.training.Checkpoint`.
         callbacks: more Keras callbacks.
         verbose: the verbosity of `keras.Model.fit`.
@@ -111,6 +113,7 @@ def fit(
             num_peers=options.num_peers,
             seed=settings.tf_random_seed,
             validation_size=options.validation_size,
+            num_devices=num_devices,
             verbose=verbose,
         ),
         checkpoint=checkpoint,

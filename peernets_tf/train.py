@@ -172,9 +172,9 @@ _RECIPE: dict[str, flags.FlagHolder[Any]] = {
         None,
         models.PRECISIONS,
         "Numbers that the network computes with, in training and when it is "
-        "loaded again. mixed_bfloat16: products in bfloat16; weights, updates, "
-        "logits and the choice of neighbours in float32. It is for GPUs: a CPU "
-        "without bfloat16 is slower with it (default: float32).",
+        "loaded again. mixed_bfloat16: layers in bfloat16; weights, updates, "
+        "logits and similarities in float32. It is meant for GPUs (default: "
+        "float32).",
     ),
     "num_peers": flags.DEFINE_integer(
         "num_peers",

@@ -27,8 +27,8 @@ def nearest_neighbors(
     through the choice. Source: Sections 3 and 4.1 of the PeerNets paper.
 
     Very many keys (more than 262,144 on a CPU) are searched in blocks, so that
-    the memory that the search adds does not grow with N. N must be known when
-    the search is compiled. For keys that do not fit in memory, see
+    the memory that the search adds does not grow with N. They are not if N is
+    unknown when the search is compiled. For keys that do not fit in memory, see
     `nearest_neighbors_in_blocks`.
 
     Args:
@@ -173,11 +173,12 @@ def _whole_blocks(
     shape, dtype = (size, queries.shape[1]), search_dtype(queries)
     block, filled = np.zeros(shape, dtype), 0
     for part in _parts(keys, size):
-        if len(part.shape) != 2 or part.shape[1] != queries.shape[1]:
+        received = tuple(getattr(part, "shape", ()))
+        if len(received) != 2 or received[1] != queries.shape[1]:
             raise ValueError(
                 "`keys` must be an array of shape (N, C) or arrays of shape "
                 f"(n, C), with the C={queries.shape[1]} channels of `queries`. "
-                f"Received: an array of shape {tuple(part.shape)}"
+                f"Received: {type(part).__name__} of shape {received}"
             )
         part = ops.convert_to_numpy(part)
         while len(part) > 0:

@@ -50,8 +50,8 @@ def build(
             kernels of convolutions and dense layers (its gradient is
             `l2 * kernel`).
         precision: one of `PRECISIONS`, the Keras dtype policy of the layers;
-            None for `keras.config.dtype_policy()`. In mixed precision the
-            weights, the logits and the choice of neighbours stay in float32.
+            None for `keras.config.dtype_policy()`. In mixed precision
+            weights, logits and the similarities of pixels stay in float32.
         seed: int, the seed of the dropouts in PeerRegularization layers.
 
     Returns:

@@ -5,8 +5,11 @@ from typing import TYPE_CHECKING
 from peernets_tf import lazy
 from peernets_tf.training.distribution import (
     DISTRIBUTIONS,
+    average_devices,
+    check_distribution,
     check_shares,
     distributed,
+    inference_batch_size,
 )
 from peernets_tf.training.model_card import attacks_on, model_card
 from peernets_tf.training.optimizers import (
@@ -64,6 +67,8 @@ __all__ = [
     "Recipe",
     "TrainingConfig",
     "attacks_on",
+    "average_devices",
+    "check_distribution",
     "check_shares",
     "check_sizes",
     "compile_model",
@@ -74,6 +79,7 @@ __all__ = [
     "distributed",
     "fit",
     "fit_batches",
+    "inference_batch_size",
     "learning_rate_schedule",
     "model_card",
     "predict_classes",

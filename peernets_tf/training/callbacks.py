@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from peernets_tf.errors import TrainingError
+from peernets_tf.training.distribution import average_devices
 from peernets_tf.training.optimizers import steps_taken
 
 
@@ -24,6 +25,13 @@ class EpochOfBatches(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._batches.set_epoch(epoch)
+
+
+class AverageDevices(keras.callbacks.Callback):
+    """Lets several devices agree before each validation: `average_devices`."""
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        average_devices(self.model)
 
 
 class StopOnNonFinite(keras.callbacks.Callback):

@@ -16,18 +16,19 @@ DISTRIBUTIONS = tuple(_BACKENDS)
 
 @contextlib.contextmanager
 def distributed(name: str | None) -> Iterator[int]:
-    """Spreads what is built and trained in the block over all devices.
+    """Spreads what is built and trained in the block over several devices.
 
-    All are the GPUs of this machine or, where there is none, its CPU devices,
-    of which there is usually one.
+    It uses all GPUs of this machine or, without a GPU, its CPU devices, of
+    which there is usually one.
 
     `"mirrored"` is `tf.distribute.MirroredStrategy`. Each device gets a share
     of every batch. In a PeerNet that share is also the graph, and batch
-    normalization uses its statistics.
+    normalization uses its statistics. All devices draw the same random numbers:
+    the first images of all shares get the same dropout.
 
-    `"data_parallel"` is `keras.distribution.DataParallel` on JAX. The devices
-    share the computation, but the result is that of one device up to rounding:
-    the graph of a PeerNet is the whole batch.
+    `"data_parallel"` is `keras.distribution.DataParallel` on JAX. The result is
+    that of one device up to rounding: the graph of a PeerNet is the whole
+    batch.
 
     Args:
         name: str, one of `DISTRIBUTIONS`, or None for one device.
@@ -41,6 +42,7 @@ def distributed(name: str | None) -> Iterator[int]:
     if name is None:
         yield 1
         return
+    check_distribution(name)
     backend = keras.backend.backend()
     if backend != _BACKENDS[name]:
         raise UserError(
@@ -55,6 +57,15 @@ def distributed(name: str | None) -> Iterator[int]:
         )
     with _scope(name, devices):
         yield len(devices)
+
+
+def check_distribution(name: str | None) -> None:
+    """Raises a `UserError` unless a name is None or in `DISTRIBUTIONS`."""
+    if name is not None and name not in DISTRIBUTIONS:
+        raise UserError(
+            f"`distribution` must be one of {', '.join(DISTRIBUTIONS)}, or "
+            f"None. Received: {name}"
+        )
 
 
 def check_shares(num_devices: int, **sizes: int) -> None:
@@ -72,9 +83,29 @@ def check_shares(num_devices: int, **sizes: int) -> None:
             )
 
 
-def test_batch_size(num_devices: int) -> int:
-    """Returns about 100 images per batch, shared equally by the devices."""
+def inference_batch_size(num_devices: int) -> int:
+    """Returns 100 images, or a number near it that devices share equally."""
     return max(100 // num_devices, 1) * num_devices
+
+
+def average_devices(model: keras.Model) -> None:
+    """Gives all devices of `"mirrored"` the mean of what they keep apart.
+
+    Those are the moving averages of batch normalization, which each device
+    takes from its own share of the batches. Without this, devices would
+    classify by different averages, and a saved model have those of the first.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return
+    import tensorflow as tf
+
+    strategy = tf.distribute.get_strategy()
+    for variable in model.non_trainable_variables:
+        if not keras.backend.is_float_dtype(variable.dtype):
+            continue
+        values = strategy.experimental_local_results(variable.value)
+        if len(values) > 1:
+            variable.assign(tf.add_n(values) / len(values))
 
 
 def _devices(backend: str) -> list[str]:

@@ -16,12 +16,13 @@ from peernets_tf import datasets, peers, records
 from peernets_tf.errors import TrainingError, UserError
 from peernets_tf.training import optimizers
 from peernets_tf.training.callbacks import (
+    AverageDevices,
     EpochOfBatches,
     StopOnNonFinite,
     TellDuration,
 )
 from peernets_tf.training.checkpoint import Checkpoint
-from peernets_tf.training.distribution import test_batch_size
+from peernets_tf.training.distribution import inference_batch_size
 from peernets_tf.training.recipes import Recipe
 
 
@@ -163,6 +164,9 @@ def fit_batches(
     """
     # First of all that save something, so that no diverged model is saved.
     callbacks = [EpochOfBatches(batches), StopOnNonFinite(), *callbacks]
+    if plan.num_devices > 1:
+        # Before new peers are made with the averages.
+        callbacks.append(AverageDevices())
     check_sizes(
         model,
         dataset,
@@ -196,7 +200,7 @@ def fit_batches(
             epochs=plan.epochs,
             initial_epoch=len(checkpoint.history),
             validation_data=(validation.images, validation.labels),
-            validation_batch_size=test_batch_size(plan.num_devices),
+            validation_batch_size=inference_batch_size(plan.num_devices),
             shuffle=False,
             callbacks=callbacks,
             verbose=_verbosity(plan.verbose),
@@ -211,13 +215,16 @@ def count_correct(
     split: datasets.Split,
     batch_size: int = 100,
     verbose: int | str = "auto",
+    num_devices: int = 1,
 ) -> int:
     """Returns how many images of a split a model classifies correctly.
 
     Raises:
         TrainingError: if a logit is not finite.
     """
-    classes = predict_classes(model, split.images, batch_size, verbose)
+    classes = predict_classes(
+        model, split.images, batch_size, verbose, num_devices
+    )
     return int(np.sum(classes == split.labels))
 
 
@@ -226,22 +233,28 @@ def predict_classes(
     images: NDArray[np.floating],
     batch_size: int = 100,
     verbose: int | str = "auto",
+    num_devices: int = 1,
 ) -> NDArray[np.int_]:
     """Returns the class that a model gives each image.
 
     Args:
         model: a Keras model from images to logits.
         images: float array of shape `(N, H, W, C)` in [0, 1].
-        batch_size: int, images per batch.
+        batch_size: int, images per batch, of which each device gets a share.
         verbose: the verbosity of `keras.Model.predict`; `"auto"`: a progress
             bar in a terminal, otherwise nothing.
+        num_devices: int, the devices that share each batch.
 
     Raises:
         TrainingError: if a logit is not finite.
     """
+    # JAX shares only what can be shared equally.
+    padding = np.zeros((-len(images) % num_devices, *images.shape[1:]))
     logits = model.predict(
-        images, batch_size=batch_size, verbose=_verbosity(verbose, 0)
-    )
+        np.concatenate([images, padding.astype(images.dtype)]),
+        batch_size=batch_size,
+        verbose=_verbosity(verbose, 0),
+    )[: len(images)]
     if not np.isfinite(logits).all():
         raise TrainingError(
             f"the logits of {model.name} must be finite. Received: NaN or "

@@ -11,9 +11,10 @@ from peernets_tf import datasets, devices, models, records
 from peernets_tf.lazy import keras, module
 from peernets_tf.seeds import Stream
 from peernets_tf.training.distribution import (
+    check_distribution,
     check_shares,
     distributed,
-    test_batch_size,
+    inference_batch_size,
 )
 from peernets_tf.training.recipes import Recipe
 
@@ -49,6 +50,7 @@ class TrainingConfig:
 
     Raises:
         DataError: if there is no such data set.
+        UserError: if there is no such distribution.
     """
 
     dataset: str
@@ -65,6 +67,7 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         datasets.check_name(self.dataset)
+        check_distribution(self.distribution)
 
 
 def train(
@@ -90,33 +93,32 @@ def train(
     Raises:
         UserError: if the configuration, a file or the folder cannot be used.
     """
-    dataset = datasets.load(config.dataset, config.data_dir)
-    keras.utils.set_random_seed(config.seed)
     with distributed(config.distribution) as num_devices:
-        return _train_on(
-            num_devices, config, provenance, dataset, make_callbacks
+        dataset = datasets.load(config.dataset, config.data_dir)
+        keras.utils.set_random_seed(config.seed)
+        return _train(
+            config, provenance, dataset, make_callbacks, num_devices=num_devices
         )
 
 
-def _train_on(
-    num_devices: int,
+def _train(
     config: TrainingConfig,
     provenance: records.Provenance,
     dataset: datasets.Dataset,
     make_callbacks: Callable[
         [datasets.Dataset], Sequence[keras.callbacks.Callback]
     ],
+    *,
+    num_devices: int,
 ) -> records.TrainingRecord:
-    """Builds the network and trains it in its locked folder; see `train`."""
+    """Builds a network and trains it in its locked folder; see `train`."""
     from peernets_tf.training.checkpoint import Checkpoint
     from peernets_tf.training.loop import check_sizes
 
-    check_shares(
-        num_devices,
-        batch_size=config.recipe.batch_size,
-        validation_size=min(config.validation_size, len(dataset.test)),
-        test_size=len(dataset.test.first(config.test_size)),
-    )
+    check_shares(num_devices, batch_size=config.recipe.batch_size)
+    if config.distribution == "data_parallel":
+        validation_size = min(config.validation_size, len(dataset.test))
+        check_shares(num_devices, validation_size=validation_size)
     model = _build(config, dataset)
     initial_model = start_from(config.initial_model, model)
     checkpoint = Checkpoint(
@@ -133,27 +135,28 @@ def _train_on(
     )
     callbacks = make_callbacks(dataset)
     with records.lock_folder(config.output_dir):
-        return _train(
-            num_devices,
+        return _fit_and_test(
             config,
             provenance,
             dataset,
             model,
-            initial_model,
-            checkpoint,
-            callbacks,
+            initial_model=initial_model,
+            checkpoint=checkpoint,
+            callbacks=callbacks,
+            num_devices=num_devices,
         )
 
 
-def _train(
-    num_devices: int,
+def _fit_and_test(
     config: TrainingConfig,
     provenance: records.Provenance,
     dataset: datasets.Dataset,
     model: keras.Model,
+    *,
     initial_model: records.InitialModel | None,
     checkpoint: Checkpoint,
     callbacks: Sequence[keras.callbacks.Callback],
+    num_devices: int,
 ) -> records.TrainingRecord:
     """Trains, tests and saves; see `train`. The folder is locked."""
     from peernets_tf.training.loop import count_correct, fit
@@ -189,7 +192,10 @@ def _train(
         train_size=len(dataset.train),
         test_size=len(test),
         correct=count_correct(
-            peers.monte_carlo(model), test, test_batch_size(num_devices)
+            peers.monte_carlo(model),
+            test,
+            inference_batch_size(num_devices),
+            num_devices=num_devices,
         ),
         num_parameters=model.count_params(),
         graphs=graphs,
@@ -281,7 +287,7 @@ def _identity(
         del recipe["noise_std"]
     if recipe["precision"] == "float32":
         del recipe["precision"]
-    if config.distribution is not None:
+    if num_devices > 1:
         recipe["distribution"] = config.distribution
         recipe["num_devices"] = num_devices
     return {
