@@ -113,7 +113,10 @@ def test_one_that_fails_stops_the_others(command, failure, message, tmp_path):
 )
 def test_ctrl_c_and_sigterm_end_all(command, end, stdout, tmp_path):
     command("""
-        pathlib.Path(f"pid{shard[-3]}").write_text(str(os.getpid()))
+        path = pathlib.Path(f"pid{shard[-3]}")
+        # It is there only when it is written, and the process may then end.
+        path.with_suffix(".new").write_text(str(os.getpid()))
+        path.with_suffix(".new").rename(path)
         time.sleep(600)
     """)
     code = (
