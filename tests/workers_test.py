@@ -108,6 +108,8 @@ def test_one_that_fails_stops_the_others(command, failure, message, tmp_path):
     ("end", "stdout"),
     [
         ("_thread.interrupt_main()", "interrupted\n"),
+        # As a terminal does: the workers receive it, too.
+        ("os.killpg(0, signal.SIGINT)", "interrupted\n"),
         ("os.kill(os.getpid(), signal.SIGTERM)", ""),
     ],
 )
@@ -126,7 +128,7 @@ def test_ctrl_c_and_sigterm_end_all(command, end, stdout, tmp_path):
         "    while not (os.path.exists('pid1') and os.path.exists('pid2')):\n"
         "        time.sleep(0.01)\n"
         f"    {end}\n"
-        "threading.Thread(target=interrupt).start()\n"
+        "threading.Thread(target=interrupt, daemon=True).start()\n"
         "try:\n"
         "    workers.run('fake_command', [], 2)\n"
         "except KeyboardInterrupt:\n"
@@ -139,6 +141,7 @@ def test_ctrl_c_and_sigterm_end_all(command, end, stdout, tmp_path):
         capture_output=True,
         text=True,
         timeout=120,
+        start_new_session=True,
     )
     assert found.stdout == stdout, found.stderr
     for name in ("pid1", "pid2"):

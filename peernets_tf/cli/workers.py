@@ -31,13 +31,11 @@ def run(module: str, arguments: Sequence[str], count: int) -> None:
 
     Raises:
         UserError: if a worker fails, or is killed four times. The others are
-            stopped.
+            stopped, as they are after Ctrl-C and SIGTERM.
     """
     cores = _shares_of_cores(count)
     with contextlib.ExitStack() as stack:
-        # Batch schedulers end a command in this way.
-        before = signal.signal(signal.SIGTERM, _end)
-        stack.callback(signal.signal, signal.SIGTERM, before)
+        received = stack.enter_context(_signals())
         workers = [
             stack.enter_context(
                 _stopped(_Worker(module, arguments, number, count, share))
@@ -47,11 +45,12 @@ def run(module: str, arguments: Sequence[str], count: int) -> None:
         # Only now, so that whatever happens, all that have started are stopped.
         for worker in workers:
             worker.start()
+            _end_after(received)
         # One that waits for another's batches ends after it, so all must be
         # looked at in turns.
         running = list(workers)
         while running:
-            running = [worker for worker in running if worker.goes_on()]
+            running = [worker for worker in running if worker.goes_on(received)]
 
 
 class _Worker:
@@ -98,16 +97,23 @@ class _Worker:
         for reader in self._readers:
             reader.start()
 
-    def goes_on(self) -> bool:
+    def goes_on(self, received: list[int]) -> bool:
         """Waits a little, and returns whether the worker is still running.
+
+        Args:
+            received: list of ints, the signals to end that this process has
+                received.
 
         Raises:
             UserError: if it failed.
         """
         assert self._process is not None
-        try:
-            status = self._process.wait(timeout=0.2)
-        except subprocess.TimeoutExpired:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=0.2)
+        # Ctrl-C in a terminal ends the worker, too.
+        _end_after(received)
+        status = self._process.returncode
+        if status is None:
             return True
         for reader in self._readers:
             reader.join()
@@ -157,8 +163,33 @@ def _stopped(worker: _Worker) -> Iterator[_Worker]:
         worker.stop()
 
 
-def _end(*_: object) -> None:
-    sys.exit(128 + signal.SIGTERM)
+@contextlib.contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Collects Ctrl-C and SIGTERM, by which batch schedulers end a command.
+
+    An exception raised by their handlers could be lost: Python prints and
+    forgets it if it interrupts a finalizer.
+    """
+    received: list[int] = []
+    handlers = {signal.SIGTERM: signal.getsignal(signal.SIGTERM)}
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # Otherwise the process was started to ignore Ctrl-C.
+        handlers[signal.SIGINT] = signal.default_int_handler
+    for number in handlers:
+        signal.signal(number, lambda number, frame: received.append(number))
+    try:
+        yield received
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _end_after(received: list[int]) -> None:
+    """Ends the command if it received a signal to end."""
+    if signal.SIGTERM in received:
+        sys.exit(128 + signal.SIGTERM)
+    if received:
+        raise KeyboardInterrupt
 
 
 def _shares_of_cores(count: int) -> list[frozenset[int]]:
