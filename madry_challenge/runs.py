@@ -131,7 +131,7 @@ def train(config: TrainConfig, provenance: records.Provenance) -> Trained:
             settings, options, dataset, provenance, num_devices=num_devices
         )
         print(f"Testing on {len(dataset.test)} images", flush=True)
-        record = _record(trained, settings, dataset, provenance)
+        record = _record(trained, settings, dataset, provenance, num_devices)
     path = os.path.join(settings.model_dir, "record.json")
     records.write(record, path)
     print(
@@ -146,6 +146,7 @@ def _record(
     settings: Config,
     dataset: datasets.Dataset,
     latest: records.Provenance,
+    num_devices: int,
 ) -> records.TrainingRecord:
     """Tests a trained network, and returns the record of its training.
 
@@ -170,7 +171,9 @@ def _record(
         train_size=len(dataset.train),
         test_size=len(dataset.test),
         correct=training.count_correct(
-            peers.monte_carlo(network), dataset.test
+            peers.monte_carlo(network),
+            dataset.test,
+            num_devices=num_devices,
         ),
         num_parameters=network.count_params(),
         graphs=trained.graphs,

@@ -29,7 +29,7 @@ def identity(folder):
 
 
 @pytest.mark.slow
-def test_mirrored_trains_and_resumes(npz_path, tmp_path):
+def test_mirrored_trains_and_finds_its_checkpoint(npz_path, tmp_path):
     flags = [
         "--distribution=mirrored",
         f"--dataset={npz_path}",
@@ -219,5 +219,5 @@ def test_shares_are_equal():
     training.check_shares(2, batch_size=64)
     with pytest.raises(UserError, match="multiple of the number of devices, 2"):
         training.check_shares(2, batch_size=63)
-    sizes = [*map(training.inference_batch_size, (1, 2, 3, 8, 128))]
+    sizes = [training.shared_batch_size(100, n) for n in (1, 2, 3, 8, 128)]
     assert sizes == [100, 100, 99, 96, 128]

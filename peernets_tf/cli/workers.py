@@ -176,7 +176,7 @@ def _signals() -> Iterator[list[int]]:
         # Otherwise the process was started to ignore Ctrl-C.
         handlers[signal.SIGINT] = signal.default_int_handler
     for number in handlers:
-        signal.signal(number, lambda number, frame: received.append(number))
+        signal.signal(number, lambda signum, _: received.append(signum))
     try:
         yield received
     finally:

@@ -9,7 +9,7 @@ from peernets_tf.training.distribution import (
     check_distribution,
     check_shares,
     distributed,
-    inference_batch_size,
+    shared_batch_size,
 )
 from peernets_tf.training.model_card import attacks_on, model_card
 from peernets_tf.training.optimizers import (
@@ -79,13 +79,13 @@ __all__ = [
     "distributed",
     "fit",
     "fit_batches",
-    "inference_batch_size",
     "learning_rate_schedule",
     "model_card",
     "predict_classes",
     "presets",
     "publish",
     "recipe",
+    "shared_batch_size",
     "start_from",
     "steps_taken",
     "store_graphs",

@@ -83,9 +83,12 @@ def check_shares(num_devices: int, **sizes: int) -> None:
             )
 
 
-def inference_batch_size(num_devices: int) -> int:
-    """Returns 100 images, or a number near it that devices share equally."""
-    return max(100 // num_devices, 1) * num_devices
+def shared_batch_size(batch_size: int, num_devices: int) -> int:
+    """Returns a batch size, lowered until devices share it equally.
+
+    Each device gets at least one image.
+    """
+    return max(batch_size // num_devices, 1) * num_devices
 
 
 def average_devices(model: keras.Model) -> None:

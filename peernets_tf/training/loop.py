@@ -22,7 +22,7 @@ from peernets_tf.training.callbacks import (
     TellDuration,
 )
 from peernets_tf.training.checkpoint import Checkpoint
-from peernets_tf.training.distribution import inference_batch_size
+from peernets_tf.training.distribution import shared_batch_size
 from peernets_tf.training.recipes import Recipe
 
 
@@ -200,7 +200,7 @@ def fit_batches(
             epochs=plan.epochs,
             initial_epoch=len(checkpoint.history),
             validation_data=(validation.images, validation.labels),
-            validation_batch_size=inference_batch_size(plan.num_devices),
+            validation_batch_size=shared_batch_size(100, plan.num_devices),
             shuffle=False,
             callbacks=callbacks,
             verbose=_verbosity(plan.verbose),
@@ -240,7 +240,7 @@ def predict_classes(
     Args:
         model: a Keras model from images to logits.
         images: float array of shape `(N, H, W, C)` in [0, 1].
-        batch_size: int, images per batch, of which each device gets a share.
+        batch_size: int, the most images per batch.
         verbose: the verbosity of `keras.Model.predict`; `"auto"`: a progress
             bar in a terminal, otherwise nothing.
         num_devices: int, the devices that share each batch.
@@ -248,13 +248,16 @@ def predict_classes(
     Raises:
         TrainingError: if a logit is not finite.
     """
-    # JAX shares only what can be shared equally.
-    padding = np.zeros((-len(images) % num_devices, *images.shape[1:]))
+    num_images = len(images)
+    if num_images % num_devices:
+        # JAX shares only what can be shared equally.
+        padding = images[:1].repeat(-num_images % num_devices, axis=0)
+        images = np.concatenate([images, padding])
     logits = model.predict(
-        np.concatenate([images, padding.astype(images.dtype)]),
-        batch_size=batch_size,
+        images,
+        batch_size=shared_batch_size(batch_size, num_devices),
         verbose=_verbosity(verbose, 0),
-    )[: len(images)]
+    )[:num_images]
     if not np.isfinite(logits).all():
         raise TrainingError(
             f"the logits of {model.name} must be finite. Received: NaN or "

@@ -14,7 +14,6 @@ from peernets_tf.training.distribution import (
     check_distribution,
     check_shares,
     distributed,
-    inference_batch_size,
 )
 from peernets_tf.training.recipes import Recipe
 
@@ -194,7 +193,6 @@ def _fit_and_test(
         correct=count_correct(
             peers.monte_carlo(model),
             test,
-            inference_batch_size(num_devices),
             num_devices=num_devices,
         ),
         num_parameters=model.count_params(),
