@@ -144,7 +144,7 @@ def _compare(comparison: _Comparison, start: float) -> records.ComparisonRecord:
     )
     path = os.path.join(config.output_dir, "record.json")
     records.write(record, path)
-    table = records.tables.comparison_table(record).markdown()
+    table = records.comparison_table.comparison_table(record).markdown()
     print(f"\n{table}\nRecord: {path}", flush=True)
     return record
 

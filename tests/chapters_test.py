@@ -22,18 +22,18 @@ def all_tables(found):
     kinds = collections.defaultdict(list)
     for record in found:
         kinds[type(record)].append(record)
-    tables = records.tables.attack_tables(kinds[records.AttackRecord])
+    tables = records.attack_tables.attack_tables(kinds[records.AttackRecord])
     trainings = kinds[records.TrainingRecord]
     if trainings:
-        tables.append(records.tables.training_table(trainings))
+        tables.append(records.training_tables.training_table(trainings))
     for record in kinds[records.SuiteRecord]:
         tables += records.suite_tables.suite_tables(record)
     for record in kinds[records.ComparisonRecord]:
-        tables.append(records.tables.comparison_table(record))
+        tables.append(records.comparison_table.comparison_table(record))
     for record in kinds[records.BenchmarkRecord]:
-        tables += records.tables.benchmark_tables(record)
+        tables += records.benchmark_tables.benchmark_tables(record)
     for record in kinds[records.TrialsRecord]:
-        tables += records.tables.trials_tables(record)
+        tables += records.trials_tables.trials_tables(record)
     return tables
 
 

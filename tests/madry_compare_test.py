@@ -77,7 +77,7 @@ def test_the_smoke_budget(images_path, small_rows, tmp_path):
             assert row.threat_model is None
         assert all(case.case.total == 20 for case in row.cases)
     assert record.rows[-1].steps == (4, 4, 2)
-    table = records.tables.comparison_table(record)
+    table = records.comparison_table.comparison_table(record)
     assert table.markdown() in result.stdout
     # The same command, with trained networks given, does no work again.
     given = [

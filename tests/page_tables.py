@@ -4,7 +4,14 @@ Each function takes records and returns tables of `peernets_tf.records.tables`.
 """
 
 from peernets_tf import records
-from peernets_tf.records import suite_tables, tables
+from peernets_tf.records import (
+    attack_tables,
+    comparison_table,
+    suite_tables,
+    tables,
+    training_tables,
+    trials_tables,
+)
 from peernets_tf.records.tables import Table
 
 # What the README shows: an attack, its backward pass and its strength.
@@ -104,12 +111,12 @@ def verdicts(found):
 
 def training(found):
     """Test accuracies of trained models."""
-    return [tables.training_table(found)]
+    return [training_tables.training_table(found)]
 
 
 def comparison(found):
     """Table 6 of the paper."""
-    return [tables.comparison_table(record) for record in found]
+    return [comparison_table.comparison_table(record) for record in found]
 
 
 def ablations(found):
@@ -161,7 +168,7 @@ def _ablation_order(record):
 
 def trials(found):
     """Trials of the commands, and those that failed."""
-    return [table for r in found for table in tables.trials_tables(r)]
+    return [table for r in found for table in trials_tables.trials_tables(r)]
 
 
 def trials_summary(found):
@@ -177,7 +184,7 @@ def trials_summary(found):
         (kind, f"{tried:,}", f"{passed:,}", f"{tried - passed:,}")
         for kind, (tried, passed) in counts.items()
     )
-    return [Table("", tables.TRIALS_COLUMNS, rows)]
+    return [Table("", trials_tables.TRIALS_COLUMNS, rows)]
 
 
 def runs(found):
@@ -385,9 +392,9 @@ SPEED = {
 }
 TABLES = {
     "ablations": ablations,
-    "attacks": tables.attack_tables,
+    "attacks": attack_tables.attack_tables,
     "comparison": comparison,
-    "curves": tables.curves,
+    "curves": training_tables.accuracy_curves,
     "headline": headline,
     "runs": runs,
     "speed": speed,

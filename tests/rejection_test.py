@@ -199,7 +199,7 @@ def test_what_a_rejected_image_counts_as(dataset, tmp_path):
     assert right.rejected >= 1
     assert right.adversarial_correct == 23 - right.fooled
     assert right.fooled <= right.changed <= 24 - right.rejected
-    (table,) = records.tables.attack_tables([record])
+    (table,) = records.attack_tables.attack_tables([record])
     assert "1 rejected; a rejected image counts as right" in table.title
     cells = dict(zip(table.columns, table.rows[0], strict=True))
     assert cells["rej."] == str(right.rejected)

@@ -37,13 +37,13 @@ def test_every_kind_has_a_table(paths):
     text = records.report(paths)
     heads = [cells[:2] for cells in table_rows(text)]
     for columns in (
-        records.tables.TRAINING_COLUMNS,
-        records.tables.ATTACK_COLUMNS,
+        records.training_tables.TRAINING_COLUMNS,
+        records.attack_tables.ATTACK_COLUMNS,
         records.suite_tables.SUITE_COLUMNS,
         records.suite_tables.CHECK_COLUMNS,
-        records.tables.COMPARISON_COLUMNS,
+        records.comparison_table.COMPARISON_COLUMNS,
         ("timed", "median seconds"),
-        records.tables.TRIALS_COLUMNS,
+        records.trials_tables.TRIALS_COLUMNS,
     ):
         assert list(columns[:2]) in heads
     assert text.count("98.50%") == 2
@@ -76,17 +76,17 @@ def test_every_published_record_is_printed():
         record = records.read(str(path))
         expected = []
         if isinstance(record, records.TrainingRecord):
-            expected = [records.tables.training_row(record)]
+            expected = [records.training_tables.training_row(record)]
         elif isinstance(record, records.AttackRecord):
-            for table in records.tables.attack_tables([record]):
+            for table in records.attack_tables.attack_tables([record]):
                 expected += table.rows
         elif isinstance(record, records.SuiteRecord):
             for table in records.suite_tables.suite_tables(record):
                 expected += table.rows
         elif isinstance(record, records.ComparisonRecord):
-            expected = records.tables.comparison_table(record).rows
+            expected = records.comparison_table.comparison_table(record).rows
         elif isinstance(record, records.TrialsRecord):
-            for table in records.tables.trials_tables(record):
+            for table in records.trials_tables.trials_tables(record):
                 expected += table.rows
         else:
             assert f"Benchmark {record.name}:" in text

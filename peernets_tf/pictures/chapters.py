@@ -12,10 +12,15 @@ from peernets_tf.records import (
     SuiteRecord,
     TrainingRecord,
     TrialsRecord,
+    attack_tables,
+    benchmark_tables,
+    comparison_table,
     dataset_name,
     of_kind,
     suite_tables,
     tables,
+    training_tables,
+    trials_tables,
 )
 
 _NUMBERS = {"mnist": "Table 3", "cifar10": "Table 4", "cifar100": "Table 5"}
@@ -81,7 +86,7 @@ def chapters(records: Sequence[Record]) -> list[Chapter]:
             title="Table 6: adversarial training",
             text="The paper's column has its accuracy without / under the "
             f"attack. {_INTERVALS}",
-            tables=tuple(map(tables.comparison_table, comparisons)),
+            tables=tuple(map(comparison_table.comparison_table, comparisons)),
         ),
         Chapter(
             anchor="fixed-strength",
@@ -115,7 +120,9 @@ def chapters(records: Sequence[Record]) -> list[Chapter]:
             title="Accuracy without an attack",
             text="The column of unperturbed images of Tables 3 to 5. Peers: "
             f"images of a graph x graphs. {_INTERVALS}",
-            tables=((tables.training_table(trainings),) if trainings else ()),
+            tables=(training_tables.training_table(trainings),)
+            if trainings
+            else (),
         ),
         Chapter(
             anchor="speed",
@@ -124,7 +131,7 @@ def chapters(records: Sequence[Record]) -> list[Chapter]:
             tables=tuple(
                 table
                 for benchmark in benchmarks
-                for table in tables.benchmark_tables(benchmark)
+                for table in benchmark_tables.benchmark_tables(benchmark)
             ),
         ),
         Chapter(
@@ -135,7 +142,7 @@ def chapters(records: Sequence[Record]) -> list[Chapter]:
             tables=tuple(
                 table
                 for record in trials
-                for table in tables.trials_tables(record)
+                for table in trials_tables.trials_tables(record)
             ),
         ),
     ]
@@ -152,7 +159,7 @@ def _attack_tables(
         for record in records
         if (cases := tuple(c for c in record.cases if keep(record, c)))
     ]
-    return tuple(tables.attack_tables(kept))
+    return tuple(attack_tables.attack_tables(kept))
 
 
 def _is_table_2(record: AttackRecord, case: AttackCase) -> bool:

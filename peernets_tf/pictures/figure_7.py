@@ -15,7 +15,7 @@ from peernets_tf.pictures.lines import (
     model_key,
 )
 from peernets_tf.pictures.style import Picture, Theme
-from peernets_tf.records import AttackCase, AttackRecord, tables
+from peernets_tf.records import AttackCase, AttackRecord, attack_tables
 
 _PANEL_HEIGHT = 3.2
 # The height of a line's name, in percent of fooling rate.
@@ -138,7 +138,7 @@ def _published_lines(
     for record in records:
         if record.model not in models or not record.is_universal:
             continue
-        rows = tables.published_universal(record)
+        rows = attack_tables.published_universal(record)
         if rows:
             found[record.model] = Line(
                 label="paper",

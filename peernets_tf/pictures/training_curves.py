@@ -18,8 +18,9 @@ _GAP = 0.1
 def training_curves(records: Sequence[TrainingRecord]) -> list[Picture]:
     """Returns one picture, a panel for each data set, or none without data.
 
-    The epochs of an initial model count first, as in `tables.curves`. Defences,
-    whose autoencoders are trained instead, are left out.
+    The epochs of an initial model count first, as in
+    `training_tables.accuracy_curves`. Defences, whose autoencoders are trained
+    instead, are left out.
     """
     records = [record for record in records if record.defense is None]
     panels = {

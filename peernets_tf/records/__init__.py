@@ -1,6 +1,24 @@
 """Records of runs: JSON files from which every table and picture is made."""
 
-from peernets_tf.records import paper, statistics, suite_tables, tables
+from peernets_tf.records import (
+    attack_tables,
+    benchmark_tables,
+    comparison_table,
+    paper,
+    statistics,
+    suite_tables,
+    tables,
+    training_tables,
+    trials_tables,
+)
+from peernets_tf.records.attack import AttackCase, AttackRecord
+from peernets_tf.records.benchmark import BenchmarkRecord
+from peernets_tf.records.comparison import (
+    ComparisonCase,
+    ComparisonRecord,
+    ComparisonRow,
+    ComparisonTraining,
+)
 from peernets_tf.records.escaping import code, escape, visible
 from peernets_tf.records.folder_lock import lock_folder, take_turn
 from peernets_tf.records.kinds import Record
@@ -16,21 +34,9 @@ from peernets_tf.records.reporting import report
 from peernets_tf.records.run_folder import claim, run_id
 from peernets_tf.records.schema import (
     SCHEMA_VERSION,
-    AttackCase,
-    AttackRecord,
-    BenchmarkRecord,
-    ComparisonCase,
-    ComparisonRecord,
-    ComparisonRow,
-    ComparisonTraining,
     Graphs,
-    InitialModel,
     Provenance,
     ThreatModel,
-    TrainingRecord,
-    TrialFailure,
-    TrialGroup,
-    TrialsRecord,
 )
 from peernets_tf.records.sources import Source, of_kind, read_sources
 from peernets_tf.records.storage import of_model, read, write
@@ -41,6 +47,8 @@ from peernets_tf.records.suite import (
     SuiteRecord,
     SuiteResult,
 )
+from peernets_tf.records.training import InitialModel, TrainingRecord
+from peernets_tf.records.trials import TrialFailure, TrialGroup, TrialsRecord
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -66,10 +74,13 @@ __all__ = [
     "TrialFailure",
     "TrialGroup",
     "TrialsRecord",
+    "attack_tables",
     "ball_text",
+    "benchmark_tables",
     "capture",
     "claim",
     "code",
+    "comparison_table",
     "dataset_name",
     "escape",
     "graphs_text",
@@ -87,6 +98,8 @@ __all__ = [
     "suite_tables",
     "tables",
     "take_turn",
+    "training_tables",
+    "trials_tables",
     "visible",
     "with_seconds",
     "write",

@@ -2,17 +2,21 @@
 
 from collections.abc import Sequence
 
-from peernets_tf.records import suite_tables, tables
+from peernets_tf.records import tables
+from peernets_tf.records.attack import AttackRecord
+from peernets_tf.records.attack_tables import attack_tables
+from peernets_tf.records.benchmark import BenchmarkRecord
+from peernets_tf.records.benchmark_tables import benchmark_tables
+from peernets_tf.records.comparison import ComparisonRecord
+from peernets_tf.records.comparison_table import comparison_table
 from peernets_tf.records.escaping import code
-from peernets_tf.records.schema import (
-    AttackRecord,
-    BenchmarkRecord,
-    ComparisonRecord,
-    TrainingRecord,
-    TrialsRecord,
-)
 from peernets_tf.records.sources import Source, of_kind, read_sources
 from peernets_tf.records.suite import SuiteRecord
+from peernets_tf.records.suite_tables import suite_tables
+from peernets_tf.records.training import TrainingRecord
+from peernets_tf.records.training_tables import accuracy_curves, training_table
+from peernets_tf.records.trials import TrialsRecord
+from peernets_tf.records.trials_tables import trials_tables
 
 
 def report(paths: Sequence[str], curves: bool = False) -> str:
@@ -29,18 +33,18 @@ def report(paths: Sequence[str], curves: bool = False) -> str:
     records = [source.record for source in sources]
     found: list[tables.Table] = []
     if trainings := of_kind(TrainingRecord, records):
-        found.append(tables.training_table(trainings))
+        found.append(training_table(trainings))
         if curves:
-            found += tables.curves(trainings)
-    found += tables.attack_tables(of_kind(AttackRecord, records))
+            found += accuracy_curves(trainings)
+    found += attack_tables(of_kind(AttackRecord, records))
     for suite in of_kind(SuiteRecord, records):
-        found += suite_tables.suite_tables(suite)
+        found += suite_tables(suite)
     for comparison in of_kind(ComparisonRecord, records):
-        found.append(tables.comparison_table(comparison))
+        found.append(comparison_table(comparison))
     for benchmark in of_kind(BenchmarkRecord, records):
-        found += tables.benchmark_tables(benchmark)
+        found += benchmark_tables(benchmark)
     for trials in of_kind(TrialsRecord, records):
-        found += tables.trials_tables(trials)
+        found += trials_tables(trials)
     files = "\n".join(map(_line, sources))
     return f"{tables.markdown(found)}\n\n{files}"
 

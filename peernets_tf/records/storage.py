@@ -13,7 +13,8 @@ from peernets_tf.errors import UserError
 from peernets_tf.records import upgrade
 from peernets_tf.records.kinds import TYPES, Record
 from peernets_tf.records.leaves import leaves
-from peernets_tf.records.schema import SCHEMA_VERSION, TrainingRecord
+from peernets_tf.records.schema import SCHEMA_VERSION
+from peernets_tf.records.training import TrainingRecord
 
 
 def read(path: str) -> Record:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from peernets_tf import records
-from peernets_tf.records import tables
+from peernets_tf.records import attack_tables, tables
 
 _COLUMNS = ("attack", "backward", "graphs", "strength", "images", "accuracy")
 
@@ -145,7 +145,8 @@ def _suite_row(record: records.SuiteRecord) -> tuple[str, ...]:
 def _attack_row(
     record: records.AttackRecord, case: records.AttackCase
 ) -> tuple[str, ...]:
-    attack, backward, strength, accuracy, *_ = tables.attack_row(record, case)
+    cells = attack_tables.attack_row(record, case)
+    attack, backward, strength, accuracy, *_ = cells
     # Without the steps of an attack that was run with several.
     strength, *_ = strength.split(", ")
     graphs = _graphs(record.threat_model)

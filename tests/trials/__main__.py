@@ -92,7 +92,7 @@ def _run(config, provenance):
         provenance=records.with_seconds(provenance, time.monotonic() - start),
     )
     print("\n")
-    for table in records.tables.trials_tables(record)[:1]:
+    for table in records.trials_tables.trials_tables(record)[:1]:
         print(table.markdown())
     print(f"{record.provenance.seconds:.0f} s")
     is_whole = not (_ONLY.value or _LIMIT.value)

@@ -1,0 +1,181 @@
+"""The tables of attacks, with the paper's figures beside ours."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from peernets_tf.records import paper
+from peernets_tf.records.attack import AttackCase, AttackRecord
+from peernets_tf.records.names import ball_text, dataset_name, network_name
+from peernets_tf.records.tables import (
+    Table,
+    peers_text,
+    rate_text,
+    rejection_text,
+)
+
+ATTACK_COLUMNS = (
+    "attack",
+    "backward",
+    "strength",
+    "accuracy",
+    "fooled",
+    "L2",
+    "L-inf",
+    "paper",
+)
+
+
+def attack_tables(records: Sequence[AttackRecord]) -> list[Table]:
+    """Returns the tables of attacks, one for each model, images and graphs.
+
+    Images that are not clipped to [0, 1] have tables of their own. A strength
+    of `ρ 0.10 unit` is 0.10 times the mean L2 norm of images in [0, 1].
+
+    The paper's column has accuracy / fooling rate of Tables 3 to 5, or fooling
+    rate / mean L2 norm / mean L-infinity norm of Table 2.
+    """
+    rows: dict[str, list[tuple[str, ...]]] = {}
+    columns = {}
+    for record in records:
+        for case in record.cases:
+            title = _attack_title(record, case)
+            rows.setdefault(title, []).append(attack_row(record, case))
+            columns[title] = attack_columns(record)
+    return [
+        Table(title, columns[title], tuple(cells))
+        for title, cells in rows.items()
+    ]
+
+
+def attack_columns(record: AttackRecord) -> tuple[str, ...]:
+    """Returns `ATTACK_COLUMNS`, with rejected images if a model rejects any."""
+    if record.rejected_as is None:
+        return ATTACK_COLUMNS
+    place = ATTACK_COLUMNS.index("accuracy") + 1
+    return (*ATTACK_COLUMNS[:place], "rej.", *ATTACK_COLUMNS[place:])
+
+
+def attack_row(record: AttackRecord, case: AttackCase) -> tuple[str, ...]:
+    """Returns the cells of an attack, in the order of `attack_columns`."""
+    rejected = [] if record.rejected_as is None else [str(case.rejected)]
+    return (
+        record.attack,
+        _backward(record),
+        _strength(case) + _steps(record, case),
+        rate_text(case.adversarial_correct, case.total),
+        *rejected,
+        rate_text(*_fooled(record, case)),
+        _distance(case.mean_l2),
+        _distance(case.mean_linf),
+        _published_attack(record, case),
+    )
+
+
+def fooling_rate(record: AttackRecord, case: AttackCase) -> float:
+    """Returns the fooling rate in [0, 1] of one case of a record.
+
+    For a universal perturbation, and for noise of the same strength, it is the
+    share of all images whose predicted class changed (Section 4.3 of the
+    paper). For other attacks it is the share of correctly classified images
+    that the attack fooled; 0 if none was classified correctly.
+    """
+    fooled, total = _fooled(record, case)
+    return fooled / max(total, 1)
+
+
+def published_universal(
+    record: AttackRecord,
+) -> Mapping[float, tuple[float, float]]:
+    """Returns the accuracies and fooling rates of Tables 3 to 5, by rho.
+
+    They are those of the record's model and graphs, empty if the paper has
+    none.
+    """
+    size = (0, 0)
+    if record.threat_model is not None:
+        graphs = record.threat_model.defended
+        size = (graphs.num_peers, graphs.num_graphs)
+    name = (record.dataset, record.model)
+    any_size = paper.UNIVERSAL.get((*name, None, None), {})
+    return paper.UNIVERSAL.get((*name, *size), any_size)
+
+
+def _attack_title(record: AttackRecord, case: AttackCase) -> str:
+    return (
+        f"{network_name(record.model)} on {dataset_name(record.dataset)}"
+        f"{peers_text(record.threat_model)}{_ablation(record)}"
+        f"{'' if case.clip else ', not clipped'}: {case.total:,} images, "
+        f"{rate_text(case.correct, case.total)} correct before the attack"
+        f"{rejection_text(record.rejected_as, case.clean_rejected)}"
+    )
+
+
+def _ablation(record: AttackRecord) -> str:
+    """Returns how a title names what the layers computed instead."""
+    parts = [record.ablation] if record.ablation else []
+    if record.num_neighbors:
+        parts.append(f"K = {record.num_neighbors}")
+    return "".join(f", {part}" for part in parts)
+
+
+def _backward(record: AttackRecord) -> str:
+    """Returns the backward pass, and the graphs drawn anew in each step."""
+    if not record.follows_gradient:
+        return "-"
+    if record.threat_model is None:
+        return "-" if record.backward == "exact" else record.backward
+    drawn = record.threat_model.expectation
+    return record.backward + (f", EOT {drawn}" if drawn else "")
+
+
+def _strength(case: AttackCase) -> str:
+    if case.rho is not None:
+        # Two decimals as in the paper, or all that the value has.
+        rho = max(f"{case.rho:.2f}", f"{case.rho:g}", key=len)
+        return f"ρ {rho} {case.rho_of}"
+    if case.epsilon is None:
+        return "smallest"
+    return ball_text(case.norm, case.epsilon)
+
+
+def _steps(record: AttackRecord, case: AttackCase) -> str:
+    """Returns the steps of a case if others of equal strength differ in them.
+
+    The attack that a case names has its number of steps as an argument.
+    """
+    equal = [c for c in record.cases if _strength(c) == _strength(case)]
+    found = re.search(r"\bsteps=(\d+)", case.attack)
+    if found is None or len(equal) == 1:
+        return ""
+    return ", 1 step" if found[1] == "1" else f", {found[1]} steps"
+
+
+def _fooled(record: AttackRecord, case: AttackCase) -> tuple[int, int]:
+    """Returns the numerator and the denominator of the fooling rate."""
+    is_control = not record.follows_gradient and case.rho is not None
+    if record.is_universal or is_control:
+        return case.changed, case.total
+    return case.fooled, case.correct
+
+
+def _distance(value: float | None) -> str:
+    """Returns three significant digits, but at most two decimals."""
+    if value is None:
+        return "-"
+    digits = 2 if value < 10 else 1 if value < 100 else 0
+    return f"{value:.{digits}f}"
+
+
+def _published_attack(record: AttackRecord, case: AttackCase) -> str:
+    if record.is_universal and case.rho is not None:
+        row = published_universal(record)
+        if case.rho in row:
+            accuracy, rate = row[case.rho]
+            return f"{accuracy:.1%} / {rate:.1%}"
+    is_search = case.epsilon is None
+    if is_search and record.dataset == "cifar10":
+        cells = paper.SAMPLE_SPECIFIC.get((record.model, record.attack))
+        if cells:
+            rate, l2, linf = cells
+            return f"{rate:.1%} / {_distance(l2)} / {_distance(linf)}"
+    return "-"

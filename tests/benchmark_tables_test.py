@@ -1,0 +1,23 @@
+"""The tables of benchmarks."""
+
+import dataclasses
+
+from sample_records import make_benchmark
+
+from peernets_tf.records.benchmark_tables import benchmark_tables
+
+
+def test_benchmarks():
+    (table,) = benchmark_tables(make_benchmark())
+    assert table.title == (
+        "Benchmark attacks: attack=PGD-40, images=100, "
+        "image_shape=[32, 32, 3], memory_mib.search=9.125"
+    )
+    assert table.columns == ("timed", "median seconds", "fooling rate")
+    assert table.rows == (("ours", "7.1", "1"), ("art", "20.5", "-"))
+
+
+def test_a_benchmark_has_a_table_for_each_case():
+    record = make_benchmark()
+    record = dataclasses.replace(record, cases=2 * record.cases)
+    assert len(benchmark_tables(record)) == 2
