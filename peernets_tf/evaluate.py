@@ -21,7 +21,6 @@ from typing import Any
 from absl import flags
 
 from peernets_tf import (
-    adaptive,
     attacks,
     datasets,
     evaluation,
@@ -33,11 +32,13 @@ from peernets_tf.cli import (
     app,
     attack_flags,
     graph_flags,
+    layer_flags,
     shared_flags,
+    sharing_flags,
     suite_flags,
     workers,
 )
-from peernets_tf.errors import IncompleteError, UserError
+from peernets_tf.errors import IncompleteError
 from peernets_tf.lazy import keras
 
 _CHECKPOINT = flags.DEFINE_string(
@@ -73,22 +74,6 @@ _REJECTED_AS = flags.DEFINE_enum(
     "is accepted and misclassified. A rejected unperturbed image counts as "
     "wrong (default: none, for a model without rejection).",
 )
-_SHARD = flags.DEFINE_string(
-    "shard",
-    None,
-    "Share of the batches to attack, as i/n with i from 1 to n. The shards 1/n "
-    "to n/n, with the same other flags and the same --output_dir, give the "
-    "record that one process gives. They may run on several machines that see "
-    "that folder. With --suite they must run at the same time (default: all "
-    "batches).",
-)
-_WORKERS = flags.DEFINE_integer(
-    "workers",
-    1,
-    "Processes of this machine that share the batches. Each runs on cores of "
-    "its own, and is started again if it is killed (default: 1).",
-    1,
-)
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir",
     None,
@@ -97,42 +82,9 @@ _OUTPUT_DIR = flags.DEFINE_string(
     "identity if the attack runs twice (default: a folder in runs/attacks, "
     "named after checkpoint, attack, backward pass and graphs).",
 )
-_BACKWARD = flags.DEFINE_enum(
-    "backward",
-    None,
-    adaptive.BACKWARDS,
-    "Backward pass of PeerRegularization layers that the attack follows. "
-    "exact: the layer's own gradient. identity: the gradient of a layer that "
-    "returns its input (BPDA), also for MagNet's reformer, and for a bounded "
-    "ReLU that of a ReLU. soft: the gradient of a softmax attention over all "
-    "peer pixels (default: exact, and for a gradient attack on one of these "
-    "models also identity).",
-)
-_TEMPERATURE = flags.DEFINE_float(
-    "temperature",
-    0.05,
-    "Softmax temperature of --backward=soft (default: 0.05).",
-    1e-6,
-)
-_ABLATION = flags.DEFINE_enum(
-    "ablation",
-    None,
-    adaptive.ABLATIONS,
-    "What PeerRegularization layers compute instead, for predictions and for "
-    "the attack. random_neighbors: random peer pixels. uniform_attention: "
-    "equal weights. first_layer_only, second_layer_only, no_layers: the other "
-    "layers return their inputs. attention_gat, attention_softplus, "
-    "attention_literal: the order of operations in the attention. It needs "
-    "--num_peers or --num_graphs (default: none).",
-)
-_NUM_NEIGHBORS = flags.DEFINE_integer(
-    "num_neighbors",
-    None,
-    "K, the neighbours of a pixel, as an ablation (default: as the network was "
-    "trained).",
-    1,
-)
+_LAYER_FLAGS = layer_flags.LayerFlags()
 _GRAPH_FLAGS = graph_flags.GraphFlags()
+_SHARING_FLAGS = sharing_flags.SharingFlags()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -181,33 +133,21 @@ def _parse(arguments: list[str]) -> Config:
         or evaluation.trained_on(models.preset_path(_CHECKPOINT.value)),
         data_dir=_DATA_DIR.value,
         transfer_from=_SUITE_FLAGS.transfer_from,
-        backward=_BACKWARD.value,
+        backward=_LAYER_FLAGS.backward,
         output_dir=_OUTPUT_DIR.value,
-        workers=_WORKERS.value,
-        is_worker=_WORKERS.value > 1 and _SHARD.value is not None,
+        workers=_SHARING_FLAGS.workers,
+        is_worker=_SHARING_FLAGS.is_worker,
         evaluation=_parse_evaluation(
             graphs=_GRAPH_FLAGS.graphs(),
-            backward=_BACKWARD.value or "exact",
+            backward=_LAYER_FLAGS.backward or "exact",
             test_size=_TEST_SIZE.value,
             batch_size=_BATCH_SIZE.value,
             seed=_SEED.value,
             rejected_as=_REJECTED_AS.value,
-            shard=_shard(),
+            shard=_SHARING_FLAGS.shard(),
             output_dir=_OUTPUT_DIR.value or "",
         ),
     )
-
-
-def _shard() -> evaluation.Shard:
-    if _SHARD.value is None:
-        return evaluation.Shard()
-    shard = evaluation.Shard.parse(_SHARD.value)
-    if _WORKERS.value not in (1, shard.count):
-        raise UserError(
-            f"--shard={shard} must be one of {_WORKERS.value} shards, as "
-            f"--workers says: leave one of the two out"
-        )
-    return shard
 
 
 def _parse_evaluation(
@@ -219,24 +159,14 @@ def _parse_evaluation(
         **config: the fields that both have.
     """
     suite = _SUITE_FLAGS.suite(_ATTACK_FLAGS, **config)
-    ablation = adaptive.Ablation(
-        name=_ABLATION.value,
-        num_neighbors=_NUM_NEIGHBORS.value,
-        seed=_SEED.value,
-    )
     if suite is None:
         return evaluation.EvaluationConfig(
             attack=_ATTACK_FLAGS.attack(),
-            temperature=_TEMPERATURE.value,
-            ablation=ablation,
+            temperature=_LAYER_FLAGS.temperature,
+            ablation=_LAYER_FLAGS.ablation(_SEED.value),
             **config,
         )
-    if _TEMPERATURE.value != _TEMPERATURE.default:
-        raise UserError("--temperature is for --attack: leave it out")
-    if ablation:
-        raise UserError(
-            "--ablation and --num_neighbors are for --attack: leave them out"
-        )
+    _LAYER_FLAGS.check_suite()
     return suite
 
 

@@ -12,7 +12,7 @@ from peernets_tf.attacks import Classifier
 from peernets_tf.errors import AttackError
 from peernets_tf.evaluation import attack_loop, image_bar
 from peernets_tf.evaluation.batch_log import BatchLog
-from peernets_tf.evaluation.plan import Strength
+from peernets_tf.evaluation.strength import Strength
 from peernets_tf.evaluation.target import Target
 
 # Class 1 is predicted where the first value is above 0.5.

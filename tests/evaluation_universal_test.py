@@ -9,7 +9,8 @@ from peernets_tf import datasets, records
 from peernets_tf.attacks import Classifier, UniversalGradient
 from peernets_tf.errors import UserError
 from peernets_tf.evaluation import AttackConfig, universal
-from peernets_tf.evaluation.plan import Strength, plan
+from peernets_tf.evaluation.plan import plan
+from peernets_tf.evaluation.strength import Strength
 
 ATTACK = UniversalGradient(epsilon=0.5, passes=2, batch_size=4)
 

@@ -15,7 +15,7 @@ from peernets_tf.attacks import Classifier, SmallestEpsilon, registry
 from peernets_tf.errors import AttackError
 from peernets_tf.evaluation import attack_loop
 from peernets_tf.evaluation.batch_log import BatchLog
-from peernets_tf.evaluation.plan import Strength
+from peernets_tf.evaluation.strength import Strength
 from peernets_tf.evaluation.target import Target
 
 LABELS = np.array([0, 1, 1, 0, 1], "int32")

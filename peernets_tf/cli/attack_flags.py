@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from absl import flags
 
 from peernets_tf import adaptive, attacks, evaluation
-from peernets_tf.cli import attack_options
+from peernets_tf.cli import attack_options, numbers
 from peernets_tf.errors import UserError
 
 Number = TypeVar("Number", int, float)
@@ -53,10 +53,10 @@ class AttackFlags:
         return evaluation.AttackConfig(
             name=name,
             norm=strength["norm"].value,
-            epsilons=_list(strength["epsilon"], evaluation.parse_numbers),
-            rhos=_list(strength["rho"], evaluation.parse_numbers),
+            epsilons=_list(strength["epsilon"], numbers.parse_numbers),
+            rhos=_list(strength["rho"], numbers.parse_numbers),
             rho_of=strength["rho_of"].value,
-            steps=_list(strength["steps"], evaluation.parse_counts),
+            steps=_list(strength["steps"], numbers.parse_counts),
             search=strength["search"].value,
             train_size=fit["train_size"].value,
             perturbation=fit["perturbation"].value,
@@ -85,7 +85,7 @@ class AttackFlags:
                     f"{reader} chooses its attacks itself and does not read "
                     f"--{flag.name}: leave it out"
                 )
-        radii = _list(epsilon, evaluation.parse_numbers)
+        radii = _list(epsilon, numbers.parse_numbers)
         if len(radii) > 1:
             raise UserError(
                 f"{reader} takes one --epsilon. Received: {epsilon.value}"

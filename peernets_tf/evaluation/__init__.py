@@ -22,15 +22,10 @@ from peernets_tf.evaluation.defaults import (
     folder_name,
     trained_on,
 )
-from peernets_tf.evaluation.plan import (
-    AttackConfig,
-    Strength,
-    parse_counts,
-    parse_numbers,
-    plan,
-)
+from peernets_tf.evaluation.plan import AttackConfig, plan
 from peernets_tf.evaluation.report import print_report
 from peernets_tf.evaluation.shard import Shard
+from peernets_tf.evaluation.strength import Strength
 from peernets_tf.evaluation.suite_config import SuiteConfig
 from peernets_tf.evaluation.suites import SUITES
 from peernets_tf.evaluation.threat_model import (
@@ -110,8 +105,6 @@ __all__ = [
     "explain",
     "identity",
     "image_shape",
-    "parse_counts",
-    "parse_numbers",
     "perturbations_of",
     "plan",
     "print_report",

@@ -9,7 +9,7 @@ from peernets_tf import adaptive, attacks, datasets, records
 from peernets_tf.evaluation import attack_loop, universal
 from peernets_tf.evaluation.batch_log import BatchLog
 from peernets_tf.evaluation.config import EvaluationConfig, needs_components
-from peernets_tf.evaluation.plan import Strength
+from peernets_tf.evaluation.strength import Strength
 from peernets_tf.evaluation.target import Target
 
 Plan = Sequence[tuple[Strength, attacks.Attack]]

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from peernets_tf import datasets, records
 from peernets_tf.attacks import Attack, checks, losses
 from peernets_tf.evaluation.batch_log import BatchLog
-from peernets_tf.evaluation.plan import Strength
+from peernets_tf.evaluation.strength import Strength
 from peernets_tf.evaluation.target import Target
 
 

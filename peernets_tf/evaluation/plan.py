@@ -1,8 +1,7 @@
 """Which attack an evaluation runs, and at which strengths."""
 
 import dataclasses
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Self, cast
 
 import numpy as np
@@ -11,56 +10,14 @@ from numpy.typing import NDArray
 from peernets_tf import adaptive, attacks, datasets, files
 from peernets_tf.errors import UserError
 from peernets_tf.evaluation import universal
+from peernets_tf.evaluation.strength import DEFAULT_EPSILON, Strength
 
-# The radius of the ball by default, for images in [0, 1].
-DEFAULT_EPSILON = {"linf": 8 / 255, "l2": 0.5}
 # A search sets these itself.
 _SET_BY_SEARCH = {"keep_best", "step_size", "stop_when_fooled"}
 _TRAIN_SIZE = 10_000
 # Stands for an epsilon that depends on training images which are not read yet.
 # No step is longer.
 _UNKNOWN_EPSILON = 1e30
-# No number needs more characters than this.
-_MAX_DIGITS = 50
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Strength:
-    """The ball that adversarial images lie in.
-
-    Attributes:
-        norm: `"linf"` or `"l2"`.
-        epsilon: float or None, the radius for images in [0, 1]; None if the
-            attack has none or its smallest radius is searched.
-        rho: float or None, epsilon over the mean L2 norm of training images.
-        rho_of: str, which x that mean norm is of, one of
-            `attacks.RHO_READINGS`; without a meaning if `rho` is None.
-        clip: bool, whether the images lie in [0, 1], too.
-        steps: int or None, the number of gradient steps if an evaluation tries
-            several; None if all its attacks take as many.
-    """
-
-    norm: str
-    epsilon: float | None = None
-    rho: float | None = None
-    rho_of: str = "unit"
-    clip: bool = True
-    steps: int | None = None
-
-    @property
-    def name(self) -> str:
-        """What files and rows of this strength are called."""
-        if self.steps is not None:
-            return f"{self._ball}_{self.steps}_steps"
-        return self._ball
-
-    @property
-    def _ball(self) -> str:
-        if self.rho is not None:
-            return f"rho_{self.rho:g}"
-        if self.epsilon is None:
-            return f"{self.norm}_smallest"
-        return f"{self.norm}_{self.epsilon:g}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -297,53 +254,6 @@ def _plan(
             f"{', '.join(names)}"
         )
     return planned
-
-
-def parse_numbers(texts: Sequence[str]) -> tuple[float, ...]:
-    """Returns numbers that are written as 0.03 or 8/255.
-
-    Raises:
-        UserError: if a text is not a finite number, or a number is negative.
-    """
-    return tuple(_parse_number(text) for text in texts)
-
-
-def parse_counts(texts: Sequence[str]) -> tuple[int, ...]:
-    """Returns counts that are written in decimal digits.
-
-    Raises:
-        UserError: if a text is not a whole number from 1 to 2,147,483,647.
-    """
-    for text in texts:
-        digits = text.strip()
-        is_count = digits.isascii() and digits.isdecimal() and len(digits) < 11
-        if not is_count or not 0 < int(digits) < 2**31:
-            shown = text if len(text) <= _MAX_DIGITS else f"{text[:20]}..."
-            raise UserError(
-                "expected whole numbers from 1 to 2147483647. Received: "
-                f"'{shown}'"
-            )
-    return tuple(map(int, texts))
-
-
-def _parse_number(text: str) -> float:
-    try:
-        if len(text) > _MAX_DIGITS or not text.isascii():
-            raise ValueError(text)
-        parts = [float(part) for part in text.split("/")]
-        number, divisor = parts if len(parts) == 2 else (*parts, 1.0)
-        # Either part may be infinite while the quotient is not.
-        if not all(map(math.isfinite, (number, divisor, number / divisor))):
-            raise ValueError(text)
-    except (OverflowError, ValueError, ZeroDivisionError) as error:
-        shown = text if len(text) <= _MAX_DIGITS else f"{text[:20]}..."
-        raise UserError(
-            "numbers must be finite, such as 0.03 or 8/255. Received: "
-            f"'{shown}'"
-        ) from error
-    if number / divisor < 0:
-        raise UserError(f"numbers must not be negative. Received: '{text}'")
-    return abs(number / divisor)
 
 
 def _strengths(

@@ -5,8 +5,8 @@ import math
 
 from peernets_tf import adaptive, attacks
 from peernets_tf.errors import UserError
-from peernets_tf.evaluation.plan import DEFAULT_EPSILON
 from peernets_tf.evaluation.shard import Shard
+from peernets_tf.evaluation.strength import DEFAULT_EPSILON
 from peernets_tf.evaluation.suites import SUITES
 from peernets_tf.evaluation.threat_model import GraphsConfig
 

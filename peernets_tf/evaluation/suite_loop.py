@@ -14,7 +14,7 @@ from peernets_tf.attacks import Attack
 from peernets_tf.evaluation import attack_loop, sharing, suites
 from peernets_tf.evaluation.batch_log import BatchLog
 from peernets_tf.evaluation.checklist import Evidence, Outcome, checklist
-from peernets_tf.evaluation.plan import Strength
+from peernets_tf.evaluation.strength import Strength
 from peernets_tf.evaluation.suite_config import SuiteConfig
 from peernets_tf.evaluation.suite_step import Step
 from peernets_tf.evaluation.suite_views import Views

@@ -17,8 +17,8 @@ from peernets_tf.attacks import (
     rejection,
 )
 from peernets_tf.evaluation.image_bar import ImageBar, image_bar
-from peernets_tf.evaluation.plan import Strength
 from peernets_tf.evaluation.shard import Shard
+from peernets_tf.evaluation.strength import Strength
 from peernets_tf.lazy import ops
 from peernets_tf.seeds import Stream
 
