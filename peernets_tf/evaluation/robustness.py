@@ -16,7 +16,8 @@ from peernets_tf.errors import UserError
 from peernets_tf.evaluation.batch_log import BatchLog
 from peernets_tf.evaluation.config import check_graphs
 from peernets_tf.evaluation.suite_config import SuiteConfig
-from peernets_tf.evaluation.suite_loop import RobustAccuracy, run_suite
+from peernets_tf.evaluation.suite_loop import run_suite
+from peernets_tf.evaluation.suite_result import RobustAccuracy
 from peernets_tf.evaluation.threat_model import (
     ChosenGraphs,
     GraphsConfig,
