@@ -63,8 +63,9 @@ _CHECKPOINT = flags.DEFINE_multi_string(
     "checkpoint",
     [],
     "ROW=PATH, such as resnet32=model.keras: attack this .keras file or "
-    "published model instead of training the network of the row. Rows: "
-    f"{', '.join(table6.KEYS)}. May be repeated (default: all are trained).",
+    "published model in the row, instead of training its network or attacking "
+    f"the published one. Rows: {', '.join(table6.KEYS)}. May be repeated "
+    "(default: none).",
 )
 _read_config = config_flags.define(
     "seed", "eval_batch_size", *config_flags.ATTACK
@@ -112,6 +113,12 @@ def _config(name: str) -> comparison.CompareConfig:
     if not budget.trains:
         checkpoints = {**table6.PUBLISHED, **checkpoints}
         rows = [row for row in rows if row.key in checkpoints]
+    for key in checkpoints:
+        if key not in {row.key for row in rows}:
+            raise UserError(
+                f"--checkpoint={key}=PATH needs --budget=minutes or "
+                f"--budget=day, which train nothing. Received: budget={name}"
+            )
     return comparison.CompareConfig(
         rows=tuple(rows),
         budget=name,

@@ -117,8 +117,8 @@ def _compare(comparison: _Comparison, start: float) -> records.ComparisonRecord:
     provenance = comparison.provenance
     if not table6.BUDGETS[config.budget].trains:
         print(
-            "Attacking the published models; --train trains the networks of "
-            "Table 6 instead, in about an hour",
+            "Attacking the published models. --budget=hour trains the networks "
+            "of Table 6 instead, in about an hour on two CPU cores",
             flush=True,
         )
     rows: list[records.ComparisonRow] = []

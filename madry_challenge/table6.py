@@ -5,7 +5,8 @@ import dataclasses
 from madry_challenge.config import Config
 from peernets_tf import training
 
-KEYS = (
+# The networks that a budget trains.
+TRAINED = (
     "resnet32",
     "resnet32_a",
     "resnet32_b",
@@ -16,8 +17,10 @@ KEYS = (
 # The published models that stand in rows, by the rows' keys.
 PUBLISHED = {
     "resnet32": "cifar10_resnet32",
+    "resnet32_fgsm": "cifar10_resnet32_adversarial",
     "pr_resnet32": "cifar10_pr_resnet32",
 }
+KEYS = tuple(dict.fromkeys((*TRAINED, *PUBLISHED)))
 _TRAIN_SIZE = 50_000
 
 
@@ -35,6 +38,7 @@ class Row:
             attack follows in training.
         start: str or None, the key of the row whose weights it starts from, in
             a budget too short to learn from random weights.
+        attack: str, what the attack of its training is called.
     """
 
     key: str
@@ -43,6 +47,7 @@ class Row:
     settings: Config
     backward: str = "exact"
     start: str | None = None
+    attack: str = "PGD"
 
     @property
     def trained_on(self) -> str:
@@ -50,7 +55,7 @@ class Row:
         if not self.settings.num_steps:
             return "images"
         is_peernet = self.network.startswith("pr_")
-        return f"PGD, {self.backward}" if is_peernet else "PGD"
+        return f"{self.attack}, {self.backward}" if is_peernet else self.attack
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -116,7 +121,9 @@ def rows(challenge: Config, budget: Budget, backward: str) -> list[Row]:
 
     ResNet-32 A has the challenge's hyper-parameters, the others have those of
     Table 1. The paper has neither ResNet-32 trained on images, which is the
-    control, nor the PeerNets trained on adversarial images.
+    control, nor the PeerNets trained on adversarial images. Without training
+    there is one row more, of a published ResNet-32 that was trained on images
+    of a single step, and the settings of rows say nothing of schedules.
 
     Args:
         challenge: the `Config` of the challenge. Its attack is that of all
@@ -171,6 +178,15 @@ def rows(challenge: Config, budget: Budget, backward: str) -> list[Row]:
             start="pr_resnet32",
         ),
     ]
+    if not budget.trains:
+        fast = Row(
+            key="resnet32_fgsm",
+            name="ResNet-32",
+            network="resnet32",
+            settings=resnet,
+            attack="FGSM",
+        )
+        found.insert(TRAINED.index("pr_resnet32"), fast)
     return [_within(budget, row) for row in found]
 
 

@@ -178,6 +178,8 @@ def test_when_step_sizes_are_halved():
         checked_value=checked,
         increases=increases - 1,
         halved=halved,
+        result=images,
+        result_value=0 * one,
         fooled=0 * one,
         is_finite=one > 0,
     )
@@ -380,3 +382,36 @@ def test_expectation_finds_the_mean_direction(make_draw):
     # from 0.6 for n = 1 to 0.95 for n = 40.
     assert reached(1) < 0.4
     assert reached(40) > 0.7
+
+
+def test_goes_back_to_the_largest_loss_and_returns_what_fools():
+    """The targeted DLR loss may fall at the iterate that fools."""
+    one = np.ones(1, "float32")
+    image = np.full((1, 1, 1, 1), 0.5, "float32")
+    state = State.at(image, one)._replace(
+        best=image + 0.4, best_value=9 * one, result_value=9 * one
+    )
+    ascent = AutoAscent(
+        norm="linf",
+        loss="cross_entropy",
+        targeted=False,
+        has_targets=False,
+        expectation=1,
+    )
+
+    def fooled(images):
+        x = ops.reshape(images, (-1, 1))
+        return ops.concatenate([x, x + 1], axis=1)
+
+    label = np.zeros(1, "int32")
+    found = ascent.run(
+        fooled,
+        State._make(map(ops.convert_to_tensor, state)),
+        *map(ops.convert_to_tensor, (image, label, label, one)),
+        1,
+        0,
+    )
+    np.testing.assert_allclose(found.best, image + 0.4)
+    np.testing.assert_allclose(found.best_value, 9 * one)
+    np.testing.assert_allclose(found.result, image)
+    np.testing.assert_allclose(found.fooled, one)

@@ -96,21 +96,22 @@ def test_a_model_that_rejects_images():
 
 
 @pytest.mark.parametrize(
-    ("follows_gradient", "rho", "rate", "backward"),
+    ("attack", "rho", "rate", "backward"),
     [
         # Noise at a rho is the control of universal perturbations.
-        (False, 0.08, "45.0% ±6.9", "-"),
-        (False, None, "40.0% ±7.7", "-"),
-        (True, 0.08, "40.0% ±7.7", "identity"),
+        ("noise", 0.08, "45.0% ±6.9", "-"),
+        ("noise", None, "40.0% ±7.7", "-"),
+        ("square", 0.08, "40.0% ±7.7", "-"),
+        ("pgd", 0.08, "40.0% ±7.7", "identity"),
     ],
 )
 def test_noise_at_a_rho_counts_as_universal_perturbations_do(
-    follows_gradient, rho, rate, backward
+    attack, rho, rate, backward
 ):
     record = make_attack(
-        attack="any",
+        attack=attack,
         is_universal=False,
-        follows_gradient=follows_gradient,
+        follows_gradient=attack == "pgd",
         cases=(make_case(rho=rho),),
     )
     (row,) = attack_cells(record)

@@ -32,9 +32,12 @@ def outcome(step, fooled, attacked=TOTAL):
 
 
 def outcome_at(step, places):
-    """A step that fooled the images at some places."""
-    fooled = np.isin(np.arange(TOTAL), places)
-    return make_outcome(step=step, attacked=fooled, fooled=fooled)
+    """A step that attacked the images from 400 on, and those it fooled."""
+    images = np.arange(TOTAL)
+    fooled = np.isin(images, places)
+    return make_outcome(
+        step=step, attacked=(images >= 400) | fooled, fooled=fooled
+    )
 
 
 def check(name, *outcomes, **fields):
@@ -124,6 +127,21 @@ def test_without_a_black_box_nothing_is_compared():
     white = outcome(of_role(suites.ITERATIVE), 400)
     name = "white-box beats black-box and transfer"
     assert check(name, white) == "not measured"
+    nothing_left = outcome(BLACK_BOX, 0, attacked=0)
+    assert check(name, white, nothing_left) == "not measured"
+
+
+@pytest.mark.parametrize(
+    ("fooled", "verdict"), [(2, "not measured"), (3, "failed")]
+)
+def test_a_black_box_that_stops_early_passes_nothing(fooled, verdict):
+    """It may have been about to fool the defended model, too."""
+    white = outcome(of_role(suites.ITERATIVE), 400)
+    black = dataclasses.replace(
+        outcome_at(BLACK_BOX, range(500, 500 + fooled)), stops_early=True
+    )
+    name = "white-box beats black-box and transfer"
+    assert check(name, white, black) == verdict
 
 
 @pytest.mark.parametrize(
@@ -154,6 +172,8 @@ def test_more_steps(fooled, verdict):
     more = outcome(of_role(suites.MORE), fooled, attacked=500)
     assert check(name, more) == verdict
     assert check(name) == "not measured"
+    nothing_left = outcome(of_role(suites.MORE), 0, attacked=0)
+    assert check(name, nothing_left) == "not measured"
 
 
 @pytest.mark.parametrize(

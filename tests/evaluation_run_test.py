@@ -377,10 +377,10 @@ def test_stopping_needs_the_graphs_that_predictions_use(
         AttackConfig(name="apgd"),
         AttackConfig(name="fab"),
     ):
-        with pytest.raises(UserError, match="graphs that predictions use"):
+        with pytest.raises(UserError, match="graphs of the predictions"):
             evaluate(peernet, stripes, tmp_path, attack, graphs=one)
     some = GraphsConfig(expectation=1)
-    with pytest.raises(UserError, match="graphs that predictions use"):
+    with pytest.raises(UserError, match="graphs of the predictions"):
         evaluate(
             peernet,
             stripes,
@@ -388,9 +388,19 @@ def test_stopping_needs_the_graphs_that_predictions_use(
             AttackConfig(name="fgsm", search=True),
             graphs=some,
         )
-    drawn, square = GraphsConfig(policy="drawn"), AttackConfig(name="square")
-    with pytest.raises(UserError, match="graphs that predictions use"):
-        evaluate(peernet, stripes, tmp_path, square, graphs=drawn)
+    for name, graphs in (
+        ("square", GraphsConfig(policy="drawn")),
+        ("deepfool", GraphsConfig(policy="drawn")),
+        ("deepfool", some),
+    ):
+        with pytest.raises(UserError, match="graphs of the predictions"):
+            evaluate(
+                peernet,
+                stripes,
+                tmp_path,
+                AttackConfig(name=name),
+                graphs=graphs,
+            )
     goes_on = AttackConfig(
         name="apgd", steps=(2,), options={"stop_when_fooled": False}
     )

@@ -12,6 +12,8 @@ from peernets_tf.evaluation import AttackConfig, universal
 from peernets_tf.evaluation.plan import plan
 from peernets_tf.evaluation.strength import Strength
 
+# The name of a file has the first six digits.
+RHOS = (0.1, 1 / 3)
 ATTACK = UniversalGradient(epsilon=0.5, passes=2, batch_size=4)
 
 
@@ -117,10 +119,14 @@ def test_the_perturbations_of_a_published_record(tmp_path):
 def test_damaged_perturbations_of_a_record(tmp_path):
     record = str(tmp_path / "record.json")
     np.save(tmp_path / "perturbation_rho_0.1.npy", np.ones((2, 2, 1)))
-    np.save(tmp_path / "perturbation_rho_0.2.npy", np.ones((3, 2, 1)))
-    with pytest.raises(UserError, match=r"rho_0\.2\.npy.*shape, \(2, 2, 1\)"):
+    np.save(tmp_path / "perturbation_rho_0.333333.npy", np.ones((3, 2, 1)))
+    with pytest.raises(
+        UserError, match=r"rho_0\.333333\.npy.*shape, \(2, 2, 1\)"
+    ):
         universal.perturbations_of(record)
-    np.save(tmp_path / "perturbation_rho_0.2.npy", np.full((2, 2, 1), np.nan))
+    np.save(
+        tmp_path / "perturbation_rho_0.333333.npy", np.full((2, 2, 1), np.nan)
+    )
     with pytest.raises(UserError, match="finite numbers"):
         universal.perturbations_of(record)
 
@@ -131,12 +137,12 @@ def save_record(folder, **changes):
         sample_records.make_case(
             rho=rho, epsilon=2 * rho, rho_of="centered", clip=False
         )
-        for rho in (0.1, 0.2)
+        for rho in RHOS
     )
     path = str(folder / "record.json")
     record = sample_records.make_attack(cases=cases, **changes)
     records.write(record, path)
-    for rho in (0.1, 0.2):
+    for rho in RHOS:
         v = np.zeros((2, 2, 1), "float32")
         v[0, 0, 0] = rho
         np.save(folder / f"perturbation_rho_{rho:g}.npy", v)
@@ -162,9 +168,9 @@ def test_the_attacks_of_a_record(tmp_path):
         Strength(
             norm="l2", epsilon=2 * rho, rho=rho, rho_of="centered", clip=False
         )
-        for rho in (0.1, 0.2)
+        for rho in RHOS
     ]
-    for (strength, attack), rho in zip(planned, (0.1, 0.2), strict=True):
+    for (strength, attack), rho in zip(planned, RHOS, strict=True):
         assert (attack.norm, attack.clip) == ("l2", strength.clip)
         assert attack.perturbation[0, 0, 0] == np.float32(rho)
         assert f"perturbation_rho_{rho:g}.npy, SHA-256" in attack.source
@@ -188,6 +194,6 @@ def test_records_without_perturbations(tmp_path):
     (tmp_path / "perturbation_rho_0.1.npy").unlink()
     with pytest.raises(UserError, match="none for rho=0.1"):
         universal.read_record(path, (2, 2, 1))
-    (tmp_path / "perturbation_rho_0.2.npy").unlink()
+    (tmp_path / "perturbation_rho_0.333333.npy").unlink()
     with pytest.raises(UserError, match="attack=universal and rho"):
         universal.read_record(path, (2, 2, 1))

@@ -60,7 +60,7 @@ def test_the_smoke_budget(images_path, small_rows, tmp_path):
     path = str(tmp_path / "out" / "record.json")
     record = records.read(path)
     assert record.budget == "smoke"
-    assert tuple(row.key for row in record.rows) == table6.KEYS
+    assert tuple(row.key for row in record.rows) == table6.TRAINED
     steps = table6.BUDGETS["smoke"].steps
     for row in record.rows:
         own = steps[row.key]
@@ -118,12 +118,14 @@ def test_the_published_models_are_attacked(rng, tmp_path):
     ]
     result = run_command(MODULE, "--budget=day", *flags)
     assert result.status == 0, result.stderr
-    assert "Attacking the published models; --train" in result.stdout
+    assert "Attacking the published models. --budget=hour" in result.stdout
     record = records.read(str(tmp_path / "out" / "record.json"))
     assert record.budget == "day"
-    plain, *peernets = record.rows
-    assert plain.checkpoint == "cifar10_resnet32"
-    assert plain.threat_model is None
+    plain, fast, *peernets = record.rows
+    for row, name in ((plain, "resnet32"), (fast, "resnet32_adversarial")):
+        assert row.checkpoint == f"cifar10_{name}"
+        assert row.threat_model is None
+    assert (plain.trained_on, fast.trained_on) == ("images", "FGSM")
     for row, num_graphs in zip(peernets, (1, 10), strict=True):
         assert row.checkpoint == "cifar10_pr_resnet32"
         assert row.threat_model.policy == "known"
@@ -153,7 +155,7 @@ def test_train_or_a_gpu_trains(monkeypatch):
         config = configs.pop()
         assert config.budget == budget
         assert config.checkpoints == checkpoints
-        trained = table6.KEYS if not checkpoints else tuple(checkpoints)
+        trained = table6.TRAINED if not checkpoints else tuple(checkpoints)
         assert tuple(row.key for row in config.rows) == trained
 
 
@@ -167,7 +169,7 @@ def test_a_given_model_joins_the_published_ones(monkeypatch):
     assert result.status == 0, result.stderr
     (config,) = configs
     keys = tuple(row.key for row in config.rows)
-    assert keys == ("resnet32", "resnet32_a", "pr_resnet32")
+    assert keys == ("resnet32", "resnet32_a", "resnet32_fgsm", "pr_resnet32")
     assert config.checkpoints["resnet32_a"] == "cifar10_resnet32"
 
 
@@ -179,6 +181,10 @@ def test_wrong_flags():
             (["--budget=day", "--train"], "leave out --train"),
             (["--backward=exact"], "backward"),
             (["--checkpoint=resnet18=x"], "must be ROW=PATH"),
+            (
+                ["--train", "--checkpoint=resnet32_fgsm=cifar10_resnet32"],
+                "needs --budget=minutes",
+            ),
             (
                 ["--checkpoint=resnet32=x.keras"],
                 "--checkpoint=resnet32=PATH must be a .keras file",

@@ -125,6 +125,18 @@ def test_a_bank_replaces_the_stored_peers(graphs, images):
         np.testing.assert_array_equal(features, old)
 
 
+def test_a_model_around_it_names_the_graphs(graphs, images):
+    """As an evaluation with graphs of its own, of a model that averages."""
+    model = make_model()
+    set_peers(model, graphs[0])
+    average = monte_carlo(model)
+    np.testing.assert_allclose(
+        monte_carlo(average, encode_peers(average, graphs[1:]))(images),
+        monte_carlo(model, encode_peers(model, graphs[1:]))(images),
+        atol=1e-6,
+    )
+
+
 def test_a_model_with_a_bank_is_not_saved(graphs, tmp_path):
     model = make_model()
     with_bank = monte_carlo(model, encode_peers(model, graphs))

@@ -85,7 +85,7 @@ def verdicts(found):
         if record.threat_model:
             graphs = tables.size_text(record.threat_model.defended)
             graphs += f", {record.threat_model.policy}"
-        failed = [check.name for check in result.failed]
+        measured = [c for c in result.checks if c.verdict != "not measured"]
         rows.append(
             (
                 records.network_name(record.model),
@@ -94,7 +94,7 @@ def verdicts(found):
                 f"{result.total:,}",
                 tables.rate_text(result.correct, result.total),
                 tables.rate_text(result.robust, result.total),
-                f"{len(failed)} of {len(result.checks)}",
+                f"{len(result.failed)} of {len(measured)}",
             )
         )
     columns = (

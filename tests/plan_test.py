@@ -167,6 +167,11 @@ def test_the_configuration_of_an_attack_stands_for_it(attack, stripes):
     assert found == attack
 
 
+def test_a_configuration_holds_no_field_without_a_flag():
+    with pytest.raises(UserError, match="`p_init` of square must be its"):
+        AttackConfig.of(attacks.Square(epsilon=0.1, p_init=0.05))
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [

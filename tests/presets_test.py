@@ -21,6 +21,7 @@ from peernets_tf.errors import UserError
 NAMES = [
     "cifar10_pr_resnet32",
     "cifar10_resnet32",
+    "cifar10_resnet32_adversarial",
     "mnist_lenet5",
     "mnist_pr_lenet5",
 ]

@@ -268,6 +268,19 @@ def test_refuses_bad_arguments(settings, message, linear, images):
         run(linear, images, **settings)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"graphs": evaluation.GraphsConfig(policy="drawn")},
+        {"suite": "autoattack", "backward": "identity"},
+    ],
+    ids=str,
+)
+def test_a_function_has_no_graphs(settings, linear, images):
+    with pytest.raises(UserError, match="instead of a function"):
+        run(lambda x: linear(x), images, **settings)
+
+
 def test_refuses_images_and_labels_that_do_not_fit(linear, images):
     with pytest.raises(AttackError, match=r"must lie in \[0, 1\]"):
         run(linear, (255 * images[0], images[1]))

@@ -21,8 +21,12 @@ def test_the_epochs_of_the_initial_model_come_first(start_epochs, expected):
     start = dataclasses.replace(
         make_training().initial_model, epochs=start_epochs
     )
-    assert make_training(initial_model=start).epochs == expected
-    assert make_training(initial_model=None).epochs == "1"
+    record = make_training(initial_model=start)
+    assert record.epochs == expected
+    assert record.total_epochs == (start_epochs and start_epochs + 1)
+    alone = make_training(initial_model=None)
+    assert (alone.epochs, alone.total_epochs) == ("1", 1)
+    assert make_training(num_steps=10).total_epochs is None
 
 
 def test_records_are_frozen():

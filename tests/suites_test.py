@@ -15,6 +15,7 @@ PLAIN = Traits(num_classes=10)
 PEERS = Traits(
     num_classes=10,
     has_peers=True,
+    has_bpda=True,
     has_labelled_peers=True,
     guesses_graphs=True,
 )
@@ -86,11 +87,27 @@ def test_adaptive_goes_from_cheap_to_expensive():
 
 
 def test_attacks_on_peers_need_what_the_attacker_knows():
-    known = names("adaptive", Traits(num_classes=10, has_peers=True))
+    known = names(
+        "adaptive", Traits(num_classes=10, has_peers=True, has_bpda=True)
+    )
     assert set(names("adaptive", PEERS)) - set(known) == {
         "pgd-identity-graphs",
         "neighbor-guided",
     }
+
+
+def test_what_hides_a_gradient_otherwise_is_attacked_by_bpda():
+    """MagNet and bounded ReLUs have no peers."""
+    hidden = Traits(num_classes=10, has_bpda=True)
+    assert set(names("adaptive", hidden)) - set(names("adaptive", PLAIN)) == {
+        "pgd-identity",
+        "pgd-identity-margin",
+        "apgd-ce-identity",
+        "apgd-dlr-identity",
+        "large-ball-identity",
+    }
+    assert "apgd-ce-identity" in names("autoattack", hidden)
+    assert "apgd-ce-identity" not in names("autoattack", PLAIN)
 
 
 def test_adaptive_estimates_gradients_after_square():
@@ -113,7 +130,7 @@ def test_table_7_is_that_of_the_paper():
         white, bpda = steps[row], steps[f"{row}-identity"]
         assert white.epsilon == pytest.approx(float(row.split("-")[1]) / 255)
         assert bpda == white.variant(
-            "-identity", backward="identity", role=bpda.role, needs="has_peers"
+            "-identity", backward="identity", role=bpda.role, needs="has_bpda"
         )
         for delta in (0.01, 1, 4, 8):
             black = steps[f"{row}-delta-{delta:g}"]
@@ -227,6 +244,7 @@ def test_the_budget_scales_but_never_to_nothing():
     assert make("pgd-margin", budget=2) == attacks.PGD(
         epsilon=0.1, steps=400, restarts=10, loss="margin"
     )
+    assert make("large-ball", budget=0.1) == make("large-ball")
     assert make("square", budget=1e-6).queries == 1
     assert make("square").queries == 5000
     # A single step stays one.

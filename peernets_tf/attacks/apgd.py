@@ -158,7 +158,7 @@ class APGD(Attack):
             checks.check_finite(found.is_finite, checks.LOSS_GRADIENT)
             for values, new in zip(state, found, strict=True):
                 values[active] = new
-            best.update(active, found.best, found.best_value, found.fooled)
+            best.update(active, found.result, found.result_value, found.fooled)
 
 
 def checkpoints(steps: int) -> list[int]:

@@ -22,8 +22,8 @@ class State(NamedTuple):
     Attributes:
         iterates: float, `(B, H, W, C)`, what the model is asked next.
         previous: float, `(B, H, W, C)`, where the last step started.
-        best: float, `(B, H, W, C)`, the best iterate: one that fools before one
-            that does not, then the larger loss.
+        best: float, `(B, H, W, C)`, the iterate with the largest loss, to which
+            the ascent goes back.
         best_gradient: float, `(B, H, W, C)`, the gradient there.
         step_size: float, `(B,)`.
         value: float, `(B,)`, the loss of the last iterate; -infinity before the
@@ -33,7 +33,10 @@ class State(NamedTuple):
         increases: float, `(B,)`, in how many steps since the last checkpoint
             the loss grew.
         halved: bool, `(B,)`, whether the last checkpoint halved the step size.
-        fooled: float, `(B,)`, 1.0 where `best` fools the model.
+        result: float, `(B, H, W, C)`, the iterate to return: one that fools
+            before one that does not, then the larger loss.
+        result_value: float, `(B,)`, the loss of `result`.
+        fooled: float, `(B,)`, 1.0 where `result` fools the model.
         is_finite: bool, `(B,)`, whether all losses, logits and gradients were
             finite.
     """
@@ -48,6 +51,8 @@ class State(NamedTuple):
     checked_value: Tensor
     increases: Tensor
     halved: Tensor
+    result: Tensor
+    result_value: Tensor
     fooled: Tensor
     is_finite: Tensor
 
@@ -74,6 +79,8 @@ class State(NamedTuple):
             increases=zeros.copy(),
             # The first checkpoint has no best loss of an earlier one.
             halved=~no,
+            result=start.copy(),
+            result_value=zeros - np.inf,
             fooled=zeros.copy(),
             is_finite=~no,
         )
@@ -210,10 +217,12 @@ def _kept(
 ) -> State:
     """Notes what the model said of the iterates."""
     fooled = ops.cast(fooled, value.dtype)
-    better = (fooled > state.fooled) | (
-        (fooled == state.fooled) & (value > state.best_value)
-    )
+    better = value > state.best_value
     better_images = norms.like_images(better, gradient)
+    returned = (fooled > state.fooled) | (
+        (fooled == state.fooled) & (value > state.result_value)
+    )
+    returned_images = norms.like_images(returned, gradient)
     grows = (value > state.value) & ~ops.isinf(state.value)
     return state._replace(
         best=ops.where(better_images, state.iterates, state.best),
@@ -221,6 +230,8 @@ def _kept(
         best_value=ops.where(better, value, state.best_value),
         value=value,
         increases=state.increases + ops.cast(grows, value.dtype),
+        result=ops.where(returned_images, state.iterates, state.result),
+        result_value=ops.where(returned, value, state.result_value),
         fooled=ops.maximum(fooled, state.fooled),
         is_finite=state.is_finite & is_finite,
     )

@@ -36,6 +36,7 @@ class DeepFool(Attack):
 
     name: ClassVar[str] = "deepfool"
     uses_labels: ClassVar[bool] = False
+    always_stops: ClassVar[bool] = True
     internal: ClassVar[frozenset[str]] = frozenset(
         {"extra_length", "num_classes"}
     )

@@ -22,9 +22,10 @@ from peernets_tf.lazy import ops
 from peernets_tf.seeds import Stream, generator
 from peernets_tf.types import LogitsFunction, Tensor
 
-# The settings of AutoAttack: the largest weight of the image's own projection,
-# the share of a projection that is gone, and the share of the way to the image
-# that is left after the boundary was crossed.
+# The settings of AutoAttack: the largest weight of the image's own projection;
+# the factor of a step towards the boundary, which lands beyond it; and the
+# share of its distance from the image that an iterate keeps once it has crossed
+# the boundary.
 _LARGEST_WEIGHT = 0.1
 _OVERSHOOT = 1.05
 _BACKWARD = 0.9

@@ -126,8 +126,8 @@ class BatchLog:
 
 def _damaged(path: str, where: str) -> UserError:
     return UserError(
-        f"{path} is not the log of an evaluation: {where}. Remove it to attack "
-        "its images again, or give another --output_dir"
+        f"{path} must be the log of this evaluation: {where}. Remove it to "
+        "attack its images again, or give another --output_dir"
     )
 
 

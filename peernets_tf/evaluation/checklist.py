@@ -35,6 +35,8 @@ class Outcome:
         attacked: bool array of shape `(N,)`, the images attacked.
         fooled: bool array of shape `(N,)`, those classified wrongly after it.
         queries: int, images whose logits the attack computed.
+        stops_early: bool, whether the attack stopped at images that fool the
+            model it asked, although that may not fool the defended one.
     """
 
     step: Step
@@ -43,6 +45,7 @@ class Outcome:
     attacked: NDArray[np.bool_]
     fooled: NDArray[np.bool_]
     queries: int
+    stops_early: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -132,10 +135,20 @@ def _white_box_beats_black_box(evidence: Evidence) -> _Answer:
     if not without_gradient:
         return "not measured", "no black box and no transfer ran"
     by_gradient = _union(_of_access(evidence, "white-box"), evidence)
-    left = np.any([o.attacked for o in without_gradient], axis=0)
-    more = _union(without_gradient, evidence) & ~by_gradient
-    measured = f"black box fools {more.sum()} of the {left.sum()} left"
-    return _verdict(more.sum() <= _BLACK_BOX_SHARE * len(more)), measured
+    attacked = int(np.any([o.attacked for o in without_gradient], axis=0).sum())
+    if not attacked:
+        return "not measured", "no image was left for a black box"
+    found = _union(without_gradient, evidence) & ~by_gradient
+    more = int(found.sum())
+    measured = (
+        f"of {attacked} images, {more} are fooled by a black box or transfer "
+        "alone"
+    )
+    if more > _BLACK_BOX_SHARE * len(found):
+        return "failed", measured
+    if any(o.stops_early for o in without_gradient):
+        return "not measured", f"{measured}, but a black box stopped early"
+    return "passed", measured
 
 
 def _noise_is_weakest(evidence: Evidence) -> _Answer:
@@ -155,8 +168,10 @@ def _more_changes_little(evidence: Evidence) -> _Answer:
     more = evidence.outcome(suites.MORE)
     if more is None:
         return "not measured", "no attack ran with more of them"
-    left = int(more.attacked.sum())
-    measured = f"twice as many fool {_count(more)} of the {left} left"
+    attacked = int(more.attacked.sum())
+    if not attacked:
+        return "not measured", "no image was left for more of them"
+    measured = f"they fool {_count(more)} of the {attacked} images left"
     return _verdict(_count(more) <= _LITTLE * len(more.fooled)), measured
 
 

@@ -237,7 +237,7 @@ def check_peers(model: keras.Model, config: EvaluationConfig) -> None:
         )
     # FAB, which always stops, may stop at images that fool the mean over graphs
     # drawn anew: they are the nearest ones that it looks for.
-    averages = graphs.expectation and attack.attack_type.follows_gradient
+    averages = graphs.expectation and attack.name == attacks.FAB.name
     stops = (
         attack.search
         or attack.options.get(
@@ -248,9 +248,9 @@ def check_peers(model: keras.Model, config: EvaluationConfig) -> None:
     )
     if stops and (graphs.defended != graphs.attacker or graphs.expectation):
         raise UserError(
-            "search, stop_when_fooled, fab and square need an attacker that "
-            "asks the graphs that predictions use, all of them; others would "
-            "stop the attack before those are fooled. Give apgd "
-            "--nostop_when_fooled; fab may average over graphs drawn anew "
-            f"instead (--graph_expectation). Received: {graphs}"
+            f"{attack.name} stops at an image that fools the attacker's "
+            "graphs, so these must be the graphs of the predictions. Give "
+            "--peers=known without --graph_expectation, or an attack that goes "
+            "on: pgd or apgd with --nostop_when_fooled and without --search. "
+            f"Received: {graphs}"
         )

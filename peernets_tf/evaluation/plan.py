@@ -116,7 +116,19 @@ class AttackConfig:
 
     @classmethod
     def of(cls, attack: attacks.Attack) -> Self:
-        """Returns the configuration of one attack as it is."""
+        """Returns the configuration of one attack as it is.
+
+        Raises:
+            UserError: if a field that has no command-line flag differs from its
+                default.
+        """
+        for field in dataclasses.fields(attack):
+            value = getattr(attack, field.name)
+            if field.name in attack.internal and value != field.default:
+                raise UserError(
+                    f"`{field.name}` of {attack.name} must be its default, "
+                    f"{field.default}, here. Received: {value}"
+                )
         options = {name: getattr(attack, name) for name in attack.options()}
         epsilon = options.pop("epsilon", None)
         return cls(

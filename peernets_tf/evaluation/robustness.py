@@ -72,7 +72,8 @@ def robust_accuracy(
         seed: int, the seed of everything drawn.
         batch_size: int, images attacked at once.
         backward: `"exact"`, `"identity"` or `"soft"`, the backward pass of
-            PeerRegularization layers; `"adaptive"` follows all of them.
+            PeerRegularization layers; `"adaptive"` chooses for each of
+            its attacks.
         rejected_as: `"wrong"`, `"right"` or None, what a rejected adversarial
             image counts as. The model's last logit is then that of rejection,
             and labels are among the classes before it. A rejected unperturbed
@@ -110,10 +111,13 @@ def robust_accuracy(
         seed=seed,
     )
     chosen = None
-    if not isinstance(model, keras.Model) and backward != "exact":
+    if not isinstance(model, keras.Model) and (
+        backward != "exact" or config.graphs != GraphsConfig()
+    ):
         raise UserError(
-            "`backward` must be exact for a function that is no Keras model. "
-            f"Received: {backward}"
+            "`backward` and `graphs` are for Keras models with "
+            "PeerRegularization layers: give the model instead of a function. "
+            f"Received: backward={backward}, graphs={graphs}"
         )
     if isinstance(model, keras.Model):
         chosen = _chosen_graphs(model, config, train_images, train_labels)

@@ -157,12 +157,13 @@ def _run_step(
     shape = target.test.images.shape[1:]
     epsilon = step.radius(config.norm, config.radius, shape)
     strength = Strength(norm=config.norm, epsilon=epsilon)
+    may_stop = views.may_stop(step)
     attack = step.make(
         config.norm,
         epsilon,
         budget=config.budget,
         num_classes=target.num_classes,
-        may_stop=views.may_stop(step),
+        may_stop=may_stop,
         is_random=views.is_random(step),
     )
     attack = views.with_guides(attack, step)
@@ -195,6 +196,7 @@ def _run_step(
         attacked=attacked,
         fooled=fooled,
         queries=sum(row.queries for row in rows),
+        stops_early=attack.always_stops and not may_stop,
     )
 
 
@@ -226,7 +228,9 @@ def _attack(
                 log.add(key, row)
                 bar.add(len(batch), len(row.fooled))
             elif row.images != tuple(images.tolist()):
-                raise log.damaged(key, "is of other images")
+                raise log.damaged(
+                    key, "is of other images than those left to attack"
+                )
             else:
                 bar.resume(len(batch), len(row.fooled))
             rows.append(row)

@@ -20,6 +20,8 @@ class Traits:
     Attributes:
         num_classes: int, the classes of the model.
         has_peers: bool, whether it has PeerRegularization layers.
+        has_bpda: bool, whether it has an identity backward pass: that of
+            PeerRegularization layers, or of what else `hides_gradient`.
         has_labelled_peers: bool, whether the classes of the attacker's peers
             are known.
         guesses_graphs: bool, whether the attacker has several graphs, but not
@@ -31,6 +33,7 @@ class Traits:
 
     num_classes: int
     has_peers: bool = False
+    has_bpda: bool = False
     has_labelled_peers: bool = False
     guesses_graphs: bool = False
     is_random: bool = False
@@ -130,7 +133,7 @@ class Step:
         """
         options = dict(self.options)
         for name in _SCALED:
-            if name in options:
+            if name in options and not self.in_large_ball:
                 options[name] = max(1, round(budget * options[name]))
         if "num_targets" in options:
             options["num_targets"] = min(

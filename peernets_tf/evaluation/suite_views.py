@@ -108,6 +108,9 @@ class Views:
         self.traits = Traits(
             num_classes=self.num_classes,
             has_peers=graphs is not None,
+            has_bpda=graphs is not None
+            or isinstance(model, keras.Model)
+            and adaptive.hides_gradient(model),
             has_labelled_peers=graphs is not None
             and graphs.attacker.labels is not None,
             guesses_graphs=_num_redrawn(graphs) is not None,

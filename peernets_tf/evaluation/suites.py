@@ -99,7 +99,7 @@ def _probes(iterative: Step) -> tuple[Step, ...]:
             "-identity",
             backward="identity",
             role=BPDA,
-            needs="has_peers",
+            needs="has_bpda",
             is_counted=False,
         ),
         iterative.variant(
@@ -139,14 +139,14 @@ _ADAPTIVE = (
         backward="identity",
         role=BPDA,
         only_survivors=False,
-        needs="has_peers",
+        needs="has_bpda",
     ),
     Step(
         name="pgd-identity-margin",
         attack="pgd",
         options={"steps": 200, "restarts": 5, "loss": "margin"},
         backward="identity",
-        needs="has_peers",
+        needs="has_bpda",
     ),
     Step(
         name="pgd-soft-margin",
@@ -170,8 +170,8 @@ _ADAPTIVE = (
         backward="identity",
         needs="has_labelled_peers",
     ),
-    _APGD_CE.variant("-identity", backward="identity", needs="has_peers"),
-    _APGD_DLR.variant("-identity", backward="identity", needs="has_peers"),
+    _APGD_CE.variant("-identity", backward="identity", needs="has_bpda"),
+    _APGD_DLR.variant("-identity", backward="identity", needs="has_bpda"),
     _APGD_CE.variant(backward="exact"),
     _APGD_DLR.variant(backward="exact"),
     _APGD_CE.variant(
@@ -210,7 +210,7 @@ _ADAPTIVE = (
         role=MORE,
     ),
     _LARGE_BALL,
-    _LARGE_BALL.variant("-identity", backward="identity", needs="has_peers"),
+    _LARGE_BALL.variant("-identity", backward="identity", needs="has_bpda"),
 )
 
 
@@ -248,7 +248,7 @@ def _table_7(num_groups: int) -> tuple[Step, ...]:
                 "-identity",
                 backward="identity",
                 role=roles[1],
-                needs="has_peers",
+                needs="has_bpda",
             )
         )
         for delta in TABLE_7_DELTAS:

@@ -149,12 +149,14 @@ def read_record(
         )
     found = []
     for case in record.cases:
-        if case.rho not in paths:
+        # The name of a file has six digits of its rho.
+        rho = None if case.rho is None else float(f"{case.rho:g}")
+        if rho not in paths:
             raise UserError(
                 f"{path} must have an .npy file beside it for each rho. "
                 f"Received: none for rho={case.rho}"
             )
-        fixed = read(paths[case.rho], shape, case.norm)
+        fixed = read(paths[rho], shape, case.norm)
         found.append((case, dataclasses.replace(fixed, clip=case.clip)))
     return found
 

@@ -76,9 +76,12 @@ class MonteCarlo(keras.Model):
                 "peernets_tf.set_peers(model, images) again"
             )
         layers = peer_layers(self.model)
+        scope = current_scope()
         if (
             not layers
-            or current_scope().graph is BATCH
+            or scope.graph is BATCH
+            # A model around this one names the graph.
+            or scope.bank is not None
             # There are no peers yet.
             or keras_internals.infers_shapes()
         ):

@@ -24,6 +24,9 @@ ATTACK_COLUMNS = (
     "paper",
 )
 
+# The attack that is the control of universal perturbations.
+_NOISE = "noise"
+
 
 def attack_tables(records: Sequence[AttackRecord]) -> list[Table]:
     """Returns the tables of attacks, one for each model, images and graphs.
@@ -152,7 +155,7 @@ def _steps(record: AttackRecord, case: AttackCase) -> str:
 
 def _fooled(record: AttackRecord, case: AttackCase) -> tuple[int, int]:
     """Returns the numerator and the denominator of the fooling rate."""
-    is_control = not record.follows_gradient and case.rho is not None
+    is_control = record.attack == _NOISE and case.rho is not None
     if record.is_universal or is_control:
         return case.changed, case.total
     return case.fooled, case.correct

@@ -14,7 +14,8 @@ class InitialModel:
     Attributes:
         path: str, its file or the name of a preset.
         model: str, its name.
-        epochs: int or None, the epochs that it was trained for.
+        epochs: int or None, the epochs that it was trained for, with those of
+            the models that it started from itself.
         weights_sha256: str, the hash of its weights.
     """
 
@@ -91,6 +92,20 @@ class TrainingRecord:
     def accuracy(self) -> float:
         """Test accuracy in [0, 1]."""
         return self.correct / self.test_size
+
+    @property
+    def total_epochs(self) -> int | None:
+        """Epochs trained, with those of the models that it started from.
+
+        None if they are not known, or a training counted steps instead.
+        """
+        if self.num_steps is not None or self.defense is not None:
+            return None
+        if self.initial_model is None:
+            return len(self.history)
+        if self.initial_model.epochs is None:
+            return None
+        return self.initial_model.epochs + len(self.history)
 
     @property
     def epochs(self) -> str:

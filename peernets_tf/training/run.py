@@ -264,7 +264,7 @@ def describe(name_or_path: str, initial: keras.Model) -> records.InitialModel:
     return records.InitialModel(
         path=name_or_path,
         model=initial.name,
-        epochs=len(record.history) if record else None,
+        epochs=record.total_epochs if record else None,
         weights_sha256=models.weights_sha256(initial),
     )
 
