@@ -12,7 +12,7 @@ TRAINING_COLUMNS = (
     "dataset",
     "epochs",
     "peers",
-    "test images",
+    "images",
     "accuracy",
     "paper",
 )
