@@ -14,7 +14,7 @@ TRAINED = (
     "pr_resnet32_exact",
     "pr_resnet32_bpda",
 )
-# The published models that stand in rows, by the rows' keys.
+# Published models, by the key of the row in which they are attacked.
 PUBLISHED = {
     "resnet32": "cifar10_resnet32",
     "resnet32_fgsm": "cifar10_resnet32_adversarial",
@@ -121,9 +121,9 @@ def rows(challenge: Config, budget: Budget, backward: str) -> list[Row]:
 
     ResNet-32 A has the challenge's hyper-parameters, the others have those of
     Table 1. The paper has neither ResNet-32 trained on images, which is the
-    control, nor the PeerNets trained on adversarial images. Without training
-    there is one row more, of a published ResNet-32 that was trained on images
-    of a single step, and the settings of rows say nothing of schedules.
+    control, nor the PeerNets trained on adversarial images. Budgets that train
+    nothing have one more row, of a published ResNet-32 that was trained on
+    images of FGSM. They do not read the schedules in the rows' settings.
 
     Args:
         challenge: the `Config` of the challenge. Its attack is that of all

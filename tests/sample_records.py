@@ -131,7 +131,7 @@ def make_suite_result(**changes):
             records.Check(
                 name="white-box beats black-box and transfer",
                 verdict="failed",
-                measured="black box fools 20 of the 60 left",
+                measured="20 of 60 images are fooled by the latter only",
             ),
         ),
     }

@@ -164,10 +164,14 @@ def test_evaluations_follow_both_gradients():
     assert evaluation.backward_passes(plain, pgd, None) == ("exact",)
     settings = {"suite": "autoattack", "budget": 0.02, "epsilon": 0.1}
     images, labels = np.full((2, *SHAPE), 0.5, "float32"), np.array([0, 1])
+    for model in (bounded, plain):
+        found = evaluation.robust_accuracy(model, images, labels, **settings)
+        probed = "apgd-ce-identity" in found.outcomes
+        assert probed == (model is bounded)
     evaluation.robust_accuracy(
         bounded, images, labels, backward="identity", **settings
     )
-    with pytest.raises(UserError, match="a function that is no Keras model"):
+    with pytest.raises(UserError, match="instead of a function"):
         evaluation.robust_accuracy(
             lambda images: bounded(images),
             images,

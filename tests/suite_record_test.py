@@ -82,7 +82,7 @@ def test_tables():
     assert checks.rows[1] == (
         "white-box beats black-box and transfer",
         "failed",
-        "black box fools 20 of the 60 left",
+        "20 of 60 images are fooled by the latter only",
     )
 
 

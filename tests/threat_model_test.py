@@ -190,3 +190,12 @@ def test_a_model_without_peers_has_no_graphs(images):
 def test_bad_arguments(arguments):
     with pytest.raises(UserError, match="Received"):
         evaluation.GraphsConfig(**arguments)
+
+
+def test_refuses_a_model_with_graphs_of_its_own(model, images):
+    bank = encode_peers(model, draw_peers(images, 5))
+    with pytest.raises(UserError, match="store the bank with set_peers"):
+        choose(peers.monte_carlo(model, bank), images)
+    # Without a bank it uses the stored graphs, as the model inside does.
+    found = choose(peers.monte_carlo(model), images)
+    assert found.record == choose(model, images).record

@@ -25,11 +25,11 @@ class APGD(Attack):
     """Auto-PGD of Croce and Hein (2020), "Reliable evaluation".
 
     The first step is 2 epsilon long. At checkpoints the step size of an image
-    is halved, and the image goes back to its best iterate, if its loss grew in
-    few of the steps since the last checkpoint, or if neither the step size nor
-    the largest loss has changed since then. An image that is fooled takes part
-    in no further run. All images share the direction of the random start, so
-    that what happens to one does not depend on the others.
+    is halved, and the image goes back to its iterate with the largest loss, if
+    the loss grew in few of the steps since the last checkpoint, or if neither
+    the step size nor the largest loss has changed since then. An image that is
+    fooled takes part in no further run. All images share the direction of the
+    random start, so that what happens to one does not depend on the others.
 
     Attributes:
         epsilon: float, the radius of the ball for images in [0, 1].

@@ -33,8 +33,8 @@ class SuiteFlags:
         self._budget = flags.DEFINE_float(
             "budget",
             None,
-            "Factor of all steps, restarts, queries and samples of --suite "
-            "(default: 1).",
+            "Factor of all steps, restarts, queries and samples of --suite, "
+            "except those of the large ball (default: 1).",
             1e-6,
         )
         self._transfer_from = flags.DEFINE_string(

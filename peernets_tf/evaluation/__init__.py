@@ -54,8 +54,8 @@ if TYPE_CHECKING:
     from peernets_tf.evaluation.robustness import robust_accuracy
     from peernets_tf.evaluation.run import evaluate, identity
     from peernets_tf.evaluation.story_words import story_text
-    from peernets_tf.evaluation.suite_result import RobustAccuracy
     from peernets_tf.evaluation.suite_run import evaluate_suite
+    from peernets_tf.evaluation.worst_case import RobustAccuracy
 else:
     __getattr__, __dir__ = lazy.exports(
         __name__,
@@ -65,7 +65,7 @@ else:
         LayerExplanation="explanation",
         LogFrankenImages="franken_images",
         PeerGraph="explanation",
-        RobustAccuracy="suite_result",
+        RobustAccuracy="worst_case",
         draw_graph="explanation",
         evaluate="run",
         evaluate_suite="suite_run",

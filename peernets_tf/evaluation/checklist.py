@@ -36,7 +36,7 @@ class Outcome:
         fooled: bool array of shape `(N,)`, those classified wrongly after it.
         queries: int, images whose logits the attack computed.
         stops_early: bool, whether the attack stopped at images that fool the
-            model it asked, although that may not fool the defended one.
+            attacker's model, which need not fool the defended one.
     """
 
     step: Step
@@ -140,10 +140,7 @@ def _white_box_beats_black_box(evidence: Evidence) -> _Answer:
         return "not measured", "no image was left for a black box"
     found = _union(without_gradient, evidence) & ~by_gradient
     more = int(found.sum())
-    measured = (
-        f"of {attacked} images, {more} are fooled by a black box or transfer "
-        "alone"
-    )
+    measured = f"{more} of {attacked} images are fooled by the latter only"
     if more > _BLACK_BOX_SHARE * len(found):
         return "failed", measured
     if any(o.stops_early for o in without_gradient):

@@ -24,8 +24,9 @@ _TEMPERATURE = 0.05
 class EvaluationConfig:
     """How a model is attacked.
 
-    For a model without PeerRegularization layers `graphs`, `backward`,
-    `temperature` and `ablation` must be the defaults.
+    For a model without PeerRegularization layers `graphs`, `temperature` and
+    `ablation` must be the defaults, and `backward`, too, unless the model
+    `adaptive.hides_gradient`.
 
     Attributes:
         attack: the `AttackConfig`.
@@ -251,6 +252,6 @@ def check_peers(model: keras.Model, config: EvaluationConfig) -> None:
             f"{attack.name} stops at an image that fools the attacker's "
             "graphs, so these must be the graphs of the predictions. Give "
             "--peers=known without --graph_expectation, or an attack that goes "
-            "on: pgd or apgd with --nostop_when_fooled and without --search. "
-            f"Received: {graphs}"
+            "on: pgd or apgd with --nostop_when_fooled and without --search, "
+            f"or fab with --graph_expectation. Received: {graphs}"
         )

@@ -120,15 +120,22 @@ class AttackConfig:
 
         Raises:
             UserError: if a field that has no command-line flag differs from its
-                default.
+                default, or has none.
         """
         for field in dataclasses.fields(attack):
             value = getattr(attack, field.name)
-            if field.name in attack.internal and value != field.default:
-                raise UserError(
-                    f"`{field.name}` of {attack.name} must be its default, "
-                    f"{field.default}, here. Received: {value}"
-                )
+            if field.name in attack.internal and value is not field.default:
+                if field.default is dataclasses.MISSING:
+                    raise UserError(
+                        f"{attack.name} cannot be configured: give its file as "
+                        "`perturbation`"
+                    )
+                if value != field.default:
+                    raise UserError(
+                        f"`{field.name}` of {attack.name} must be "
+                        f"{field.default}, its default, because it has no "
+                        f"command-line flag. Received: {value}"
+                    )
         options = {name: getattr(attack, name) for name in attack.options()}
         epsilon = options.pop("epsilon", None)
         return cls(

@@ -17,12 +17,12 @@ from peernets_tf.evaluation.batch_log import BatchLog
 from peernets_tf.evaluation.config import check_graphs
 from peernets_tf.evaluation.suite_config import SuiteConfig
 from peernets_tf.evaluation.suite_loop import run_suite
-from peernets_tf.evaluation.suite_result import RobustAccuracy
 from peernets_tf.evaluation.threat_model import (
     ChosenGraphs,
     GraphsConfig,
     choose_graphs,
 )
+from peernets_tf.evaluation.worst_case import RobustAccuracy
 from peernets_tf.types import LogitsFunction
 
 
@@ -68,12 +68,13 @@ def robust_accuracy(
             version for models with a random forward pass; `"adaptive"`, which
             adds attacks on peers; or `"table7"` or `"table7_groups"`, the
             attacks of the paper's Table 7.
-        budget: float, the factor of all steps, restarts, queries and samples.
+        budget: float, the factor of all steps, restarts, queries and samples,
+            except those of the large ball.
         seed: int, the seed of everything drawn.
         batch_size: int, images attacked at once.
         backward: `"exact"`, `"identity"` or `"soft"`, the backward pass of
-            PeerRegularization layers; `"adaptive"` chooses for each of
-            its attacks.
+            PeerRegularization layers, or of what else hides a gradient. The
+            suites `"adaptive"` and `"table7"` choose it themselves.
         rejected_as: `"wrong"`, `"right"` or None, what a rejected adversarial
             image counts as. The model's last logit is then that of rejection,
             and labels are among the classes before it. A rejected unperturbed
@@ -115,8 +116,8 @@ def robust_accuracy(
         backward != "exact" or config.graphs != GraphsConfig()
     ):
         raise UserError(
-            "`backward` and `graphs` are for Keras models with "
-            "PeerRegularization layers: give the model instead of a function. "
+            "`backward` and `graphs` must be the defaults for a function: give "
+            "a Keras model instead of a function. "
             f"Received: backward={backward}, graphs={graphs}"
         )
     if isinstance(model, keras.Model):

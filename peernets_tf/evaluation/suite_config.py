@@ -21,9 +21,10 @@ class SuiteConfig:
         epsilon: float or None, the radius of the ball for images in [0, 1];
             None for 8/255 in L-infinity and 0.5 in L2.
         budget: float, the factor of all steps, restarts, queries and
-            samples.
-        backward: the backward pass of PeerRegularization layers, one of
-            `adaptive.BACKWARDS`, that attacks follow whose suite names none.
+            samples, except those of the large ball.
+        backward: one of `adaptive.BACKWARDS`, the backward pass of
+            PeerRegularization layers, or of what else hides a gradient, that
+            attacks follow whose suite names none.
         graphs: the `GraphsConfig`.
         test_size: int or None, the number of test images, the first ones; None
             for all.

@@ -15,16 +15,16 @@ from peernets_tf.evaluation.batch_log import BatchLog
 from peernets_tf.evaluation.checklist import Evidence, Outcome, checklist
 from peernets_tf.evaluation.strength import Strength
 from peernets_tf.evaluation.suite_config import SuiteConfig
-from peernets_tf.evaluation.suite_result import (
+from peernets_tf.evaluation.suite_step import Step
+from peernets_tf.evaluation.suite_views import Views
+from peernets_tf.evaluation.target import Target
+from peernets_tf.evaluation.threat_model import ChosenGraphs
+from peernets_tf.evaluation.worst_case import (
     FOOLED,
     NOT_ATTACKED,
     ROBUST,
     RobustAccuracy,
 )
-from peernets_tf.evaluation.suite_step import Step
-from peernets_tf.evaluation.suite_views import Views
-from peernets_tf.evaluation.target import Target
-from peernets_tf.evaluation.threat_model import ChosenGraphs
 from peernets_tf.types import LogitsFunction
 
 

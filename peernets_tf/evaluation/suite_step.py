@@ -50,8 +50,9 @@ class Step:
         options: mapping, the attack's arguments but norm and epsilon.
         access: str, what the attack uses of the model: `"nothing"`,
             `"white-box"`, `"black-box"` or `"transfer"` (another model).
-        backward: str, the backward pass of PeerRegularization layers; empty
-            for the one that the suite follows.
+        backward: str, the backward pass of PeerRegularization layers, or of
+            what else hides a gradient; empty for the one that the suite
+            follows.
         role: str, what the checklist reads the step for; empty for nothing.
         only_survivors: bool, whether it attacks only the images that no earlier
             step fooled. Otherwise it attacks all that were classified
@@ -124,7 +125,7 @@ class Step:
             norm: `"linf"` or `"l2"`.
             epsilon: float, the radius of the ball.
             budget: float, the factor of all steps, restarts, queries and
-                samples.
+                samples, except those of the large ball.
             num_classes: int, the classes of the model.
             may_stop: bool, whether an image that fools the attacked model
                 also fools the defended one, so that its attack may stop.

@@ -97,11 +97,18 @@ def describe_graphs(
         A `records.ThreatModel`, or None for a model without peers.
 
     Raises:
-        UserError: if the model stores no peers and N is None, or the attacker
-            would need more graphs than it knows.
+        UserError: if the model stores no peers and N is None, it averages over
+            a bank that it does not store, or the attacker would need more
+            graphs than it knows.
     """
     if not peers.peer_layers(model):
         return None
+    if isinstance(model, peers.MonteCarlo) and model.bank is not None:
+        raise UserError(
+            "a model of monte_carlo(model, bank) cannot be evaluated, because "
+            "evaluations choose graphs themselves: store the bank with "
+            "set_peers(model, bank) and give `model`"
+        )
     stored = peers.stored_peers(model)
     if stored is None and config.num_peers is None:
         raise UserError(

@@ -40,7 +40,9 @@ def monte_carlo(
 
     Returns:
         A `keras.Model` from images `(B, H, W, C)` to mean logits
-        `(B, classes)`, always in inference mode.
+        `(B, classes)`, always in inference mode. Inside of a model that names
+        other graphs, such as `monte_carlo(returned, other_bank)`, it uses
+        those.
 
     Raises:
         UserError: if the bank belongs to another model.
@@ -81,7 +83,7 @@ class MonteCarlo(keras.Model):
             not layers
             or scope.graph is BATCH
             # A model around this one names the graph.
-            or scope.bank is not None
+            or (scope.bank is not None and layers[0] in scope.bank)
             # There are no peers yet.
             or keras_internals.infers_shapes()
         ):

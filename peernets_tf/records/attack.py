@@ -1,11 +1,13 @@
 """The record of an attack: what it did to the test images at each strength."""
 
 import dataclasses
-from collections.abc import Sequence
 from typing import ClassVar
 
-from peernets_tf.errors import UserError
-from peernets_tf.records.counts import check_counts, check_not_negative
+from peernets_tf.records.counts import (
+    check_counts,
+    check_not_negative,
+    check_totals,
+)
 from peernets_tf.records.schema import Provenance, ThreatModel
 
 
@@ -131,7 +133,7 @@ class AttackRecord:
     provenance: Provenance
 
     def __post_init__(self) -> None:
-        check_totals(self.test_size, self.cases)
+        check_totals(self.test_size, [case.total for case in self.cases])
         if self.num_neighbors is not None:
             check_counts("num_neighbors", self.num_neighbors)
 
@@ -139,14 +141,3 @@ class AttackRecord:
     def is_ablated(self) -> bool:
         """Whether the layers computed something else than in training."""
         return self.ablation is not None or self.num_neighbors is not None
-
-
-def check_totals(test_size: int, cases: Sequence[AttackCase]) -> None:
-    """Raises a `UserError` unless each case attacked all test images."""
-    check_counts("test_size", test_size)
-    for case in cases:
-        if case.total != test_size:
-            raise UserError(
-                f"total must be test_size={test_size} in each case. Received: "
-                f"{case.total}"
-            )

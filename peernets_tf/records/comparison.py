@@ -3,7 +3,8 @@
 import dataclasses
 from typing import Any, ClassVar
 
-from peernets_tf.records.attack import AttackCase, check_totals
+from peernets_tf.records.attack import AttackCase
+from peernets_tf.records.counts import check_totals
 from peernets_tf.records.schema import Provenance, ThreatModel
 
 
@@ -91,4 +92,4 @@ class ComparisonRecord:
 
     def __post_init__(self) -> None:
         cases = [attacked.case for row in self.rows for attacked in row.cases]
-        check_totals(self.test_size, cases)
+        check_totals(self.test_size, [case.total for case in cases])

@@ -1,6 +1,7 @@
 """Checks that reject impossible numbers in records."""
 
 import math
+from collections.abc import Sequence
 
 from peernets_tf.errors import UserError
 
@@ -34,4 +35,20 @@ def check_not_negative(**values: float | None) -> None:
         if value is not None and not 0 <= value < math.inf:
             raise UserError(
                 f"{name} must be finite and at least 0. Received: {value}"
+            )
+
+
+def check_totals(test_size: int, totals: Sequence[int]) -> None:
+    """Raises a `UserError` unless each attack was on all test images.
+
+    Args:
+        test_size: int, the test images.
+        totals: sequence of ints, the images of each attack.
+    """
+    check_counts("test_size", test_size)
+    for total in totals:
+        if total != test_size:
+            raise UserError(
+                f"total must be test_size={test_size} in each case. Received: "
+                f"{total}"
             )

@@ -41,8 +41,9 @@ class SuiteCase:
         attack: str, the attack with all its settings.
         access: str, what the attack uses of the model: `"nothing"`,
             `"white-box"`, `"black-box"` or `"transfer"`.
-        backward: str, the backward pass of PeerRegularization layers that the
-            attack follows: `"exact"`, `"identity"` or `"soft"`.
+        backward: str, the backward pass of PeerRegularization layers, or of
+            what else hides a gradient, that the attack follows: `"exact"`,
+            `"identity"` or `"soft"`.
         epsilon: float, the radius of the ball for images in [0, 1].
         is_counted: bool, whether the suite's worst case counts the attack;
             other attacks only serve the checklist.
@@ -79,7 +80,8 @@ class SuiteResult:
         suite: str, such as `"autoattack"` or `"adaptive"`.
         norm: `"linf"` or `"l2"`.
         epsilon: float, the radius of the ball for images in [0, 1].
-        budget: float, the factor of all steps, restarts, queries and samples.
+        budget: float, the factor of all steps, restarts, queries and samples,
+            except those of the large ball.
         total: int, the images.
         correct: int, those classified correctly before all attacks.
         robust: int, those classified correctly after each attack that counts.
