@@ -201,7 +201,7 @@ def test_spsa_takes_the_steps_of_adam():
 
 def _signs(classifier):
     """Draws the signs of one step, as its call of the classifier does."""
-    key = draws.fold(classifier.next_key(), 1)
+    key = draws.fold(classifier.next_key(), 2**31)
     # The key of the call that looks who is fooled.
     classifier.next_key()
     row = Signs(count=1).rows(key, 0, 1, 4)

@@ -15,9 +15,9 @@ from peernets_tf.types import LogitsFunction, Tensor
 
 # Images that the model is asked at once, which bounds the memory.
 _IMAGES_AT_ONCE = 512
-# Tells the key of the directions from those of a random model, which has one
-# key for each iteration of the loop.
-_DIRECTIONS = 2**32 - 1
+# Tells the key of the directions from those of a random model: one for each
+# iteration of a loop, whose counter is smaller.
+_DIRECTIONS = 2**31
 
 
 def log_probability_loss(
