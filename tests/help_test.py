@@ -45,7 +45,7 @@ def test_a_flag_that_may_be_repeated_says_so_in_our_words():
     result = run_process("--help", module="madry_challenge.compare")
     assert result.status == 0 and result.stderr == ""
     text = " ".join(result.stdout.split())
-    assert "May be repeated (default: all are trained). --config" in text
+    assert "May be repeated (default: none). --config" in text
 
 
 def test_the_package_lists_its_commands(capsys):

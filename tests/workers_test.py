@@ -124,6 +124,8 @@ def test_ctrl_c_and_sigterm_end_all(command, end, stdout, tmp_path):
     code = (
         "import _thread, os, signal, threading, time\n"
         "from peernets_tf.cli import workers\n"
+        # A shell starts what runs in the background with Ctrl-C ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "def interrupt():\n"
         "    while not (os.path.exists('pid1') and os.path.exists('pid2')):\n"
         "        time.sleep(0.01)\n"
