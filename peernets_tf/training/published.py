@@ -59,7 +59,7 @@ class Preset:
 
 def _under_attack(suite: records.SuiteRecord | None) -> str:
     if suite is None:
-        return "not attacked"
+        return "not attacked by a suite"
     result = suite.result
     ball = records.ball_text(result.norm, result.epsilon)
     return (
