@@ -14,6 +14,14 @@ from peernets_tf.attacks import APGD, PGD, Classifier, apgd, draws, norms
 from peernets_tf.attacks.auto_ascent import AutoAscent, State
 from peernets_tf.seeds import Stream, generator
 
+ASCENT = AutoAscent(
+    norm="linf",
+    loss="cross_entropy",
+    targeted=False,
+    has_targets=False,
+    expectation=1,
+)
+
 
 @pytest.fixture(scope="module")
 def classifier():
@@ -185,16 +193,9 @@ def test_when_step_sizes_are_halved():
     )
     state = State._make(map(ops.convert_to_tensor, arrays))
     labels = np.zeros(6, "int32")
-    ascent = AutoAscent(
-        norm="linf",
-        loss="cross_entropy",
-        targeted=False,
-        has_targets=False,
-        expectation=1,
-    )
 
     def run(period):
-        return ascent.run(
+        return ASCENT.run(
             logits_fn, state, images, labels, labels, one, 1, period
         )
 
@@ -391,20 +392,13 @@ def test_goes_back_to_the_largest_loss_and_returns_what_fools():
     state = State.at(image, one)._replace(
         best=image + 0.4, best_value=9 * one, result_value=9 * one
     )
-    ascent = AutoAscent(
-        norm="linf",
-        loss="cross_entropy",
-        targeted=False,
-        has_targets=False,
-        expectation=1,
-    )
 
     def fooled(images):
         x = ops.reshape(images, (-1, 1))
         return ops.concatenate([x, x + 1], axis=1)
 
     label = np.zeros(1, "int32")
-    found = ascent.run(
+    found = ASCENT.run(
         fooled,
         State._make(map(ops.convert_to_tensor, state)),
         *map(ops.convert_to_tensor, (image, label, label, one)),
