@@ -62,6 +62,7 @@ benchmark: $(VENV)/installed-cpu,benchmark
 	$(PYTHON) -m benchmarks.nearest_neighbors
 	$(PYTHON) -m benchmarks.attention
 	$(PYTHON) -m benchmarks.training_step
+	$(PYTHON) -m benchmarks.inference
 	$(PYTHON) -m benchmarks.precision
 	$(PYTHON) -m benchmarks.workers
 	$(PYTHON) -m benchmarks.scaling

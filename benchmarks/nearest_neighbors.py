@@ -20,6 +20,7 @@ vectors.
 """
 
 import dataclasses
+import itertools
 import multiprocessing
 import os
 
@@ -51,7 +52,12 @@ _SIZES = flags.DEFINE_list(
     "(default: those of training: the last layer of PR-ResNet-32, the first of "
     "PR-LeNet-5 and the first of PR-ResNet-32).",
 )
-_K = flags.DEFINE_integer("k", 10, "Neighbours per query (default: 10).", 1)
+_K = flags.DEFINE_list(
+    "k",
+    ["10", "20"],
+    "Neighbours per query, separated by commas (default: those of inference, "
+    "and the shortlist from which training drops some).",
+)
 _ROUNDS = flags.DEFINE_integer(
     "rounds", 10, "Times that each function is timed (default: 10).", 1
 )
@@ -81,10 +87,15 @@ def _sizes_are_valid(sizes):
     )
 
 
+@flags.validator("k", "must be positive integers, like 10,20")
+def _k_is_valid(numbers):
+    return all(number.isdecimal() and int(number) > 0 for number in numbers)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Config:
     sizes: tuple
-    k: int
+    ks: tuple
     rounds: int
     seed: int
     output_dir: str
@@ -94,7 +105,7 @@ def _parse(arguments):
     app.refuse_arguments(arguments)
     return _Config(
         sizes=tuple(tuple(map(int, s.split("x"))) for s in _SIZES.value),
-        k=_K.value,
+        ks=tuple(map(int, _K.value)),
         rounds=_ROUNDS.value,
         seed=_SEED.value,
         output_dir=_OUTPUT_DIR.value,
@@ -111,10 +122,11 @@ def benchmark(config, provenance):
     load_average = os.getloadavg()[0]
     os.makedirs(config.output_dir, exist_ok=True)
     # Before anything large: a new process inherits the peak of this one.
-    memory = {size: _memory(size, config) for size in config.sizes}
+    searches = list(itertools.product(config.sizes, config.ks))
+    memory = [_memory(size, k, config.seed) for size, k in searches]
     cases = [
-        {**_times(size, config), "memory_mib": memory[size]}
-        for size in config.sizes
+        {**_times(size, k, config), "memory_mib": mib}
+        for (size, k), mib in zip(searches, memory, strict=True)
     ]
     for case in cases:
         _print_table(case)
@@ -129,11 +141,11 @@ def benchmark(config, provenance):
     )
 
 
-def _times(size, config):
-    """Returns the case of one size, without its memory."""
-    label = "x".join(map(str, size))
+def _times(size, k, config):
+    """Returns the case of one search, without its memory."""
+    label = f"{'x'.join(map(str, size))}, k = {k}"
     queries, keys = _random_vectors(size, config.seed)
-    searches = _searches(queries, keys, config.k)
+    searches = _searches(queries, keys, k)
     difference = _largest_difference(queries, keys, searches)
     print(f"{label}: all agree to {difference:.1e} or better", flush=True)
     seconds = timing.time_interleaved(
@@ -143,7 +155,7 @@ def _times(size, config):
         "num_queries": size[0],
         "num_keys": size[1],
         "num_channels": size[2],
-        "k": config.k,
+        "k": k,
         "chunk_size": layers.chunk_size(*size[1:]),
         "largest_difference": difference,
         "seconds": seconds,
@@ -266,17 +278,16 @@ def _largest_difference(queries, keys, searches):
     return differences[worst]
 
 
-def _memory(size, config):
+def _memory(size, k, seed):
     """Returns the MiB that our search adds to a process's peak, by name."""
     mib = {}
     for name, warm_up in (("first_search", False), ("search", True)):
         with multiprocessing.get_context("spawn").Pool(1) as pool:
-            mib[name] = pool.apply(
-                _peak_growth, (size, config.k, config.seed, warm_up)
-            )
+            mib[name] = pool.apply(_peak_growth, (size, k, seed, warm_up))
     print(
-        f"{'x'.join(map(str, size))}: our search adds {mib['search']:.1f} MiB, "
-        f"a process's first {mib['first_search']:.1f} MiB",
+        f"{'x'.join(map(str, size))}, k = {k}: our search adds "
+        f"{mib['search']:.1f} MiB, a process's first "
+        f"{mib['first_search']:.1f} MiB",
         flush=True,
     )
     return mib

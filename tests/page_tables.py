@@ -221,6 +221,7 @@ def _nearest_neighbors(cases):
         rows.append(
             (
                 " x ".join(map(str, size)),
+                str(case["k"]),
                 f"{1000 * case['median_seconds']['nearest_neighbors']:.0f} ms",
                 f"{ratios['nearest_neighbors']:.2f}",
                 f"{ratios['faiss']:.2f}",
@@ -230,6 +231,7 @@ def _nearest_neighbors(cases):
         )
     columns = (
         "queries x keys x channels",
+        "k",
         "time of ours",
         "ours",
         "faiss",
@@ -262,6 +264,21 @@ def _training_step(cases):
         for case in cases
     )
     return Table("", ("network", "step", "relative to its baseline"), rows)
+
+
+def _inference(cases):
+    rows = tuple(
+        (
+            name,
+            f"{1000 * seconds:.0f} ms",
+            f"{case['ratio_to_baseline'][name]:.2f}",
+            f"{case['ratio_to_one_graph'][name]:.2f}",
+        )
+        for case in cases
+        for name, seconds in case["median_seconds"].items()
+    )
+    columns = ("network", "batch", "relative to ResNet-32", "to one graph")
+    return Table("", columns, rows)
 
 
 def _set_peers(cases):
@@ -385,6 +402,7 @@ SPEED = {
     "scaling": _scaling,
     "precision": _precision,
     "workers": _workers,
+    "inference": _inference,
     "set_peers": _set_peers,
     "search_in_blocks": _search_in_blocks,
     "attacks": _attacks,

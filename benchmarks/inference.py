@@ -1,0 +1,166 @@
+"""Times inference with peers: `python -m benchmarks.inference`.
+
+ResNet-32 and PR-ResNet-32 take turns at a batch of random images. PR-ResNet-32
+has one graph of 100 peers, as in the paper's timing, or takes the mean over 10
+such graphs (`peernets_tf.monte_carlo`).
+
+Memory is the peak resident memory of a fresh process in which PR-ResNet-110
+stores one graph of 500 peers, as for CIFAR-100, and classifies a batch.
+"""
+
+import dataclasses
+import multiprocessing
+import os
+
+import keras
+import numpy as np
+from absl import flags
+
+import peernets_tf
+from benchmarks import timing
+from peernets_tf import models, records
+from peernets_tf.cli import app, shared_flags
+
+_BASELINE, _PEERNET = "resnet32", "pr_resnet32"
+_LARGE_PEERNET = "pr_resnet110"
+_IMAGE_SHAPE = (32, 32, 3)
+_ONE, _TEN = "pr_resnet32, M = 1", "pr_resnet32, M = 10"
+
+_BATCH_SIZE = flags.DEFINE_integer(
+    "batch_size", 100, "Images that are classified at once (default: 100).", 1
+)
+_NUM_PEERS = flags.DEFINE_integer(
+    "num_peers", 100, "Peers in a graph of PR-ResNet-32 (default: 100).", 1
+)
+_LARGE_NUM_PEERS = flags.DEFINE_integer(
+    "large_num_peers",
+    500,
+    "Peers in the graph of PR-ResNet-110, whose memory is measured (default: "
+    "500).",
+    1,
+)
+_ROUNDS = flags.DEFINE_integer(
+    "rounds", 10, "Batches that each network is timed for (default: 10).", 1
+)
+_SEED = shared_flags.define_seed()
+_OUTPUT_DIR = flags.DEFINE_string(
+    "output_dir",
+    "results",
+    "Folder for benchmark_inference.json (default: results).",
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Config:
+    batch_size: int
+    num_peers: int
+    large_num_peers: int
+    rounds: int
+    seed: int
+    output_dir: str
+
+
+def _parse(arguments):
+    app.refuse_arguments(arguments)
+    return _Config(
+        batch_size=_BATCH_SIZE.value,
+        num_peers=_NUM_PEERS.value,
+        large_num_peers=_LARGE_NUM_PEERS.value,
+        rounds=_ROUNDS.value,
+        seed=_SEED.value,
+        output_dir=_OUTPUT_DIR.value,
+    )
+
+
+def benchmark(config, provenance):
+    """Measures times and memory, and writes the record."""
+    load_average = os.getloadavg()[0]
+    os.makedirs(config.output_dir, exist_ok=True)
+    # A forked process would begin with the memory of this one.
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        mib = pool.apply(_memory, (config,))
+    print(f"{_LARGE_PEERNET}: peak {mib['classify']:.0f} MiB", flush=True)
+    case = {
+        "baseline": _BASELINE,
+        "batch_size": config.batch_size,
+        "num_peers": config.num_peers,
+        **_times(config),
+        "memory": {
+            "network": _LARGE_PEERNET,
+            "num_peers": config.large_num_peers,
+            "peak_mib": mib,
+        },
+    }
+    rows = [
+        (
+            name,
+            f"{1000 * seconds:.0f}",
+            f"{case['ratio_to_baseline'][name]:.2f}",
+            f"{case['ratio_to_one_graph'][name]:.2f}",
+        )
+        for name, seconds in case["median_seconds"].items()
+    ]
+    columns = ("", "median ms", "/ baseline", "/ one graph")
+    print(f"\n{records.tables.markdown_table(columns, rows)}")
+    timing.write_record(
+        "inference",
+        [case],
+        rounds=config.rounds,
+        load_average=load_average,
+        provenance=provenance,
+        output_dir=config.output_dir,
+    )
+
+
+def _times(config):
+    """Returns all times of the networks, and what follows from them."""
+    generator = np.random.default_rng(config.seed)
+    images = _random_images(generator, config.batch_size)
+    baseline = models.build(_BASELINE, _IMAGE_SHAPE, 10, seed=config.seed)
+    networks = {_BASELINE: baseline}
+    for name, num_graphs in ((_ONE, 1), (_TEN, 10)):
+        peernet = models.build(_PEERNET, _IMAGE_SHAPE, 10, seed=config.seed)
+        pool = _random_images(generator, num_graphs * config.num_peers)
+        graphs = pool.reshape(num_graphs, config.num_peers, *_IMAGE_SHAPE)
+        peernets_tf.set_peers(peernet, graphs)
+        networks[name] = peernets_tf.monte_carlo(peernet)
+    seconds = timing.time_interleaved(
+        {
+            name: lambda network=network: network.predict_on_batch(images)
+            for name, network in networks.items()
+        },
+        config.rounds,
+        label=f"batch of {config.batch_size}",
+    )
+    return {
+        "seconds": seconds,
+        "median_seconds": timing.median_seconds(seconds),
+        "ratio_to_baseline": timing.median_ratios(seconds, _BASELINE),
+        "ratio_to_one_graph": timing.median_ratios(seconds, _ONE),
+    }
+
+
+def _memory(config):
+    """Returns this process's peak in MiB: before, and after each step."""
+    keras.utils.set_random_seed(config.seed)
+    generator = np.random.default_rng(config.seed)
+    model = models.build(_LARGE_PEERNET, _IMAGE_SHAPE, 100, seed=config.seed)
+    graph = _random_images(generator, config.large_num_peers)
+    mib = {"before": timing.peak_mib()}
+    peernets_tf.set_peers(model, graph)
+    mib["set_peers"] = timing.peak_mib()
+    model.predict_on_batch(_random_images(generator, config.batch_size))
+    mib["classify"] = timing.peak_mib()
+    return mib
+
+
+def _random_images(generator, count):
+    return generator.random((count, *_IMAGE_SHAPE), dtype="float32")
+
+
+COMMAND = app.Command(
+    module="benchmarks.inference", parse=_parse, run=benchmark
+)
+
+if __name__ == "__main__":
+    app.main(COMMAND)
