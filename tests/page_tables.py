@@ -267,18 +267,31 @@ def _training_step(cases):
 
 
 def _inference(cases):
-    rows = tuple(
-        (
-            name,
-            f"{1000 * seconds:.0f} ms",
-            f"{case['ratio_to_baseline'][name]:.2f}",
-            f"{case['ratio_to_one_graph'][name]:.2f}",
-        )
-        for case in cases
-        for name, seconds in case["median_seconds"].items()
+    rows = []
+    for case in cases:
+        peers = f", {case['num_peers']} peers"
+        rows += [
+            (
+                name.replace(", M = ", f"{peers}, M = "),
+                f"{1000 * seconds:.0f} ms",
+                f"{case['ratio_to_baseline'][name]:.2f}",
+                f"{case['ratio_to_one_graph'][name]:.2f}",
+                "-",
+            )
+            for name, seconds in case["median_seconds"].items()
+        ]
+        memory = case["memory"]
+        label = f"{memory['network']}, {memory['num_peers']} peers, M = 1"
+        peak = f"{memory['peak_mib']['classify']:.0f} MiB"
+        rows.append((label, "-", "-", "-", peak))
+    columns = (
+        "network",
+        "time",
+        "relative to resnet32",
+        "to one graph",
+        "peak memory",
     )
-    columns = ("network", "batch", "relative to ResNet-32", "to one graph")
-    return Table("", columns, rows)
+    return Table("", columns, tuple(rows))
 
 
 def _set_peers(cases):
