@@ -1,6 +1,7 @@
 """Pictures are drawn alike in every call and in both themes."""
 
 import pathlib
+import re
 
 from matplotlib.figure import Figure
 
@@ -25,6 +26,15 @@ def test_rendering_is_the_same_in_every_call():
     for suffix in ("png", "svg"):
         first = pictures.render(line_picture(), pictures.LIGHT, suffix)
         assert first == pictures.render(line_picture(), pictures.LIGHT, suffix)
+
+
+def test_parts_of_an_svg_are_numbered():
+    """Hashes of coordinates would differ between processors."""
+    svg = pictures.render(line_picture(), pictures.LIGHT, "svg").decode()
+    used = re.findall(r'(?:url\(|href=")#(part\d+)', svg)
+    assert {*used} == {*re.findall(r'id="(part\d+)"', svg)}
+    assert len({*used}) > 1
+    assert not re.search(r'id="[a-zA-Z]+[0-9a-f]{10}"', svg)
 
 
 def test_themes_differ():

@@ -11,6 +11,7 @@ import importlib.util
 import io
 import os
 import pathlib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -27,6 +28,7 @@ DPI = 160
 # The share of the text's colour in that of text about a model, which as a thin
 # letter needs more contrast than a line.
 _INK = 0.3
+_HASHED_ID = re.compile(rb'id="([a-zA-Z]+[0-9a-f]{10})"')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,7 +163,20 @@ def render(picture: Picture, theme: Theme, suffix: str) -> bytes:
     with styled(theme):
         figure = picture.draw(theme)
         figure.savefig(buffer, format=suffix, metadata=metadata)
-    return buffer.getvalue()
+    data = buffer.getvalue()
+    return _with_plain_ids(data) if suffix == "svg" else data
+
+
+def _with_plain_ids(svg: bytes) -> bytes:
+    """Returns an SVG whose parts are numbered.
+
+    matplotlib names them after a hash of their coordinates, whose last bits
+    differ between processors.
+    """
+    names = dict.fromkeys(_HASHED_ID.findall(svg))
+    for number, name in enumerate(names, 1):
+        svg = svg.replace(name, b"part%d" % number)
+    return svg
 
 
 def save(picture: Picture, folder: str) -> tuple[str, str]:
