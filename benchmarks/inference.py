@@ -1,8 +1,8 @@
 """Times inference with peers: `python -m benchmarks.inference`.
 
-ResNet-32 and PR-ResNet-32 take turns at a batch of random images. PR-ResNet-32
-has one graph of 100 peers, as in the paper's timing, or takes the mean over 10
-such graphs (`peernets_tf.monte_carlo`).
+ResNet-32 and PR-ResNet-32, with random weights, take turns at a batch of random
+images. PR-ResNet-32 uses one graph of 100 peers, as in the paper's timing, or
+the mean of its logits over ten such graphs (`peernets_tf.monte_carlo`).
 
 Memory is the peak resident memory of a fresh process in which PR-ResNet-110
 stores one graph of 500 peers, as for CIFAR-100, and classifies a batch.
@@ -11,6 +11,7 @@ stores one graph of 500 peers, as for CIFAR-100, and classifies a batch.
 import dataclasses
 import multiprocessing
 import os
+import time
 
 import keras
 import numpy as np
@@ -24,7 +25,7 @@ from peernets_tf.cli import app, shared_flags
 _BASELINE, _PEERNET = "resnet32", "pr_resnet32"
 _LARGE_PEERNET = "pr_resnet110"
 _IMAGE_SHAPE = (32, 32, 3)
-_ONE, _TEN = "pr_resnet32, M = 1", "pr_resnet32, M = 10"
+_NUM_GRAPHS = (1, 10)
 
 _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size", 100, "Images that are classified at once (default: 100).", 1
@@ -75,36 +76,23 @@ def _parse(arguments):
 def benchmark(config, provenance):
     """Measures times and memory, and writes the record."""
     load_average = os.getloadavg()[0]
+    keras.utils.set_random_seed(config.seed)
     os.makedirs(config.output_dir, exist_ok=True)
-    # A forked process would begin with the memory of this one.
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        mib = pool.apply(_memory, (config,))
-    print(f"{_LARGE_PEERNET}: peak {mib['classify']:.0f} MiB", flush=True)
-    case = {
-        "baseline": _BASELINE,
-        "batch_size": config.batch_size,
-        "num_peers": config.num_peers,
-        **_times(config),
-        "memory": {
-            "network": _LARGE_PEERNET,
-            "num_peers": config.large_num_peers,
-            "peak_mib": mib,
-        },
-    }
+    cases = [_times(config), _memory(config)]
     rows = [
         (
             name,
             f"{1000 * seconds:.0f}",
-            f"{case['ratio_to_baseline'][name]:.2f}",
-            f"{case['ratio_to_one_graph'][name]:.2f}",
+            f"{cases[0]['ratio_to_baseline'][name]:.2f}",
+            f"{cases[0]['ratio_to_one_graph'][name]:.2f}",
         )
-        for name, seconds in case["median_seconds"].items()
+        for name, seconds in cases[0]["median_seconds"].items()
     ]
     columns = ("", "median ms", "/ baseline", "/ one graph")
     print(f"\n{records.tables.markdown_table(columns, rows)}")
     timing.write_record(
         "inference",
-        [case],
+        cases,
         rounds=config.rounds,
         load_average=load_average,
         provenance=provenance,
@@ -113,17 +101,17 @@ def benchmark(config, provenance):
 
 
 def _times(config):
-    """Returns all times of the networks, and what follows from them."""
+    """Returns the case of the networks that are timed in turns."""
     generator = np.random.default_rng(config.seed)
     images = _random_images(generator, config.batch_size)
-    baseline = models.build(_BASELINE, _IMAGE_SHAPE, 10, seed=config.seed)
-    networks = {_BASELINE: baseline}
-    for name, num_graphs in ((_ONE, 1), (_TEN, 10)):
-        peernet = models.build(_PEERNET, _IMAGE_SHAPE, 10, seed=config.seed)
-        pool = _random_images(generator, num_graphs * config.num_peers)
-        graphs = pool.reshape(num_graphs, config.num_peers, *_IMAGE_SHAPE)
-        peernets_tf.set_peers(peernet, graphs)
-        networks[name] = peernets_tf.monte_carlo(peernet)
+    peernet = models.build(_PEERNET, _IMAGE_SHAPE, 10)
+    graphs = _random_images(generator, max(_NUM_GRAPHS), config.num_peers)
+    bank = peernets_tf.encode_peers(peernet, graphs)
+    networks = {_BASELINE: models.build(_BASELINE, _IMAGE_SHAPE, 10)}
+    for count in _NUM_GRAPHS:
+        networks[f"{_PEERNET}, {config.num_peers} x {count} peers"] = (
+            peernets_tf.monte_carlo(peernet, bank.first(count))
+        )
     seconds = timing.time_interleaved(
         {
             name: lambda network=network: network.predict_on_batch(images)
@@ -132,30 +120,48 @@ def _times(config):
         config.rounds,
         label=f"batch of {config.batch_size}",
     )
+    baseline, one_graph, _ = networks
     return {
+        "batch_size": config.batch_size,
         "seconds": seconds,
         "median_seconds": timing.median_seconds(seconds),
-        "ratio_to_baseline": timing.median_ratios(seconds, _BASELINE),
-        "ratio_to_one_graph": timing.median_ratios(seconds, _ONE),
+        "ratio_to_baseline": timing.median_ratios(seconds, baseline),
+        "ratio_to_one_graph": timing.median_ratios(seconds, one_graph),
     }
 
 
 def _memory(config):
-    """Returns this process's peak in MiB: before, and after each step."""
+    """Returns the case of the network whose memory is measured."""
+    # A forked process would begin with the memory of this one.
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        seconds, before, peak = pool.apply(_classify_batch, (config,))
+    name = f"{_LARGE_PEERNET}, {config.large_num_peers} x 1 peers"
+    print(f"{name}: {before:.0f} MiB before, peak {peak:.0f} MiB", flush=True)
+    return {
+        "batch_size": config.batch_size,
+        "seconds": {name: [seconds]},
+        "median_seconds": {name: seconds},
+        "mib_before": {name: before},
+        "peak_mib": {name: peak},
+    }
+
+
+def _classify_batch(config):
+    """Returns seconds, and the MiB of this process before and at its peak."""
     keras.utils.set_random_seed(config.seed)
     generator = np.random.default_rng(config.seed)
-    model = models.build(_LARGE_PEERNET, _IMAGE_SHAPE, 100, seed=config.seed)
+    model = models.build(_LARGE_PEERNET, _IMAGE_SHAPE, 100)
     graph = _random_images(generator, config.large_num_peers)
-    mib = {"before": timing.peak_mib()}
+    images = _random_images(generator, config.batch_size)
+    before = timing.peak_mib()
     peernets_tf.set_peers(model, graph)
-    mib["set_peers"] = timing.peak_mib()
-    model.predict_on_batch(_random_images(generator, config.batch_size))
-    mib["classify"] = timing.peak_mib()
-    return mib
+    start = time.perf_counter()
+    model.predict_on_batch(images)
+    return time.perf_counter() - start, before, timing.peak_mib()
 
 
-def _random_images(generator, count):
-    return generator.random((count, *_IMAGE_SHAPE), dtype="float32")
+def _random_images(generator, *counts):
+    return generator.random((*counts, *_IMAGE_SHAPE), dtype="float32")
 
 
 COMMAND = app.Command(

@@ -39,6 +39,7 @@ from benchmarks import timing
 from peernets_tf import layers, records
 from peernets_tf.cli import app, shared_flags
 from peernets_tf.errors import UserError
+from peernets_tf.layers import neighbor_dropout
 
 try:
     import faiss
@@ -54,7 +55,7 @@ _SIZES = flags.DEFINE_list(
 )
 _K = flags.DEFINE_list(
     "k",
-    ["10", "20"],
+    ["10", str(neighbor_dropout.shortlist_size(10, 0.2))],
     "Neighbours per query, separated by commas (default: those of inference, "
     "and the shortlist from which training drops some).",
 )
@@ -81,7 +82,7 @@ class DisagreementError(Exception):
 
 @flags.validator("sizes", "must be like 4096x4096x64,25088x25088x6")
 def _sizes_are_valid(sizes):
-    return all(
+    return sizes and all(
         len(numbers) == 3 and all(n.isdecimal() and int(n) > 0 for n in numbers)
         for numbers in (size.split("x") for size in sizes)
     )
@@ -89,7 +90,9 @@ def _sizes_are_valid(sizes):
 
 @flags.validator("k", "must be positive integers, like 10,20")
 def _k_is_valid(numbers):
-    return all(number.isdecimal() and int(number) > 0 for number in numbers)
+    return numbers and all(
+        number.isdecimal() and int(number) > 0 for number in numbers
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -103,9 +106,17 @@ class _Config:
 
 def _parse(arguments):
     app.refuse_arguments(arguments)
+    sizes = tuple(tuple(map(int, s.split("x"))) for s in _SIZES.value)
+    ks = tuple(map(int, _K.value))
+    fewest_keys = min(num_keys for _, num_keys, _ in sizes)
+    if max(ks) > fewest_keys:
+        raise UserError(
+            f"--k must be at most the number of keys, {fewest_keys}. Received: "
+            f"{max(ks)}"
+        )
     return _Config(
-        sizes=tuple(tuple(map(int, s.split("x"))) for s in _SIZES.value),
-        ks=tuple(map(int, _K.value)),
+        sizes=sizes,
+        ks=ks,
         rounds=_ROUNDS.value,
         seed=_SEED.value,
         output_dir=_OUTPUT_DIR.value,

@@ -43,6 +43,10 @@ def test_the_shortlist_is_just_long_enough(num_neighbors, rate):
     assert _share_without_survivors(size - 1, num_neighbors, rate) > 1e-3
 
 
+def test_the_shortlist_ends_with_the_keys():
+    assert neighbor_dropout.shortlist_size(10, 1 - 1e-9, num_keys=300) == 300
+
+
 def _share_without_survivors(size, num_neighbors, rate):
     """Returns the exact binomial probability of too few survivors."""
     rate = fractions.Fraction(rate).limit_denominator(1000)

@@ -267,28 +267,25 @@ def _training_step(cases):
 
 
 def _inference(cases):
-    rows = []
-    for case in cases:
-        peers = f", {case['num_peers']} peers"
-        rows += [
-            (
-                name.replace(", M = ", f"{peers}, M = "),
-                f"{1000 * seconds:.0f} ms",
-                f"{case['ratio_to_baseline'][name]:.2f}",
-                f"{case['ratio_to_one_graph'][name]:.2f}",
-                "-",
-            )
-            for name, seconds in case["median_seconds"].items()
-        ]
-        memory = case["memory"]
-        label = f"{memory['network']}, {memory['num_peers']} peers, M = 1"
-        peak = f"{memory['peak_mib']['classify']:.0f} MiB"
-        rows.append((label, "-", "-", "-", peak))
+    timed, measured = cases
+    rows = [
+        (
+            name,
+            f"{1000 * seconds:.0f} ms",
+            f"{timed['ratio_to_baseline'][name]:.2f}",
+            f"{timed['ratio_to_one_graph'][name]:.2f}",
+            "-",
+        )
+        for name, seconds in timed["median_seconds"].items()
+    ]
+    for name, peak in measured["peak_mib"].items():
+        before = measured["mib_before"][name]
+        rows.append((name, "-", "-", "-", f"{peak:.0f} ({before:.0f}) MiB"))
     columns = (
         "network",
         "time",
         "relative to resnet32",
-        "to one graph",
+        "relative to one graph",
         "peak memory",
     )
     return Table("", columns, tuple(rows))

@@ -123,16 +123,12 @@ def _search_chunk(
     similarity = ops.reshape(
         ops.matmul(queries, transposed_keys), (num_queries, -1, _GROUP_SIZE)
     )
-    maxima, groups = ops.top_k(ops.max(similarity, axis=2), k, sorted=False)
+    _, groups = ops.top_k(ops.max(similarity, axis=2), k, sorted=False)
     # Sorted by index, so that ties go to the lower index.
     groups = ops.sort(groups, axis=1)
     candidates = ops.reshape(
         take_from_rows(similarity, groups), (num_queries, k * _GROUP_SIZE)
     )
-    # The k maxima are at least as large as the smallest of them, so no smaller
-    # value is among the k best. `top_k` is faster where it need not rank them.
-    smallest = ops.min(maxima, axis=1, keepdims=True)
-    candidates = ops.where(candidates < smallest, UNREACHABLE, candidates)
     similarities, places = ops.top_k(candidates, k)
     best_groups = take_from_rows(groups, places // _GROUP_SIZE)
     return similarities, best_groups * _GROUP_SIZE + places % _GROUP_SIZE

@@ -5,6 +5,7 @@ are left has the same distribution as drawing on a sorted shortlist and taking
 its first K survivors, as long as the shortlist holds K survivors.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -12,29 +13,33 @@ from keras import ops
 
 from peernets_tf.types import Tensor
 
-# The largest share of pixels that may find fewer than K survivors. There,
-# dropped neighbours stand in for the missing ones. With K = 10 and a rate of
-# 0.2 the shortlist holds 20 candidates: 6 pixels in 10,000 lack survivors, and
-# 68 of 1,000,000 neighbours should have been dropped. From batch to batch,
-# chance changes the dropped share by more than that. With 24 candidates a
-# training step of PR-ResNet-32 took 5 % longer on two CPU cores.
+# The largest share of pixels for which fewer than K candidates of the shortlist
+# survive; dropped ones fill their places. With K = 10 and a rate of 0.2: 20
+# candidates, 6 pixels in 10,000, 7 neighbours in 100,000.
 _SHARE_WITHOUT_SURVIVORS = 1e-3
 
 
-def shortlist_size(num_neighbors: int, rate: float) -> int:
-    """Returns how many candidates hold `num_neighbors` survivors.
+@functools.cache
+def shortlist_size(
+    num_neighbors: int, rate: float, num_keys: int | None = None
+) -> int:
+    """Returns how many candidates are searched for, of which some are dropped.
 
-    They do for at least 999 pixels of 1,000.
+    It is the smallest number of which at least K survive for 999 of 1,000
+    pixels.
 
     Args:
         num_neighbors: int, K.
         rate: float in [0, 1), the probability that a candidate is dropped.
+        num_keys: int or None, the number of all candidates, if it is known.
     """
     if rate == 0:
         return num_neighbors
-    # The place of the K-th survivor has a negative binomial distribution.
+    # The place of the K-th survivor has a negative binomial distribution. Its
+    # probabilities are too small for a float where K is large, their logarithms
+    # are not.
     size, probability = num_neighbors - 1, 0.0
-    while probability < 1 - _SHARE_WITHOUT_SURVIVORS:
+    while probability < 1 - _SHARE_WITHOUT_SURVIVORS and size != num_keys:
         size += 1
         num_dropped = size - num_neighbors
         probability += math.exp(

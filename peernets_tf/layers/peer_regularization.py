@@ -71,7 +71,9 @@ class PeerRegularization(keras.layers.Layer):
             Equation 2 as printed; there the pixel's own term cancels, so with
             fixed peers the gradient with respect to the inputs is zero.
         neighbor_dropout: float in [0, 1), the probability that a candidate
-            cannot be chosen in training. 0.2 in Section 4.1.
+            cannot be chosen in training. 0.2 in Section 4.1. At most 1 pixel in
+            1,000 keeps some that were dropped, because fewer than K of its
+            nearest candidates are left.
         attention_dropout: float in [0, 1), the rate of dropout on the logits
             right before the softmax in training. 0.5 in Section 4.1.
         negative_slope: float, the slope of LeakyReLU below zero.
@@ -446,11 +448,12 @@ class PeerRegularization(keras.layers.Layer):
         """Returns indices `(Q, K)` into `keys`, best first."""
         exclude_self = self.exclude_self and is_batch
         dropout = self.neighbor_dropout if training else 0.0
+        num_keys = keys.shape[0]
         size = exclude_self + neighbor_dropout.shortlist_size(
-            self.num_neighbors, dropout
+            self.num_neighbors, dropout, num_keys
         )
-        if keys.shape[0] is not None:
-            size = min(size, keys.shape[0])
+        if num_keys is not None:
+            size = min(size, num_keys)
         shortlist = nearest_neighbors(queries, keys, size, self.epsilon)
         if size == self.num_neighbors:
             return shortlist
@@ -463,7 +466,7 @@ class PeerRegularization(keras.layers.Layer):
         if exclude_self:
             own = ops.arange(ops.shape(shortlist)[0], dtype=shortlist.dtype)
             blocked.append(shortlist == own[:, None])
-        if keys.shape[0] is None:
+        if num_keys is None:
             # Places that no key fills, where there are fewer keys than `size`.
             blocked.append(shortlist >= ops.shape(keys)[0])
         return neighbor_dropout.first_survivors(

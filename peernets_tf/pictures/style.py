@@ -28,7 +28,8 @@ DPI = 160
 # The share of the text's colour in that of text about a model, which as a thin
 # letter needs more contrast than a line.
 _INK = 0.3
-_HASHED_ID = re.compile(rb'id="([a-zA-Z]+[0-9a-f]{10})"')
+# A letter, or a letter and two numbers for what `scatter` draws, before a hash.
+_HASHED_ID = re.compile(rb'id="([a-zA-Z]\w*?[0-9a-f]{10})"')
 
 
 @dataclasses.dataclass(frozen=True)
