@@ -232,10 +232,10 @@ def _nearest_neighbors(cases):
     columns = (
         "queries x keys x channels",
         "k",
-        "time of ours",
-        "ours",
-        "faiss",
-        "tf.math.top_k",
+        "our time",
+        "ours / matmul",
+        "faiss / matmul",
+        "top_k / matmul",
         "memory added",
     )
     return Table("", columns, tuple(rows))
@@ -251,7 +251,7 @@ def _attention(cases):
         )
         for case in cases
     )
-    return Table("", ("pass", "plain", "with XLA", "plain / with XLA"), rows)
+    return Table("", ("pass", "without XLA", "with XLA", "speed-up"), rows)
 
 
 def _training_step(cases):
@@ -263,7 +263,7 @@ def _training_step(cases):
         )
         for case in cases
     )
-    return Table("", ("network", "step", "relative to its baseline"), rows)
+    return Table("", ("network", "step", "time / baseline"), rows)
 
 
 def _inference(cases):
@@ -284,8 +284,8 @@ def _inference(cases):
     columns = (
         "network",
         "time",
-        "relative to resnet32",
-        "relative to one graph",
+        "time / resnet32",
+        "time / M = 1",
         "peak memory",
     )
     return Table("", columns, tuple(rows))
@@ -301,7 +301,7 @@ def _set_peers(cases):
         )
         for case in cases
     )
-    columns = ("images", "time", "peak memory", "of these before the call")
+    columns = ("images", "time", "peak memory", "memory before the call")
     return Table("", columns, rows)
 
 
@@ -357,7 +357,7 @@ def _precision(cases):
         for case in cases
         for name, seconds in case["median_seconds"].items()
     )
-    columns = ("network", "precision", "step", "/ float32", "correct")
+    columns = ("network", "precision", "step", "time / float32", "correct")
     return Table("", columns, rows)
 
 
@@ -372,7 +372,7 @@ def _workers(cases):
         for case in cases
         for name, seconds in case["median_seconds"].items()
     )
-    columns = ("attack", "by", "images / s", "relative to 1 process")
+    columns = ("attack", "by", "images / s", "speed-up")
     return Table("", columns, rows)
 
 
@@ -381,9 +381,10 @@ def _attacks(cases):
         (
             case["attack"],
             name,
-            f"{case['images'] / seconds:.1f}",
+            f"{case['images'] / seconds:.3g}",
             f"{case['ratio_to_ours'][name]:.2f}",
-            f"{case['fooling_rate'][name]:.1%}",
+            # The rate of one image says nothing about how it was attacked.
+            f"{case['fooling_rate'][name]:.1%}" if case["images"] > 1 else "-",
         )
         for case in cases
         for name, seconds in case["median_seconds"].items()
