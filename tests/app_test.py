@@ -2,6 +2,8 @@
 
 import dataclasses
 import os
+import pathlib
+import subprocess
 import sys
 
 import pytest
@@ -13,6 +15,7 @@ from peernets_tf import records
 from peernets_tf.cli import app
 from peernets_tf.errors import AttackError, DataError, TrainingError, UserError
 
+ROOT = pathlib.Path(__file__).resolve().parent.parent
 NUMBER = flags.DEFINE_integer("app_test_number", 3, "A flag of this module.", 0)
 
 
@@ -90,6 +93,54 @@ def test_a_command_without_keras_gets_no_provenance(monkeypatch):
 def test_ctrl_c(capsys):
     assert app.execute(command(failing(KeyboardInterrupt())), ["c"]) == 130
     assert "same command again to resume" in capsys.readouterr().err
+
+
+# Without an immediate end, TensorFlow waits for the thread of the iterator, and
+# the thread for Python, which waits for TensorFlow.
+_INTERRUPTED_READING = """
+import time
+import tensorflow as tf
+from peernets_tf.cli import app
+
+kept = []
+
+
+def generate():
+    yield 0
+    while True:
+        time.sleep(0.01)
+
+
+def run(config, provenance):
+    data = tf.data.Dataset.from_generator(
+        generate, output_signature=tf.TensorSpec((), tf.int32)
+    )
+    kept.append(iter(data.prefetch(1)))
+    next(kept[0])
+    raise KeyboardInterrupt
+
+
+app.main(
+    app.Command(
+        module="some.module",
+        parse=lambda arguments: None,
+        run=run,
+        needs_keras=lambda config: False,
+    )
+)
+"""
+
+
+def test_ctrl_c_ends_a_process_that_still_reads_data():
+    ended = subprocess.run(
+        [sys.executable, "-c", _INTERRUPTED_READING],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ended.returncode == 130
+    assert "same command again to resume" in ended.stderr
 
 
 def test_a_wrong_flag_of_absl_is_one_line(capsys):

@@ -14,7 +14,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from absl import app, flags, logging
 
@@ -61,17 +61,31 @@ def main(command: Command) -> None:
         interrupts.raise_again()
         try:
             app.run(
-                lambda argv: sys.exit(execute(command, argv)),
+                lambda argv: _exit(execute(command, argv)),
                 flags_parser=lambda argv: parse_flags(argv, command),
             )
         finally:
             sys.stdout.flush()
     except KeyboardInterrupt:
-        sys.exit(_interrupted())
+        _exit(_interrupted())
     except BrokenPipeError:
         # Python flushes once more at its end, which must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(_PIPE_CLOSED)
+
+
+def _exit(status: int) -> NoReturn:
+    """Ends the process: normally after success, at once after a failure.
+
+    An interrupted training leaves an iterator of TensorFlow behind, whose
+    thread may be waiting for Python. While Python ends, both would wait for
+    each other for ever.
+    """
+    if status:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def execute(command: Command, argv: list[str]) -> int:
