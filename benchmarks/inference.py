@@ -109,8 +109,8 @@ def _times(config):
     bank = peernets_tf.encode_peers(peernet, graphs)
     networks = {_BASELINE: models.build(_BASELINE, _IMAGE_SHAPE, 10)}
     for count in _NUM_GRAPHS:
-        networks[f"{_PEERNET}, M = {count}"] = peernets_tf.monte_carlo(
-            peernet, bank.first(count)
+        networks[f"{_PEERNET}, {config.num_peers} x {count} peers"] = (
+            peernets_tf.monte_carlo(peernet, bank.first(count))
         )
     seconds = timing.time_interleaved(
         {

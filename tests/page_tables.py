@@ -285,7 +285,7 @@ def _inference(cases):
         "network",
         "time",
         "time / resnet32",
-        "time / M = 1",
+        "time / one graph",
         "peak memory",
     )
     return Table("", columns, tuple(rows))
