@@ -39,9 +39,10 @@ def count_from_zero():
 @pytest.fixture
 def in_float64():
     """Cosines that are equal up to float32 rounding have no fixed order."""
-    keras.config.set_floatx("float64")
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float64")
     yield
-    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy(policy)
 
 
 def convolve(filters, **options):
@@ -172,6 +173,7 @@ def test_mean_and_gradient_over_graphs(
     if compiled:
         average = tf.function(average)
     logits, gradient = logits_and_gradient(average, images)
+    assert logits.dtype == tf.float64
     np.testing.assert_allclose(logits, expected, atol=1e-5)
     largest = np.abs(expected_gradient).max()
     assert largest > 0
