@@ -97,10 +97,13 @@ def test_ctrl_c(capsys):
 
 # Without an immediate end, TensorFlow waits for the thread of the iterator, and
 # the thread for Python, which waits for TensorFlow.
-_INTERRUPTED_READING = """
+_FAILS_WHILE_READING = """
+import builtins
+import sys
 import time
 import tensorflow as tf
 from peernets_tf.cli import app
+from peernets_tf.errors import UserError
 
 kept = []
 
@@ -112,12 +115,13 @@ def generate():
 
 
 def run(config, provenance):
+    errors = {"UserError": UserError, **vars(builtins)}
     data = tf.data.Dataset.from_generator(
         generate, output_signature=tf.TensorSpec((), tf.int32)
     )
     kept.append(iter(data.prefetch(1)))
     next(kept[0])
-    raise KeyboardInterrupt
+    raise errors[sys.argv[1]]("what failed")
 
 
 app.main(
@@ -131,16 +135,25 @@ app.main(
 """
 
 
-def test_ctrl_c_ends_a_process_that_still_reads_data():
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        ("KeyboardInterrupt", 130, "same command again to resume"),
+        ("UserError", 1, "error: what failed"),
+        ("RuntimeError", 1, "Traceback"),
+        ("BrokenPipeError", 141, ""),
+    ],
+)
+def test_a_failure_ends_a_process_that_still_reads_data(error, status, message):
     ended = subprocess.run(
-        [sys.executable, "-c", _INTERRUPTED_READING],
+        [sys.executable, "-c", _FAILS_WHILE_READING, error],
         cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=300,
     )
-    assert ended.returncode == 130
-    assert "same command again to resume" in ended.stderr
+    assert ended.returncode == status
+    assert message in ended.stderr
 
 
 def test_a_wrong_flag_of_absl_is_one_line(capsys):

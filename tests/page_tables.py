@@ -3,6 +3,8 @@
 Each function takes records and returns tables of `peernets_tf.records.tables`.
 """
 
+import speed_tables
+
 from peernets_tf import records
 from peernets_tf.records import (
     attack_tables,
@@ -208,217 +210,6 @@ def duration(seconds):
     return f"{seconds / 3600:.1f} hours"
 
 
-def speed(found):
-    """What benchmarks measured, in the columns that suit each of them."""
-    return [SPEED[record.name](record.cases) for record in found]
-
-
-def _nearest_neighbors(cases):
-    rows = []
-    for case in cases:
-        size = (case["num_queries"], case["num_keys"], case["num_channels"])
-        ratios = case["ratio_to_whole_product"]
-        rows.append(
-            (
-                " x ".join(map(str, size)),
-                str(case["k"]),
-                f"{1000 * case['median_seconds']['nearest_neighbors']:.0f} ms",
-                f"{ratios['nearest_neighbors']:.2f}",
-                f"{ratios['faiss']:.2f}",
-                f"{ratios['top_k']:.2f}",
-                f"{case['memory_mib']['search']:.0f} MiB",
-            )
-        )
-    columns = (
-        "queries x keys x channels",
-        "k",
-        "our time",
-        "ours / matmul",
-        "faiss / matmul",
-        "top_k / matmul",
-        "memory added",
-    )
-    return Table("", columns, tuple(rows))
-
-
-def _attention(cases):
-    rows = tuple(
-        (
-            case["pass"],
-            f"{1000 * case['median_seconds']['plain']:.1f} ms",
-            f"{1000 * case['median_seconds']['compiled']:.1f} ms",
-            f"{case['ratio_to_compiled']['plain']:.2f}",
-        )
-        for case in cases
-    )
-    return Table("", ("pass", "without XLA", "with XLA", "speed-up"), rows)
-
-
-def _training_step(cases):
-    rows = tuple(
-        (
-            f"{case['peernet']}, batch of {case['batch_size']}",
-            f"{case['median_seconds'][case['peernet']]:.3f} s",
-            f"{case['ratio_to_baseline'][case['peernet']]:.2f}",
-        )
-        for case in cases
-    )
-    return Table("", ("network", "step", "time / baseline"), rows)
-
-
-def _inference(cases):
-    timed, measured = cases
-    rows = [
-        (
-            name,
-            f"{1000 * seconds:.0f} ms",
-            f"{timed['ratio_to_baseline'][name]:.2f}",
-            f"{timed['ratio_to_one_graph'][name]:.2f}",
-            "-",
-        )
-        for name, seconds in timed["median_seconds"].items()
-    ]
-    for name, peak in measured["peak_mib"].items():
-        before = measured["mib_before"][name]
-        rows.append((name, "-", "-", "-", f"{peak:.0f} ({before:.0f}) MiB"))
-    columns = (
-        "network",
-        "time",
-        "time / resnet32",
-        "time / one graph",
-        "peak memory",
-    )
-    return Table("", columns, tuple(rows))
-
-
-def _set_peers(cases):
-    rows = tuple(
-        (
-            str(case["num_peers"]),
-            f"{case['median_seconds']['set_peers']:.0f} s",
-            f"{case['peak_mib']['set_peers']:.0f} MiB",
-            f"{case['mib_before']['set_peers']:.0f} MiB",
-        )
-        for case in cases
-    )
-    columns = ("images", "time", "peak memory", "memory before the call")
-    return Table("", columns, rows)
-
-
-def _search_in_blocks(cases):
-    rows = tuple(
-        (
-            f"{case['num_images']:,}",
-            f"{case['features_mib']:.0f} MiB",
-            name,
-            f"{seconds / case['query_images']:.1f} s",
-            f"{cpu_seconds[name] / case['query_images']:.1f} s",
-            f"{case['peak_mib'][name]:.0f} MiB",
-            f"{case['mib_before'][name]:.0f} MiB",
-        )
-        for case in cases
-        for cpu_seconds in [case["median_cpu_seconds"]]
-        for name, seconds in case["median_seconds"].items()
-    )
-    columns = (
-        "images",
-        "features",
-        "read as",
-        "time / image",
-        "CPU time / image",
-        "peak memory",
-        "of these before",
-    )
-    return Table("", columns, rows)
-
-
-def _scaling(cases):
-    rows = tuple(
-        (
-            name,
-            f"{1000 * seconds:.0f} ms",
-            f"{case['ratio_to_reference'][name]:.2f}",
-        )
-        for case in cases
-        for name, seconds in case["median_seconds"].items()
-    )
-    return Table("", ("size", "time", "relative to the reference"), rows)
-
-
-def _precision(cases):
-    rows = tuple(
-        (
-            case["peernet"],
-            name,
-            f"{1000 * seconds:.0f} ms",
-            f"{case['ratio_to_float32'][name]:.2f}",
-            f"{case['correct'][name]} of {case['test_size']}",
-        )
-        for case in cases
-        for name, seconds in case["median_seconds"].items()
-    )
-    columns = ("network", "precision", "step", "time / float32", "correct")
-    return Table("", columns, rows)
-
-
-def _workers(cases):
-    rows = tuple(
-        (
-            case["attack"],
-            name,
-            f"{case['images'] / seconds:.1f}",
-            f"{case['ratio_to_two']['1 process'] if name[0] == '2' else 1:.2f}",
-        )
-        for case in cases
-        for name, seconds in case["median_seconds"].items()
-    )
-    columns = ("attack", "by", "images / s", "speed-up")
-    return Table("", columns, rows)
-
-
-def _attacks(cases):
-    rows = tuple(
-        (
-            case["attack"],
-            name,
-            f"{case['images'] / seconds:.3g}",
-            f"{case['ratio_to_ours'][name]:.2f}",
-            # The rate of one image says nothing about how it was attacked.
-            f"{case['fooling_rate'][name]:.1%}" if case["images"] > 1 else "-",
-        )
-        for case in cases
-        for name, seconds in case["median_seconds"].items()
-    )
-    columns = ("attack", "by", "images / s", "time / ours", "fooled")
-    return Table("", columns, rows)
-
-
-def _adversarial_training(cases):
-    rows = tuple(
-        (
-            name,
-            f"{case['steps_a_round'] * case['batch_size'] / seconds:.1f}",
-            f"{case['ratio_to_ours'][name]:.2f}",
-        )
-        for case in cases
-        for name, seconds in case["median_seconds"].items()
-    )
-    return Table("", ("by", "images / s", "time / ours"), rows)
-
-
-SPEED = {
-    "nearest_neighbors": _nearest_neighbors,
-    "attention": _attention,
-    "training_step": _training_step,
-    "scaling": _scaling,
-    "precision": _precision,
-    "workers": _workers,
-    "inference": _inference,
-    "set_peers": _set_peers,
-    "search_in_blocks": _search_in_blocks,
-    "attacks": _attacks,
-    "adversarial_training": _adversarial_training,
-}
 TABLES = {
     "ablations": ablations,
     "attacks": attack_tables.attack_tables,
@@ -426,7 +217,7 @@ TABLES = {
     "curves": training_tables.accuracy_curves,
     "headline": headline,
     "runs": runs,
-    "speed": speed,
+    "speed": speed_tables.speed,
     "suites": suites,
     "training": training,
     "trials": trials,

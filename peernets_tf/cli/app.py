@@ -13,6 +13,7 @@ import os
 import re
 import shlex
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -71,7 +72,10 @@ def main(command: Command) -> None:
     except BrokenPipeError:
         # Python flushes once more at its end, which must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(_PIPE_CLOSED)
+        _exit(_PIPE_CLOSED)
+    except Exception:
+        traceback.print_exc()
+        _exit(1)
 
 
 def _exit(status: int) -> NoReturn:

@@ -5,7 +5,6 @@ are left has the same distribution as drawing on a sorted shortlist and taking
 its first K survivors, as long as the shortlist holds K survivors.
 """
 
-import functools
 import math
 from collections.abc import Sequence
 
@@ -19,7 +18,6 @@ from peernets_tf.types import Tensor
 _SHARE_WITHOUT_SURVIVORS = 1e-3
 
 
-@functools.cache
 def shortlist_size(
     num_neighbors: int, rate: float, num_keys: int | None = None
 ) -> int:
