@@ -78,7 +78,8 @@ class OneBatch(keras.utils.PyDataset):
         return 1
 
     def __getitem__(self, index):
-        return self.batch
+        # TensorFlow may write its results into the memory of an array.
+        return tuple(array.copy() for array in self.batch)
 
 
 def fit(model, *batch):

@@ -25,7 +25,10 @@ def batch(rng, classifier):
 
 
 def reference(attack, image, label, starts):
-    """Returns the nearest image that fools the model, and its distance.
+    """Returns the nearest image that fools the model, its distance, and a bool.
+
+    The bool says that an iterate lay on the boundary, as far as float32 can
+    tell, so that rounding decides whether it fools the model.
 
     Args:
         attack: a `FAB` that never stops early.
@@ -33,7 +36,7 @@ def reference(attack, image, label, starts):
         label: int.
         starts: dict of float arrays `(n,)` by rank and restart.
     """
-    nearest, distance = None, np.inf
+    nearest, distance, on_boundary = None, np.inf, False
     targets = [k for k in np.argsort(-logits_of(image)) if k != label]
     for rank, target in enumerate(targets[: attack.num_targets]):
         for restart in range(attack.restarts):
@@ -53,13 +56,16 @@ def reference(attack, image, label, starts):
                 alpha = min(a1 / (a1 + a2), 0.1)
                 x = (1 - alpha) * (x + 1.05 * d1)
                 x = np.clip(x + alpha * (image + 1.05 * d2), 0, 1)
-                if np.argmax(logits_of(x)) == label:
+                logits = logits_of(x)
+                margin = np.delete(logits, label).max() - logits[label]
+                on_boundary |= abs(margin) < 1e-5
+                if margin < 0:
                     continue
                 length = np.linalg.norm(x - image, ORDERS[attack.norm])
                 if length < distance:
                     nearest, distance = x, length
                 x = image + 0.9 * (x - image)
-    return nearest, distance
+    return nearest, distance, on_boundary
 
 
 @pytest.mark.parametrize(
@@ -89,7 +95,11 @@ def test_is_the_authors_algorithm(attack, classifier, batch):
     for i in range(20):
         image = images[i].ravel().astype(float)
         own = {k: v[i].ravel().astype(float) for k, v in starts.items()}
-        nearest, distance = reference(attack, image, labels[i], own)
+        nearest, distance, on_boundary = reference(
+            attack, image, labels[i], own
+        )
+        if on_boundary:
+            continue
         distances.append(distance)
         change = found[i].ravel() - image
         if np.isinf(distance):
@@ -100,9 +110,7 @@ def test_is_the_authors_algorithm(attack, classifier, batch):
             differences.append(np.abs(change / attack.epsilon - expected))
     assert np.sum(np.isfinite(distances)) > 15
     assert len(differences) > 15
-    # In L-infinity two iterates may be as near, and rounding decides.
-    share = 0.98 if attack.norm == "linf" else 1.0
-    assert np.quantile(differences, share) < 5e-3
+    assert np.max(differences) < 5e-3
 
 
 @pytest.fixture(scope="module")
