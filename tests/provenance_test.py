@@ -34,6 +34,29 @@ def test_the_device_names_processor_and_backend(captured):
     assert re.search(r".+, \d+ cores, .+, \w+ backend$", captured.device)
 
 
+@pytest.mark.parametrize(
+    "flags, expected",
+    [
+        ("fpu avx avx2 avx512f avx512_bf16", "EPYC with avx512_bf16, "),
+        ("fpu avx avx2", "EPYC with avx2, "),
+        ("fpu", "EPYC, "),
+    ],
+)
+def test_the_device_names_vector_instructions(
+    monkeypatch, tmp_path, flags, expected
+):
+    path = tmp_path / "cpuinfo"
+    processor = f"model name\t: EPYC\nflags\t\t: {flags}\n\n"
+    path.write_text(2 * processor)
+    monkeypatch.setattr(provenance, "CPU_INFO", path)
+    assert records.capture("", {}, 0).device.startswith(expected)
+
+
+def test_the_device_needs_no_file_of_linux(monkeypatch, tmp_path):
+    monkeypatch.setattr(provenance, "CPU_INFO", tmp_path / "missing")
+    assert re.search(r"\w+, \d+ cores, ", records.capture("", {}, 0).device)
+
+
 def test_seconds_are_rounded():
     found = records.with_seconds(make_provenance(), 12.345)
     assert found == make_provenance(seconds=12.3)
