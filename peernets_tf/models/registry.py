@@ -17,7 +17,7 @@ _RESNETS = {
 }
 # A rival defence of Table 4: bounded ReLU, after Zantedeschi et al. (2017), and
 # the ceiling of its ReLUs.
-_BRELU, _CEILING = "brelu_resnet32", 1.0
+_BRELU, _CEILING = "brelu_resnet32", 4.0
 PRECISIONS = ("float32", "mixed_bfloat16")
 MODEL_NAMES = (
     *(f"{p}{name}" for name in ("lenet5", *_RESNETS) for p in ("", "pr_")),
@@ -40,7 +40,7 @@ def build(
 
     Args:
         name: str, one of `MODEL_NAMES`; `pr_` marks a PeerNet, `brelu_` a
-            network whose ReLUs are at most 1.
+            network whose ReLUs are at most 4.
         input_shape: tuple `(H, W, C)` of the images.
         num_classes: int, the number of logits.
         mean: float or one float per channel, subtracted from the images.
