@@ -72,7 +72,7 @@ def test_structure_of_resnet(name, widths):
 
 
 def test_bounded_relus_bound_what_resnet32_computes(rng):
-    """The rival has the weights of ResNet-32, and no ReLU above 1."""
+    """The rival has the weights of ResNet-32, and no ReLU above 4."""
     plain = models.build("resnet32", (32, 32, 3), 10)
     bounded = models.build("brelu_resnet32", (32, 32, 3), 10)
     models.copy_weights(plain, bounded)
@@ -85,11 +85,11 @@ def test_bounded_relus_bound_what_resnet32_computes(rng):
         outputs[model.name] = [np.asarray(x) for x in every(images)]
     np.testing.assert_allclose(
         outputs["brelu_resnet32"][0],
-        outputs["resnet32"][0].clip(max=1),
+        outputs["resnet32"][0].clip(max=4),
         rtol=1e-6,
     )
-    assert max(x.max() for x in outputs["resnet32"]) > 1
-    assert max(x.max() for x in outputs["brelu_resnet32"]) == 1
+    assert max(x.max() for x in outputs["resnet32"]) > 4
+    assert max(x.max() for x in outputs["brelu_resnet32"]) == 4
 
 
 def test_peers_stand_between_relu_and_pooling_in_lenet5():
