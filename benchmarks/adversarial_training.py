@@ -12,7 +12,6 @@ Libraries that are not installed are left out: pip install -e ".[benchmark]".
 
 import dataclasses
 import importlib.metadata
-import os
 import warnings
 
 import keras
@@ -71,9 +70,8 @@ def _parse(arguments):
 
 def benchmark(config, provenance):
     """Times the steps and writes the record."""
-    load_average = os.getloadavg()[0]
+    begun = timing.begin(config.output_dir)
     keras.utils.set_random_seed(config.seed)
-    os.makedirs(config.output_dir, exist_ok=True)
     settings = Config(training_batch_size=config.batch_size)
     dataset = datasets.load("cifar10", config.data_dir)
     batch = dataset.train.first(config.batch_size)
@@ -124,9 +122,8 @@ def benchmark(config, provenance):
         "adversarial_training",
         [case],
         rounds=config.rounds,
-        load_average=load_average,
+        begun=begun,
         provenance=provenance,
-        output_dir=config.output_dir,
         versions=versions,
     )
 

@@ -20,7 +20,6 @@ Libraries that are not installed are left out: pip install -e ".[benchmark]".
 
 import dataclasses
 import importlib.metadata
-import os
 
 import keras
 import numpy as np
@@ -94,9 +93,8 @@ def _parse(arguments):
 
 def benchmark(config, provenance):
     """Times the attacks and writes the record."""
-    load_average = os.getloadavg()[0]
+    begun = timing.begin(config.output_dir)
     keras.utils.set_random_seed(config.seed)
-    os.makedirs(config.output_dir, exist_ok=True)
     versions = _versions()
     dataset = datasets.load("cifar10", config.data_dir)
     model = models.load_pretrained("cifar10_resnet32")
@@ -123,9 +121,8 @@ def benchmark(config, provenance):
         "attacks",
         cases,
         rounds=config.rounds,
-        load_average=load_average,
+        begun=begun,
         provenance=provenance,
-        output_dir=config.output_dir,
         versions=versions,
     )
 

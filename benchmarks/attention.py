@@ -8,7 +8,6 @@ that is compiled with XLA.
 
 import dataclasses
 import functools
-import os
 
 import keras
 import numpy as np
@@ -49,9 +48,8 @@ def _parse(arguments):
 
 def benchmark(config, provenance):
     """Times the functions and writes the record."""
-    load_average = os.getloadavg()[0]
+    begun = timing.begin(config.output_dir)
     keras.utils.set_random_seed(config.seed)
-    os.makedirs(config.output_dir, exist_ok=True)
     arguments = _arguments(config.seed)
     attends = {
         "plain": functools.partial(attentions.attend, **_SETTINGS),
@@ -82,9 +80,8 @@ def benchmark(config, provenance):
         "attention",
         cases,
         rounds=config.rounds,
-        load_average=load_average,
+        begun=begun,
         provenance=provenance,
-        output_dir=config.output_dir,
     )
 
 

@@ -10,7 +10,6 @@ stores one graph of 500 peers, as for CIFAR-100, and classifies a batch.
 
 import dataclasses
 import multiprocessing
-import os
 import time
 
 import keras
@@ -75,9 +74,8 @@ def _parse(arguments):
 
 def benchmark(config, provenance):
     """Measures times and memory, and writes the record."""
-    load_average = os.getloadavg()[0]
+    begun = timing.begin(config.output_dir)
     keras.utils.set_random_seed(config.seed)
-    os.makedirs(config.output_dir, exist_ok=True)
     cases = [_times(config), _memory(config)]
     rows = [
         (
@@ -94,9 +92,8 @@ def benchmark(config, provenance):
         "inference",
         cases,
         rounds=config.rounds,
-        load_average=load_average,
+        begun=begun,
         provenance=provenance,
-        output_dir=config.output_dir,
     )
 
 

@@ -130,8 +130,7 @@ def benchmark(config, provenance):
             "this benchmark needs KERAS_BACKEND=tensorflow. Received: "
             f"{keras.backend.backend()}"
         )
-    load_average = os.getloadavg()[0]
-    os.makedirs(config.output_dir, exist_ok=True)
+    begun = timing.begin(config.output_dir)
     # Before anything large: a new process inherits the peak of this one.
     searches = list(itertools.product(config.sizes, config.ks))
     memory = [_memory(size, k, config.seed) for size, k in searches]
@@ -145,9 +144,8 @@ def benchmark(config, provenance):
         "nearest_neighbors",
         cases,
         rounds=config.rounds,
-        load_average=load_average,
+        begun=begun,
         provenance=provenance,
-        output_dir=config.output_dir,
         versions={"faiss": faiss.__version__} if faiss else None,
     )
 

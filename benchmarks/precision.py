@@ -8,7 +8,6 @@ test images.
 """
 
 import dataclasses
-import os
 
 import keras
 import numpy as np
@@ -58,9 +57,8 @@ def _parse(arguments):
 
 def benchmark(config, provenance):
     """Times both precisions, counts correct images, and writes the record."""
-    load_average = os.getloadavg()[0]
+    begun = timing.begin(config.output_dir)
     keras.utils.set_random_seed(config.seed)
-    os.makedirs(config.output_dir, exist_ok=True)
     cases = [_compare(name, config) for name in _PEERNETS]
     rows = [
         (
@@ -79,9 +77,8 @@ def benchmark(config, provenance):
         "precision",
         cases,
         rounds=config.rounds,
-        load_average=load_average,
+        begun=begun,
         provenance=provenance,
-        output_dir=config.output_dir,
     )
 
 

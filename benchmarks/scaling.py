@@ -6,7 +6,6 @@ neighbours K, height and width, or channels C. All layers of a case take turns.
 """
 
 import dataclasses
-import os
 
 import keras
 import numpy as np
@@ -65,16 +64,14 @@ def _parse(arguments):
 
 def benchmark(config, provenance):
     """Times the sweeps and writes the record."""
-    load_average = os.getloadavg()[0]
-    os.makedirs(config.output_dir, exist_ok=True)
+    begun = timing.begin(config.output_dir)
     cases = [_times(name, config) for name in _SWEEPS]
     timing.write_record(
         "scaling",
         cases,
         rounds=config.rounds,
-        load_average=load_average,
+        begun=begun,
         provenance=provenance,
-        output_dir=config.output_dir,
         warm_up_rounds=1,
     )
 

@@ -85,8 +85,7 @@ def _parse(arguments):
 
 def benchmark(config, provenance):
     """Writes the features, measures the searches and writes the record."""
-    load_average = os.getloadavg()[0]
-    os.makedirs(config.output_dir, exist_ok=True)
+    begun = timing.begin(config.output_dir)
     with tempfile.TemporaryDirectory() as folder:
         images_shape = _in_new_process(_write_features, folder, config)
         cases = [
@@ -98,9 +97,8 @@ def benchmark(config, provenance):
         cases,
         rounds=config.rounds,
         warm_up_rounds=0,
-        load_average=load_average,
+        begun=begun,
         provenance=provenance,
-        output_dir=config.output_dir,
     )
 
 

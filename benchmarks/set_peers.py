@@ -8,7 +8,6 @@ the whole process, which holds no data set.
 
 import dataclasses
 import multiprocessing
-import os
 import time
 
 import keras
@@ -55,8 +54,7 @@ def _parse(arguments):
 
 def benchmark(config, provenance):
     """Measures the rounds and writes the record."""
-    load_average = os.getloadavg()[0]
-    os.makedirs(config.output_dir, exist_ok=True)
+    begun = timing.begin(config.output_dir)
     # A forked process would begin with the memory of this one.
     context = multiprocessing.get_context("spawn")
     found = []
@@ -85,9 +83,8 @@ def benchmark(config, provenance):
         [case],
         rounds=config.rounds,
         warm_up_rounds=0,
-        load_average=load_average,
+        begun=begun,
         provenance=provenance,
-        output_dir=config.output_dir,
     )
 
 

@@ -12,14 +12,34 @@ from peernets_tf import records
 WARM_UP_ROUNDS = 2
 
 
+@dataclasses.dataclass(frozen=True)
+class Begun:
+    """A benchmark that has begun.
+
+    Attributes:
+        output_dir: str, an existing folder for its record.
+        load_average: float, the machine's load before it.
+        time: float, when it began, by `time.monotonic()`.
+    """
+
+    output_dir: str
+    load_average: float
+    time: float
+
+
+def begin(output_dir):
+    """Makes the folder of a record, and returns the `Begun` benchmark."""
+    os.makedirs(output_dir, exist_ok=True)
+    return Begun(output_dir, os.getloadavg()[0], time.monotonic())
+
+
 def write_record(
     name,
     cases,
     *,
     rounds,
-    load_average,
+    begun,
     provenance,
-    output_dir,
     warm_up_rounds=WARM_UP_ROUNDS,
     versions=None,
 ):
@@ -29,9 +49,8 @@ def write_record(
         name: str, the benchmark's module in this package.
         cases: list of dicts, see `records.BenchmarkRecord`.
         rounds: int, how often each function was timed.
-        load_average: float, the machine's load before the first round.
+        begun: the `Begun` benchmark.
         provenance: the `records.Provenance` of the run.
-        output_dir: str, an existing folder.
         warm_up_rounds: int, how often each function ran before it was timed.
         versions: dict of str, the versions of packages that only this benchmark
             uses.
@@ -42,10 +61,13 @@ def write_record(
         cases=tuple(cases),
         rounds=rounds,
         warm_up_rounds=warm_up_rounds,
-        load_average=load_average,
-        provenance=dataclasses.replace(provenance, versions=versions),
+        load_average=begun.load_average,
+        provenance=records.with_seconds(
+            dataclasses.replace(provenance, versions=versions),
+            time.monotonic() - begun.time,
+        ),
     )
-    path = os.path.join(output_dir, f"benchmark_{name}.json")
+    path = os.path.join(begun.output_dir, f"benchmark_{name}.json")
     records.write(record, path)
     print(f"\nRecord: {path}")
 

@@ -8,7 +8,6 @@ Peer Regularization costs in training.
 
 import dataclasses
 import math
-import os
 
 import keras
 import numpy as np
@@ -63,9 +62,8 @@ def _parse(arguments):
 
 def benchmark(config, provenance):
     """Times the pairs and writes the record."""
-    load_average = os.getloadavg()[0]
+    begun = timing.begin(config.output_dir)
     keras.utils.set_random_seed(config.seed)
-    os.makedirs(config.output_dir, exist_ok=True)
     cases = [_times(baseline, config) for baseline in config.baselines]
     rows = [
         (
@@ -83,9 +81,8 @@ def benchmark(config, provenance):
         "training_step",
         cases,
         rounds=config.rounds,
-        load_average=load_average,
+        begun=begun,
         provenance=provenance,
-        output_dir=config.output_dir,
     )
 
 

@@ -64,8 +64,7 @@ def benchmark(config, provenance):
             "the benchmark needs two cores, and a system that assigns them to "
             "processes, such as Linux"
         )
-    load_average = os.getloadavg()[0]
-    os.makedirs(config.output_dir, exist_ok=True)
+    begun = timing.begin(config.output_dir)
     seconds = {name: [] for name in _COUNTS}
     for i in range(config.rounds):
         for name, count in _COUNTS.items():
@@ -88,9 +87,8 @@ def benchmark(config, provenance):
         "workers",
         [case],
         rounds=config.rounds,
-        load_average=load_average,
+        begun=begun,
         provenance=provenance,
-        output_dir=config.output_dir,
         warm_up_rounds=0,
     )
 

@@ -3,12 +3,16 @@
 Each function takes records and returns tables of `peernets_tf.records.tables`.
 """
 
+import pathlib
+import re
+
 import speed_tables
 
 from peernets_tf import records
 from peernets_tf.records import (
     attack_tables,
     comparison_table,
+    paper,
     suite_tables,
     tables,
     training_tables,
@@ -16,6 +20,7 @@ from peernets_tf.records import (
 )
 from peernets_tf.records.tables import Table
 
+RESULTS = pathlib.Path(__file__).resolve().parent.parent / "results"
 # What the README shows: an attack, its backward pass and its strength.
 HEADLINE_ROWS = (
     ("random noise, 8/255", "noise", "exact", ("epsilon", 8 / 255)),
@@ -71,6 +76,52 @@ def _rate(case, count="adversarial_correct"):
     if case is None:
         return "-"
     return tables.rate_text(getattr(case, count), case.total)
+
+
+def universal(found):
+    """Universal perturbations of CIFAR-10, a row for each record (Table 4)."""
+    columns = (
+        "network",
+        "perturbation",
+        "ρ of",
+        "rej. as",
+        "accuracy in %",
+        "paper",
+    )
+    order = {name: i for i, (_, name, *_) in enumerate(paper.UNIVERSAL)}
+    rows = [
+        (
+            records.network_name(record.model),
+            _perturbation(record),
+            record.cases[0].rho_of,
+            record.rejected_as or "-",
+            _percentages(c.adversarial_correct / c.total for c in record.cases),
+            _percentages(
+                rate
+                for rate, _ in attack_tables.published_universal(
+                    record
+                ).values()
+            ),
+        )
+        for record in sorted(found, key=lambda r: order[r.model])
+    ]
+    return [Table("", columns, tuple(rows))]
+
+
+def _perturbation(record):
+    """Says how a perturbation was made, and for which other network."""
+    maker = record.attack.removeprefix("universal.")
+    if maker != "file":
+        is_exact = record.backward == "exact"
+        return maker if is_exact else f"{maker}, {record.backward}"
+    # FixedPerturbation(source='results/NAME/perturbation_rho_0.04.npy, ...')
+    name = re.search(r"results/(\w+)/", record.cases[0].attack)[1]
+    source = records.read(str(RESULTS / f"{name}.json"))
+    return f"{_perturbation(source)}, {records.network_name(source.model)}"
+
+
+def _percentages(rates):
+    return " / ".join(f"{100 * rate:.1f}" for rate in rates)
 
 
 def suites(found):
@@ -222,6 +273,7 @@ TABLES = {
     "training": training,
     "trials": trials,
     "trials_summary": trials_summary,
+    "universal": universal,
     "verdicts": verdicts,
 }
 # Those that show all that a record holds.
