@@ -112,6 +112,41 @@ def test_a_bounded_relu_behind_a_reformer(images):
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
+def test_a_bounded_relu_that_detectors_call_too(images):
+    """A detector by temperature calls the classifier on images, too."""
+    model = make_bounded(1.0)
+    inputs = keras.Input(SHAPE)
+    square = keras.Model(inputs, ops.square(inputs))
+    whole = magnet(
+        model,
+        reformer=square,
+        detectors=[Detector(autoencoder=square, temperature=10)],
+        validation_images=images,
+        false_positive_rate=0.3,
+    )
+    view = bpda(whole)
+    np.testing.assert_array_equal(view(images), whole(images))
+    found = gradient(lambda x: view(x)[:, :3], images)
+    expected = gradient(bpda(model), images**2)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    # The detector follows it, too.
+    hidden = gradient(lambda x: whole(x)[:, 3:], images)
+    score = gradient(lambda x: view(x)[:, 3:], images)
+    assert not np.allclose(score, hidden)
+
+
+def test_one_bounded_relu_that_is_called_twice(images):
+    bounded = layers.ReLU(max_value=1.0)
+    inputs = keras.Input(SHAPE)
+    x = bounded(4 * inputs)
+    x = layers.Flatten()(bounded(4 * x))
+    model = keras.Model(inputs, layers.Dense(3)(x))
+    view = bpda(model)
+    np.testing.assert_array_equal(view(images), model(images))
+    assert gradient(view, images).all()
+    assert not gradient(model, images)[4 * images > 1].any()
+
+
 def test_a_sequential_model_behind_a_reformer(images):
     """Of a leaky ReLU, the gradient below 0 stays."""
     keras.utils.set_random_seed(0)

@@ -1,9 +1,10 @@
-"""BPDA for what hides a gradient in rival defences.
+"""BPDA for bounded ReLUs and for MagNet's reformer.
 
 A bounded ReLU has gradient zero above its bound. MagNet's reformer replaces an
 image by what an autoencoder makes of it.
 """
 
+import functools
 from typing import Any
 
 import keras
@@ -48,18 +49,20 @@ def straight_through(model: keras.Model) -> keras.Model:
     """
     model = keras_internals.functional_graph(model)
     inputs = keras.Input(batch_shape=model.input.shape, dtype=model.input.dtype)
+    # MagNet calls its classifier several times.
+    inner = functools.cache(straight_through)
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Tensor:
         if isinstance(layer, keras.Model) and hides_gradient(layer):
-            return straight_through(layer)(*args, **kwargs)
+            return inner(layer)(*args, **kwargs)
         outputs = layer(*args, **kwargs)
         if _is_bounded(layer):
             without_bound = keras.layers.ReLU(
                 negative_slope=layer.negative_slope, threshold=layer.threshold
             )
-            return _GradientOf(layer, without_bound)(args[0], outputs)
+            return StraightThrough(without_bound)(args[0], outputs)
         if layer.name == REFORMED:
-            return _GradientOf(layer, keras.layers.Identity())(inputs, outputs)
+            return StraightThrough(keras.layers.Identity())(inputs, outputs)
         return outputs
 
     return keras.models.clone_model(
@@ -74,19 +77,18 @@ def _is_bounded(layer: Any) -> bool:
     return isinstance(layer, keras.layers.ReLU) and layer.max_value is not None
 
 
-class _GradientOf(keras.layers.Layer):
+class StraightThrough(keras.layers.Layer):
     """Returns outputs with the gradient of a function of inputs.
 
     A layer, because operations would get names that a model from a file may
     have already.
 
     Args:
-        layer: the layer that computed the outputs.
         function: layer from inputs to a tensor of the shape of the outputs.
     """
 
-    def __init__(self, layer: Any, function: keras.Layer) -> None:
-        super().__init__(name=f"straight_through_{layer.name}")
+    def __init__(self, function: keras.Layer) -> None:
+        super().__init__()
         self.function = function
 
     def compute_output_spec(self, inputs: Tensor, outputs: Tensor) -> Any:
