@@ -56,6 +56,10 @@ def test_the_defended_model_is_trained_tested_and_attacked(
     # Another run does not overwrite it.
     other = [*flags, "--seed=4"]
     check_errors(DEFEND, [(other, str(folder))])
+    # MagNet in front of MagNet would reject by a class.
+    again = [f"--checkpoint={folder / 'model.keras'}"]
+    again.append(f"--output_dir={tmp_path / 'again'}")
+    check_errors(DEFEND, [(again, "one for each class")])
     # The record names the data set; what rejection means, only the flag can.
     attack = [
         f"--checkpoint={folder / 'model.keras'}",

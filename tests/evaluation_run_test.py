@@ -466,7 +466,7 @@ def test_refuses_a_model_that_does_not_fit(stripes, linear):
     for model, message in (
         (models.build("lenet5", (12, 12, 3), 3), r"shape \(12, 12, 1\)"),
         (models.build("lenet5", SHAPE, 5), "3 logits"),
-        (models.build("lenet5", SHAPE, 4), "rejected_as=wrong"),
+        (models.build("lenet5", SHAPE, 4), "lenet5 with 4 logits"),
         (monte_carlo(shapeless), "input shape"),
     ):
         with pytest.raises(UserError, match=message):

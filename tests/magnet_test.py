@@ -35,14 +35,15 @@ def halve():
 
 @pytest.mark.parametrize("norm", [1, 2])
 def test_scores_by_norm(norm, images, halve, classifier):
-    scores = Detector(autoencoder=halve, norm=norm).score(images, classifier)
+    detector = Detector(autoencoder=halve, norm=norm)
+    scores = detector.compare(images, halve(images), classifier)
     expected = np.mean(np.abs(images / 2) ** norm, axis=(1, 2, 3))
     np.testing.assert_allclose(np.asarray(scores), expected, rtol=1e-5)
 
 
 def test_scores_by_temperature(images, halve, classifier):
     detector = Detector(autoencoder=halve, temperature=2.0)
-    scores = np.asarray(detector.score(images, classifier))
+    scores = np.asarray(detector.compare(images, halve(images), classifier))
     first, second = (
         np.exp(np.asarray(classifier(x), "float64") / 2)
         for x in (images, images / 2)
@@ -98,7 +99,8 @@ def test_detectors_share_the_rate(classifier, halve, images):
         false_positive_rate=0.2,
     )
     rejected = defended.predict(images, verbose=0).argmax(axis=1) == 3
-    assert 3 <= rejected.sum() <= 8
+    # Each of the two rejects 3 images, below its share of 4 of the 40.
+    assert 3 <= rejected.sum() <= 6
 
 
 def test_it_is_one_file_without_code_of_its_own(

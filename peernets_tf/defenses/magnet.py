@@ -53,10 +53,6 @@ class Detector:
                 f"`temperature` must be above 0. Received: {self.temperature}"
             )
 
-    def score(self, images: Tensor, classifier: keras.Model) -> Tensor:
-        """Returns the scores `(B,)` of images `(B, H, W, C)`."""
-        return self.compare(images, self.autoencoder(images), classifier)
-
     def compare(
         self,
         images: Tensor,

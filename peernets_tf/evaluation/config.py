@@ -129,6 +129,32 @@ def needs_components(attack: AttackConfig) -> bool:
     return bool(attack.options.get("num_components"))
 
 
+def check_rejection(
+    model: keras.Model, dataset: datasets.Dataset, rejected_as: str | None
+) -> None:
+    """Checks that of a model with rejection is said what it counts as.
+
+    Args:
+        model: a Keras model.
+        dataset: the `Dataset`.
+        rejected_as: see `EvaluationConfig`.
+
+    Raises:
+        UserError: if the model has one more logit than there are classes, and
+            `rejected_as` is None.
+    """
+    if isinstance(model, peers.MonteCarlo):
+        model = model.model
+    shape = getattr(model, "output_shape", None)
+    if shape and shape[-1] == dataset.num_classes + 1 and rejected_as is None:
+        raise UserError(
+            f"{model.name} has one logit more than {dataset.name} has classes: "
+            "if the last is that of rejection, say what a rejected image "
+            "counts as, rejected_as=wrong or rejected_as=right. Received: "
+            "neither"
+        )
+
+
 def check_fits(
     model: keras.Model,
     dataset: datasets.Dataset,
@@ -160,14 +186,6 @@ def check_fits(
             f"{tuple(model.input_shape[1:])}"
         )
     num_logits = model.output_shape[-1]
-    has_rejection = num_logits == dataset.num_classes + 1
-    if has_rejection and rejected_as is None:
-        raise UserError(
-            f"{model.name} has one logit more than {dataset.name} has classes: "
-            "if the last is that of rejection, say what a rejected image "
-            "counts as, rejected_as=wrong or rejected_as=right. Received: "
-            "neither"
-        )
     needed = dataset.num_classes + (rejected_as is not None)
     if num_logits != needed:
         rejection = "" if rejected_as is None else ", and one of rejection"

@@ -23,6 +23,7 @@ from peernets_tf.evaluation.config import (
     EvaluationConfig,
     check_fits,
     check_peers,
+    check_rejection,
     needs_components,
     needs_labels,
 )
@@ -66,6 +67,7 @@ def evaluate(
         IncompleteError: if batches of other shards are missing.
     """
     start = time.monotonic()
+    check_rejection(model, dataset, config.rejected_as)
     check_fits(model, dataset, config.rejected_as)
     check_peers(model, config)
     planned = plan(config.attack, dataset)

@@ -10,7 +10,11 @@ import keras
 from peernets_tf import datasets, models, records
 from peernets_tf.evaluation import sharing
 from peernets_tf.evaluation.batch_rows import check_suite_row
-from peernets_tf.evaluation.config import check_fits, check_graphs
+from peernets_tf.evaluation.config import (
+    check_fits,
+    check_graphs,
+    check_rejection,
+)
 from peernets_tf.evaluation.resumable import (
     open_log,
     target_identity,
@@ -59,6 +63,7 @@ def evaluate_suite(
             attack of the suite. In each one before it, a shard waits for them.
     """
     start = time.monotonic()
+    check_rejection(model, dataset, config.rejected_as)
     check_fits(model, dataset, config.rejected_as)
     if transfer_model is not None:
         check_fits(transfer_model, dataset)
