@@ -65,6 +65,11 @@ def test_the_command_takes_the_file(path, tmp_path, monkeypatch):
         model.parent.mkdir(parents=True)
         model.touch()
         records.write(make_training(), str(model.with_name("record.json")))
+    if "perturbation" in own:
+        # Another evaluation makes it.
+        perturbation = tmp_path / own["perturbation"]
+        perturbation.parent.mkdir(parents=True)
+        perturbation.touch()
     arguments = [f"--flagfile={path}"]
     if module == "peernets_tf.evaluate" and "checkpoint" not in own:
         arguments.append("--checkpoint=mnist_lenet5")
@@ -106,6 +111,10 @@ def expected_figures(flags):
     elif "rho" in flags:
         row = universal_row(flags)[1]
         assert [float(rho) for rho in flags["rho"].split(",")] == list(row)
+        accuracies, rates = zip(*row.values(), strict=True)
+        figures = [*accuracies, *rates]
+    elif "perturbation" in flags:
+        row = paper.UNIVERSAL["cifar10", "magnet_resnet32", 0, 0]
         accuracies, rates = zip(*row.values(), strict=True)
         figures = [*accuracies, *rates]
     elif "epochs" in flags or "attack" in flags:

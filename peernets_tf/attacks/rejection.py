@@ -17,9 +17,9 @@ REJECTED_AS = ("wrong", "right")
 class Rejecting:
     """A model whose rejected images do not count as fooled.
 
-    Attacks look for images that it accepts and misclassifies. A model that is
-    not wrapped in this class may reject images, too: its rejection is then one
-    more class, which attacks are content with.
+    Attacks look for images that it accepts and misclassifies. For a model that
+    is not wrapped in this class, rejection is one more wrong class, so an
+    attack also succeeds if the image is rejected.
 
     Attributes:
         logits_fn: function from images `(B, H, W, C)` to logits
@@ -59,9 +59,9 @@ def judged(
 ) -> Tensor:
     """Returns the logits by which an attack is judged.
 
-    Those of a `Rejecting` model have no rejection: the logit of the label is
-    the larger one of its own and rejection's. So an image that is rejected or
-    classified correctly has the label as its likeliest class, and no other.
+    For a `Rejecting` model, the logit of rejection is left out, and that of the
+    label is raised to it if it is lower. So the label is the likeliest class of
+    an image if and only if it is rejected or classified correctly.
 
     Args:
         logits_fn: the function that computed `logits`.

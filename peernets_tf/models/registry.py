@@ -40,7 +40,7 @@ def build(
 
     Args:
         name: str, one of `MODEL_NAMES`; `pr_` marks a PeerNet, `brelu_` a
-            network whose ReLUs are at most 4.
+            network whose ReLU outputs are clipped at 4.
         input_shape: tuple `(H, W, C)` of the images.
         num_classes: int, the number of logits.
         mean: float or one float per channel, subtracted from the images.
