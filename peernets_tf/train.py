@@ -162,10 +162,17 @@ _RECIPE: dict[str, flags.FlagHolder[Any]] = {
     "noise_std": flags.DEFINE_float(
         "noise_std",
         None,
-        "Standard deviation of the Gaussian noise that is added to each "
-        "training image, for images in [0, 1] (Gaussian data augmentation; "
-        "default: 0.05 for brelu_resnet32, otherwise 0).",
+        "Standard deviation of the Gaussian noise that is added to training "
+        "images, for images in [0, 1] (Gaussian data augmentation; default: "
+        "0.05 for brelu_resnet32, otherwise 0).",
         0.0,
+    ),
+    "noise_share": flags.DEFINE_float(
+        "noise_share",
+        None,
+        "Share of the images of an epoch that get this noise (default: 1).",
+        0.0,
+        1.0,
     ),
     "precision": flags.DEFINE_enum(
         "precision",

@@ -57,6 +57,26 @@ def test_gaussian_data_augmentation():
     assert strong[0][0].max() == 1
 
 
+def test_gaussian_data_augmentation_of_a_share():
+    split = make_split(400)
+
+    def draw(epoch, **options):
+        batches = datasets.Batches(split, 400, seed=0, augment=False, **options)
+        batches.set_epoch(epoch)
+        return batches[0][0]
+
+    clean, noisy = draw(0), draw(0, noise_std=0.1)
+    mixed = draw(0, noise_std=0.1, noise_share=0.3)
+    has_noise = np.any(mixed != clean, axis=(1, 2, 3))
+    # Of 400 draws, 120 with a standard deviation of 9.
+    assert 80 < has_noise.sum() < 160
+    np.testing.assert_array_equal(mixed[has_noise], noisy[has_noise])
+    later = draw(1, noise_std=0.1, noise_share=0.3) != draw(1)
+    assert not np.array_equal(np.any(later, axis=(1, 2, 3)), has_noise)
+    none = draw(0, noise_std=0.1, noise_share=0.0)
+    np.testing.assert_array_equal(none, clean)
+
+
 def test_the_order_of_published_trainings():
     """The draws are part of every record, so they stay as they are."""
     batches = datasets.Batches(make_split(8), 8, seed=3, augment=False)

@@ -75,10 +75,10 @@ def test_trains_tests_and_saves(npz_path, tmp_path):
     correct = training.count_correct(peers.monte_carlo(model), test, verbose=0)
     assert correct == record.correct
 
-    # Folders of earlier versions, which had neither of these, resume.
+    # Folders of earlier versions, which had none of these, resume.
     identity = json.loads((tmp_path / "a" / "run.json").read_text())["identity"]
     assert identity["learning_rate"] == 1e-3
-    assert not {"noise_std", "precision"} & identity.keys()
+    assert not {"noise_std", "noise_share", "precision"} & identity.keys()
 
     # Another run of the same flags gives the same record.
     train(*quick(npz_path, tmp_path / "b", seed=5))

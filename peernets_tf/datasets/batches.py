@@ -25,9 +25,11 @@ class Batches(keras.utils.PyDataset):
         seed: int, the seed of the order and the augmentation.
         augment: bool, whether to shift by up to 4 pixels and mirror.
         noise_std: float, the standard deviation of Gaussian noise that is added
-            to each image anew in each epoch, for images in [0, 1]. The sum is
+            to images anew in each epoch, for images in [0, 1]. The sum is
             clipped to [0, 1]. Source: Zantedeschi et al. (2017), Gaussian data
             augmentation, who add ten noisy copies of each image instead.
+        noise_share: float in [0, 1], the share of images, drawn anew in each
+            epoch, that get noise.
 
     Attributes:
         epoch: int, the epoch whose order is drawn, counted from 0.
@@ -44,6 +46,7 @@ class Batches(keras.utils.PyDataset):
         seed: int,
         augment: bool,
         noise_std: float = 0.0,
+        noise_share: float = 1.0,
     ) -> None:
         super().__init__()
         if batch_size > len(split):
@@ -56,6 +59,7 @@ class Batches(keras.utils.PyDataset):
         self._seed = seed
         self._augment = augment
         self._noise_std = noise_std
+        self._noise_share = noise_share
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
@@ -82,7 +86,10 @@ class Batches(keras.utils.PyDataset):
             rng = seeds.generator(
                 Stream.TRAINING_NOISE, self._seed, self.epoch, index
             )
-            images = add_noise(images, rng, self._noise_std)
+            noisy = add_noise(images, rng, self._noise_std)
+            stays = rng.random(len(images)) >= self._noise_share
+            noisy[stays] = images[stays]
+            images = noisy
         return images, self._split.labels[chosen]
 
 

@@ -113,6 +113,7 @@ def fit(
         seed=seed,
         augment=recipe.augment,
         noise_std=recipe.noise_std,
+        noise_share=recipe.noise_share,
     )
     optimizers.compile_model(model, recipe, steps_per_epoch=len(batches))
     plan = FitPlan(

@@ -24,7 +24,8 @@ class Recipe:
         decay_factor: float.
         augment: bool, whether training images are shifted and mirrored.
         noise_std: float, the standard deviation of the Gaussian noise that is
-            added to each training image, see `datasets.Batches`.
+            added to training images, see `datasets.Batches`.
+        noise_share: float in [0, 1], the share of images that get noise.
         num_peers: int, N, the images of a graph at test time.
         num_graphs: int, M, the graphs at test time.
         precision: str, see `peernets_tf.models.build`.
@@ -44,6 +45,7 @@ class Recipe:
     decay_factor: float = 0.1
     augment: bool
     noise_std: float = 0.0
+    noise_share: float = 1.0
     num_peers: int = 50
     num_graphs: int = 10
     precision: str = "float32"

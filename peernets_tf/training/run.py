@@ -283,6 +283,8 @@ def _identity(
     recipe = dataclasses.asdict(config.recipe)
     if not recipe["noise_std"]:
         del recipe["noise_std"]
+    if recipe["noise_share"] == 1:
+        del recipe["noise_share"]
     if recipe["precision"] == "float32":
         del recipe["precision"]
     if num_devices > 1:
