@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from commands import check_errors, run_command
+from commands import ROOT, check_errors, run_command
 from small_models import make_linear
 
 from peernets_tf import datasets, models, records
@@ -74,6 +74,27 @@ def test_the_defended_model_is_trained_tested_and_attacked(
     for backward in ("exact", "identity"):
         path = tmp_path / "attack" / backward / "record.json"
         assert records.read(str(path)).backward == backward
+
+
+def test_the_recorded_defences_cost_little_accuracy():
+    """Within 3 points of the same network without the defence."""
+
+    def accuracy(name):
+        record = read_result(name)
+        return record.correct / record.test_size
+
+    for name, network in (
+        ("brelu_cifar10_resnet32", "cifar10_resnet32"),
+        ("magnet_cifar10_resnet32", "cifar10_resnet32"),
+        ("magnet_mnist_lenet5", "mnist_lenet5"),
+    ):
+        assert accuracy(name) > accuracy(network) - 0.03
+    rejecting = read_result("magnet_mnist_lenet5")
+    assert rejecting.rejected <= 0.01 * rejecting.test_size
+
+
+def read_result(name):
+    return records.read(str(ROOT / "results" / f"train_{name}.json"))
 
 
 def test_what_cannot_be_defended_is_one_line(npz_path, checkpoint, tmp_path):

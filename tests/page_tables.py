@@ -78,6 +78,25 @@ def _rate(case, count="adversarial_correct"):
     return tables.rate_text(getattr(case, count), case.total)
 
 
+def attacks(found):
+    """Attacks, without the column `backward` if it is empty beside `rej.`.
+
+    A page has no room for both.
+    """
+    return [_narrowed(table) for table in attack_tables.attack_tables(found)]
+
+
+def _narrowed(table):
+    place = table.columns.index("backward")
+    if "rej." not in table.columns or any(r[place] != "-" for r in table.rows):
+        return table
+    columns, *rows = (
+        cells[:place] + cells[place + 1 :]
+        for cells in (table.columns, *table.rows)
+    )
+    return Table(table.title, columns, tuple(rows))
+
+
 def universal(found):
     """Universal perturbations of CIFAR-10, a row for each record (Table 4)."""
     columns = (
@@ -143,7 +162,7 @@ def verdicts(found):
             (
                 records.network_name(record.model),
                 graphs,
-                result.suite,
+                ", ".join(filter(None, (result.suite, result.rejected_as))),
                 f"{result.total:,}",
                 tables.rate_text(result.correct, result.total),
                 tables.rate_text(result.robust, result.total),
@@ -263,7 +282,7 @@ def duration(seconds):
 
 TABLES = {
     "ablations": ablations,
-    "attacks": attack_tables.attack_tables,
+    "attacks": attacks,
     "comparison": comparison,
     "curves": training_tables.accuracy_curves,
     "headline": headline,
