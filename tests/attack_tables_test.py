@@ -67,7 +67,7 @@ def test_other_rates_count_images_that_were_correct():
     )
     assert row["title"].startswith("ResNet-32 on CIFAR-10: 200 images")
     assert row["backward"] == "-"
-    assert row["strength"] == "smallest"
+    assert row["strength"] == "min. L-inf"
     # 64 of the 160 that were correct.
     assert row["fooled"] == "40.0% ±7.7"
     assert (row["L2"], row["L-inf"]) == ("30.1", "0.62")

@@ -5,7 +5,12 @@ from collections.abc import Mapping, Sequence
 
 from peernets_tf.records import paper
 from peernets_tf.records.attack import AttackCase, AttackRecord
-from peernets_tf.records.names import ball_text, dataset_name, network_name
+from peernets_tf.records.names import (
+    ball_text,
+    dataset_name,
+    network_name,
+    norm_name,
+)
 from peernets_tf.records.tables import (
     Table,
     peers_text,
@@ -137,7 +142,7 @@ def _strength(case: AttackCase) -> str:
         rho = max(f"{case.rho:.2f}", f"{case.rho:g}", key=len)
         return f"ρ {rho} {case.rho_of}"
     if case.epsilon is None:
-        return "smallest"
+        return f"min. {norm_name(case.norm)}"
     return ball_text(case.norm, case.epsilon)
 
 

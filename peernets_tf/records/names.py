@@ -41,8 +41,12 @@ def ball_text(norm: str, epsilon: float) -> str:
         norm: `"linf"` or `"l2"`.
         epsilon: float, the radius for images in [0, 1].
     """
-    name = "L-inf" if norm == "linf" else "L2"
-    return f"{name} {radius_text(epsilon, norm)}"
+    return f"{norm_name(norm)} {radius_text(epsilon, norm)}"
+
+
+def norm_name(norm: str) -> str:
+    """Returns how tables write `"linf"` and `"l2"`: `L-inf` and `L2`."""
+    return "L-inf" if norm == "linf" else "L2"
 
 
 def graphs_text(num_graphs: int, num_peers: int) -> str:
