@@ -74,6 +74,20 @@ def test_other_rates_count_images_that_were_correct():
     assert row["paper"] == "100.0% / 30.1 / 0.62"
 
 
+def test_the_paper_has_no_pgd_in_l2():
+    case = make_case(rho=None, epsilon=None, norm="l2")
+    (row,) = attack_cells(
+        make_attack(
+            model="resnet32",
+            attack="pgd",
+            is_universal=False,
+            threat_model=None,
+            cases=(case,),
+        )
+    )
+    assert (row["strength"], row["paper"]) == ("min. L2", "-")
+
+
 def test_a_model_that_rejects_images():
     case = make_case(rejected=12, clean_rejected=3)
     record = make_attack(

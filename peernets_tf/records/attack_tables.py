@@ -181,7 +181,9 @@ def _published_attack(record: AttackRecord, case: AttackCase) -> str:
             accuracy, rate = row[case.rho]
             return f"{accuracy:.1%} / {rate:.1%}"
     is_search = case.epsilon is None
-    if is_search and record.dataset == "cifar10":
+    # The paper's FGSM and PGD are those of L-infinity.
+    norm = "l2" if record.attack == "gradient_descent" else "linf"
+    if is_search and record.dataset == "cifar10" and case.norm == norm:
         cells = paper.SAMPLE_SPECIFIC.get((record.model, record.attack))
         if cells:
             rate, l2, linf = cells
