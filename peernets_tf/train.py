@@ -170,7 +170,8 @@ _RECIPE: dict[str, flags.FlagHolder[Any]] = {
     "noise_share": flags.DEFINE_float(
         "noise_share",
         None,
-        "Share of the images of an epoch that get this noise (default: 1).",
+        "Share of the images of an epoch that get the noise of --noise_std "
+        "(default: 1).",
         0.0,
         1.0,
     ),

@@ -132,7 +132,7 @@ def needs_components(attack: AttackConfig) -> bool:
 def check_rejection(
     model: keras.Model, dataset: datasets.Dataset, rejected_as: str | None
 ) -> None:
-    """Checks that of a model with rejection is said what it counts as.
+    """Refuses a model that may reject images unless `rejected_as` is given.
 
     Args:
         model: a Keras model.
