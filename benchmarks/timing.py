@@ -127,6 +127,19 @@ def median_ratios(seconds, base):
     }
 
 
+def pin(process, number):
+    """Keeps a process on one core, where the system allows it.
+
+    Args:
+        process: the `subprocess.Popen`, just started.
+        number: int, which of this process's cores, counted from 0; those after
+            the last core share.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(process.pid, {cores[number % len(cores)]})
+
+
 def peak_mib():
     """Returns the peak resident memory of this process; Linux counts KiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

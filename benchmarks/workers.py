@@ -98,7 +98,6 @@ def _evaluate(config, count):
 
     They are those of the process that ends last, which writes the record.
     """
-    cores = sorted(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory() as folder:
         command = [
             *(sys.executable, "-m", "peernets_tf.evaluate", "--attack=pgd"),
@@ -117,7 +116,7 @@ def _evaluate(config, count):
                 [*command, f"--shard={number + 1}/{count}"],
                 stdout=subprocess.DEVNULL,
             )
-            os.sched_setaffinity(process.pid, {cores[number]})
+            timing.pin(process, number)
             processes.append(process)
         if any([process.wait() for process in processes]):
             raise UserError(

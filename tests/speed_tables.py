@@ -188,6 +188,19 @@ def _attacks(cases):
     return Table("", columns, rows)
 
 
+def _autoattack(cases):
+    rows = tuple(
+        (
+            case["attack"],
+            *(f"{n / case['images']:.1%}" for n in case["correct"].values()),
+            f"{case['images_that_differ']} of {case['images']}",
+        )
+        for case in cases
+    )
+    columns = ("attack", "peernets_tf", "torchattacks", "images that differ")
+    return Table("", columns, rows)
+
+
 def _adversarial_training(cases):
     rows = tuple(
         (
@@ -212,5 +225,6 @@ SPEED = {
     "set_peers": _set_peers,
     "search_in_blocks": _search_in_blocks,
     "attacks": _attacks,
+    "autoattack": _autoattack,
     "adversarial_training": _adversarial_training,
 }
