@@ -68,11 +68,13 @@ _DISTRIBUTION = flags.DEFINE_enum(
     "distribution",
     None,
     training.DISTRIBUTIONS,
-    "How all GPUs of this machine share the training. mirrored: "
+    "How GPUs share the training. mirrored: those of this machine by "
     "tf.distribute, on TensorFlow; each device gets a share of every batch, "
     "which is also the graph of a PeerNet. data_parallel: keras.distribution, "
-    "on JAX; the graph is the whole batch. --batch_size is that of all devices "
-    "together (default: one device).",
+    "on JAX; the graph is the whole batch, and the devices may be those of "
+    "several processes, which KERAS_DISTRIBUTION_NUM_PROCESSES, "
+    "KERAS_DISTRIBUTION_PROCESS_ID and KERAS_DISTRIBUTION_JOB_ADDRESSES name. "
+    "--batch_size is that of all devices together (default: one device).",
 )
 _TENSORBOARD_IMAGES = flags.DEFINE_bool(
     "tensorboard_images",
@@ -238,6 +240,8 @@ def _parse(arguments: list[str]) -> Config:
             "--tensorboard_images is for PeerNets: leave it out or choose "
             f"--model=pr_{model}"
         )
+    if _TENSORBOARD_IMAGES.value and training.processes.are_wanted():
+        raise UserError("--tensorboard_images is for one process: leave it out")
     base = os.path.splitext(os.path.basename(dataset))[0]
     config = training.TrainingConfig(
         dataset=dataset,
@@ -307,7 +311,11 @@ def _run(config: Config, provenance: records.Provenance) -> None:
 
 
 COMMAND = app.Command(
-    module="peernets_tf.train", parse=_parse, run=_run, details=_defaults
+    module="peernets_tf.train",
+    parse=_parse,
+    run=_run,
+    details=_defaults,
+    start=lambda config: training.processes.join(config.training.distribution),
 )
 
 

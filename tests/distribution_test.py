@@ -174,28 +174,6 @@ def test_data_parallel_gives_the_losses_of_one_device():
     )
 
 
-@pytest.mark.slow
-def test_data_parallel_trains(npz_path, tmp_path):
-    pytest.importorskip("jax", reason="pip install jax")
-    run_python(
-        "from peernets_tf import train; train.main()",
-        "--distribution=data_parallel",
-        f"--dataset={npz_path}",
-        "--model=pr_lenet5",
-        "--batch_size=16",
-        "--epochs=1",
-        "--num_peers=6",
-        "--num_graphs=2",
-        f"--output_dir={tmp_path}",
-        "--validation_size=4",
-        KERAS_BACKEND="jax",
-        XLA_FLAGS="--xla_force_host_platform_device_count=2",
-    )
-    record = records.read(str(tmp_path / "record.json"))
-    assert identity(tmp_path)["distribution"] == "data_parallel"
-    assert record.test_size > 0
-
-
 def test_one_device_needs_no_name():
     with training.distributed(None) as num_devices:
         assert num_devices == 1

@@ -44,6 +44,8 @@ class Command:
             must be imported before `run`.
         details: function that returns the last part of `--help`, or None. It
             may read the flags.
+        start: function of the configuration, called when Keras is imported,
+            before it looks for devices.
     """
 
     module: str
@@ -51,6 +53,7 @@ class Command:
     run: Callable[[Any, Any], None]
     needs_keras: Callable[[Any], bool] = lambda config: True
     details: Callable[[], str] | None = None
+    start: Callable[[Any], None] = lambda config: None
 
 
 def main(command: Command) -> None:
@@ -105,7 +108,9 @@ def execute(command: Command, argv: list[str]) -> int:
         return _report(error)
     try:
         needs_keras = command.needs_keras(config)
-        command.run(config, _start_keras(command) if needs_keras else None)
+        command.run(
+            config, _start_keras(command, config) if needs_keras else None
+        )
     except KeyboardInterrupt:
         return _interrupted()
     except BrokenPipeError:
@@ -115,7 +120,7 @@ def execute(command: Command, argv: list[str]) -> int:
     return 0
 
 
-def _start_keras(command: Command) -> records.Provenance:
+def _start_keras(command: Command, config: Any) -> records.Provenance:
     """Imports Keras and all layers; returns the provenance of this start."""
     with quiet.starting_tensorflow():
         for package in ("peernets_tf", command.module.split(".")[0]):
@@ -124,6 +129,7 @@ def _start_keras(command: Command) -> records.Provenance:
         if not flags.FLAGS["verbosity"].present:
             # TensorFlow Datasets and its downloads report through this log.
             logging.set_verbosity(logging.ERROR)
+        command.start(config)
         return records.capture(
             command=_command_line(command.module),
             flags=_own_flags(command),

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from peernets_tf import lazy
+from peernets_tf.training import processes
 from peernets_tf.training.distribution import (
     DISTRIBUTIONS,
     average_devices,
@@ -83,6 +84,7 @@ __all__ = [
     "model_card",
     "predict_classes",
     "presets",
+    "processes",
     "publish",
     "recipe",
     "shared_batch_size",

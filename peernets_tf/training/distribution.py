@@ -19,7 +19,8 @@ def distributed(name: str | None) -> Iterator[int]:
     """Spreads what is built and trained in the block over several devices.
 
     It uses all GPUs of this machine or, without a GPU, its CPU devices, of
-    which there is usually one.
+    which there is usually one. `"data_parallel"` also uses those of the other
+    processes that `processes.join` has connected.
 
     `"mirrored"` is `tf.distribute.MirroredStrategy`. Each device gets a share
     of every batch. In a PeerNet that share is also the graph, and batch
@@ -52,8 +53,8 @@ def distributed(name: str | None) -> Iterator[int]:
     devices = _devices(backend)
     if len(devices) < 2:
         raise UserError(
-            f"`distribution` {name} needs at least 2 devices of this machine: "
-            f"leave it out. Received: {', '.join(devices)}"
+            f"`distribution` {name} needs at least 2 devices: leave it out. "
+            f"Received: {', '.join(devices)}"
         )
     with _scope(name, devices):
         yield len(devices)
@@ -124,7 +125,10 @@ def _scope(
     name: str, devices: list[str]
 ) -> contextlib.AbstractContextManager[object]:
     if name == "data_parallel":
-        return keras.distribution.DataParallel(devices=devices).scope()
+        # Each process makes its own share of a batch.
+        return keras.distribution.DataParallel(
+            devices=devices, auto_shard_dataset=False
+        ).scope()
     import tensorflow as tf
 
     return tf.distribute.MirroredStrategy(devices).scope()

@@ -23,6 +23,8 @@ from peernets_tf.training.callbacks import (
 )
 from peernets_tf.training.checkpoint import Checkpoint
 from peernets_tf.training.distribution import shared_batch_size
+from peernets_tf.training.own_batches import OwnBatches
+from peernets_tf.training.processes import this_process
 from peernets_tf.training.recipes import Recipe
 
 
@@ -196,12 +198,19 @@ def fit_batches(
         callbacks.append(keras.callbacks.TensorBoard(logs, write_graph=False))
     if len(checkpoint.history) < plan.epochs:
         validation = dataset.test.first(plan.validation_size)
+        process = this_process()
+        if process.count > 1:
+            batches = OwnBatches(batches, process)
+        validation_batch_size = shared_batch_size(100, plan.num_devices)
         model.fit(
             batches,
             epochs=plan.epochs,
             initial_epoch=len(checkpoint.history),
-            validation_data=(validation.images, validation.labels),
-            validation_batch_size=shared_batch_size(100, plan.num_devices),
+            validation_data=(
+                process.share(validation.images),
+                process.share(validation.labels),
+            ),
+            validation_batch_size=validation_batch_size // process.count,
             shuffle=False,
             callbacks=callbacks,
             verbose=_verbosity(plan.verbose),

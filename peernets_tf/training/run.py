@@ -15,6 +15,7 @@ from peernets_tf.training.distribution import (
     check_shares,
     distributed,
 )
+from peernets_tf.training.processes import on_own_devices, own_folder
 from peernets_tf.training.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -92,11 +93,18 @@ def train(
     Raises:
         UserError: if the configuration, a file or the folder cannot be used.
     """
-    with distributed(config.distribution) as num_devices:
+    with (
+        distributed(config.distribution) as num_devices,
+        own_folder(config.output_dir) as folder,
+    ):
         dataset = datasets.load(config.dataset, config.data_dir)
         keras.utils.set_random_seed(config.seed)
         return _train(
-            config, provenance, dataset, make_callbacks, num_devices=num_devices
+            dataclasses.replace(config, output_dir=folder),
+            provenance,
+            dataset,
+            make_callbacks,
+            num_devices=num_devices,
         )
 
 
@@ -158,7 +166,7 @@ def _fit_and_test(
     num_devices: int,
 ) -> records.TrainingRecord:
     """Trains, tests and saves; see `train`. The folder is locked."""
-    from peernets_tf.training.loop import count_correct, fit
+    from peernets_tf.training.loop import fit
 
     print(
         f"Training {config.model} on {dataset.name} in {config.output_dir}",
@@ -175,6 +183,31 @@ def _fit_and_test(
         callbacks=callbacks,
         advice="" if devices.has_gpu() else config.advice,
     )
+    with on_own_devices(model, num_devices) as (model, num_devices):
+        return _test(
+            config,
+            provenance,
+            dataset,
+            model,
+            initial_model=initial_model,
+            fitted=fitted,
+            num_devices=num_devices,
+        )
+
+
+def _test(
+    config: TrainingConfig,
+    provenance: records.Provenance,
+    dataset: datasets.Dataset,
+    model: keras.Model,
+    *,
+    initial_model: records.InitialModel | None,
+    fitted: Fitted,
+    num_devices: int,
+) -> records.TrainingRecord:
+    """Stores the graphs of a trained model, tests and saves it; see `train`."""
+    from peernets_tf.training.loop import count_correct
+
     graphs = store_graphs(
         model,
         dataset,

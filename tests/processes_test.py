@@ -1,0 +1,174 @@
+"""A training by several processes."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from commands import ROOT, check_errors, run_python
+
+from peernets_tf import records
+from peernets_tf.errors import UserError
+from peernets_tf.training import processes
+from peernets_tf.training.own_batches import OwnBatches
+from peernets_tf.training.processes import Process
+
+_TRAIN = "from peernets_tf import train; train.main()"
+
+
+def test_processes_share_a_batch():
+    batch = np.arange(6), 10 * np.arange(6)
+    shares = [OwnBatches([batch], Process(i, 3))[0] for i in range(3)]
+    assert [len(images) for images, _ in shares] == [2, 2, 2]
+    for whole, parts in zip(batch, zip(*shares, strict=True), strict=True):
+        np.testing.assert_array_equal(whole, np.concatenate(parts))
+    np.testing.assert_array_equal(Process().share(batch[0]), batch[0])
+
+
+def test_one_process_writes_to_the_folder_itself(tmp_path):
+    with processes.own_folder(str(tmp_path)) as own:
+        assert own == str(tmp_path)
+
+
+@pytest.fixture
+def second_process(monkeypatch):
+    """Makes this process the second of two, and lets the test set the sums."""
+    multihost_utils = pytest.importorskip(
+        "jax.experimental.multihost_utils", reason="pip install jax"
+    )
+    monkeypatch.setattr(processes, "this_process", lambda: Process(1, 2))
+
+    def gather(other):
+        monkeypatch.setattr(
+            multihost_utils,
+            "process_allgather",
+            lambda own: np.array([own if other is None else other, own]),
+        )
+
+    return gather
+
+
+def test_another_process_writes_to_a_copy(tmp_path, second_process, capsys):
+    second_process(None)
+    (tmp_path / "run.json").write_text("{}")
+    with processes.own_folder(str(tmp_path)) as own:
+        assert (pathlib.Path(own) / "run.json").read_text() == "{}"
+        (pathlib.Path(own) / "model.keras").write_text("")
+        print("progress")
+    assert os.listdir(tmp_path) == ["run.json"]
+    assert not os.path.exists(own)
+    assert capsys.readouterr().out == ""
+
+
+def test_processes_must_see_the_same_files(tmp_path, second_process):
+    second_process(1)
+    with (
+        pytest.raises(UserError, match="see the same files"),
+        processes.own_folder(str(tmp_path)),
+    ):
+        pass
+
+
+def test_other_processes_need_the_engine_that_has_them(monkeypatch):
+    monkeypatch.setenv("KERAS_DISTRIBUTION_NUM_PROCESSES", "2")
+    check_errors(
+        "peernets_tf.train",
+        [
+            ([], "needs --distribution=data_parallel"),
+            (["--distribution=data_parallel"], "KERAS_BACKEND=jax"),
+            (["--model=pr_lenet5", "--tensorboard_images"], "one process"),
+        ],
+        usual=["--dataset=mnist5k"],
+    )
+
+
+@pytest.mark.slow
+def test_killed_processes_start_again_and_lose_nothing(npz_path, tmp_path):
+    """Two processes end as one does that has two devices."""
+    pytest.importorskip("jax", reason="pip install jax")
+    flags = [
+        "--distribution=data_parallel",
+        f"--dataset={npz_path}",
+        "--model=pr_lenet5",
+        "--batch_size=16",
+        "--epochs=6",
+        "--num_peers=6",
+        "--num_graphs=2",
+        "--validation_size=4",
+    ]
+    run_python(
+        _TRAIN,
+        *flags,
+        f"--output_dir={tmp_path / 'one'}",
+        KERAS_BACKEND="jax",
+        XLA_FLAGS="--xla_force_host_platform_device_count=2",
+    )
+    flags.append(f"--output_dir={tmp_path / 'two'}")
+    first, second = start_two(flags)
+    wait_for(tmp_path / "two", "checkpoint-*.npz", first)
+    second.send_signal(signal.SIGKILL)
+    _, error = first.communicate(timeout=300)
+    assert first.returncode == 1, error
+    assert "start all of them again" in error
+    assert "Traceback" not in error
+
+    started = start_two(flags)
+    for process in started:
+        output, error = process.communicate(timeout=300)
+        assert process.returncode == 0, error
+        # The second one prints nothing.
+        assert ("Testing" in output) == (process is started[0])
+    one, two = (
+        records.read(str(tmp_path / name / "record.json"))
+        for name in ("one", "two")
+    )
+    for name in ("one", "two"):
+        run = json.loads((tmp_path / name / "run.json").read_text())
+        assert run["identity"]["distribution"] == "data_parallel"
+        assert run["identity"]["num_devices"] == 2
+        device = run["provenance"]["device"]
+        assert len(re.findall(r"\bcpu:\d+", device)) == 2, device
+    assert [row["epoch"] for row in two.history] == [1, 2, 3, 4, 5, 6]
+    for ours, theirs in zip(one.history, two.history, strict=True):
+        np.testing.assert_allclose(ours["loss"], theirs["loss"], rtol=1e-3)
+    assert two.correct == one.correct
+    names = {path.name for path in (tmp_path / "two").iterdir()}
+    assert {"model.keras", "record.json", "training.csv"} <= names
+
+
+def start_two(flags):
+    """Starts two processes of a training, and returns them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    return [
+        subprocess.Popen(
+            [sys.executable, "-m", "peernets_tf.train", *flags],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "KERAS_BACKEND": "jax",
+                "KERAS_DISTRIBUTION_JOB_ADDRESSES": address,
+                "KERAS_DISTRIBUTION_NUM_PROCESSES": "2",
+                "KERAS_DISTRIBUTION_PROCESS_ID": str(index),
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for index in range(2)
+    ]
+
+
+def wait_for(folder, pattern, process):
+    """Waits until a folder has a file, while a process runs."""
+    while not list(folder.glob(pattern)):
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.05)
