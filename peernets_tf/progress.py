@@ -118,3 +118,10 @@ def _duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes:02d} min"
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def keras_verbosity(verbose: int | str, lines: int = 2) -> int | str:
+    """Returns Keras's verbosity: `lines` for "auto" without a terminal."""
+    if verbose == "auto" and not sys.stdout.isatty():
+        return lines
+    return verbose

@@ -13,7 +13,6 @@ from tensorboard.util import tensor_util
 
 from peernets_tf import models, peers, training
 from peernets_tf.errors import TrainingError, UserError
-from peernets_tf.training import loop
 
 RECIPE = dataclasses.replace(
     training.recipe("pr_lenet5", "mnist"),
@@ -67,13 +66,6 @@ def test_a_training_that_diverges_in_its_last_step_saves_nothing(
     with pytest.raises(TrainingError, match="must be finite"):
         fit(make_model("lenet5"), stripes, tmp_path, recipe)
     assert not list(tmp_path.glob("checkpoint-*"))
-
-
-def test_logits_that_are_not_finite_are_not_counted(stripes):
-    model = make_model("lenet5")
-    model.set_weights([np.full_like(w, np.nan) for w in model.get_weights()])
-    with pytest.raises(TrainingError, match="logits of lenet5 must be finite"):
-        training.count_correct(model, stripes.test, verbose=0)
 
 
 def test_learns_and_leaves_its_files(stripes, tmp_path):
@@ -204,14 +196,6 @@ def test_validation_peers_are_fresh(stripes, tmp_path):
     assert np.abs(seen[0].features[0] - seen[1].features[0]).max() > 1e-3
 
 
-def test_count_correct(stripes):
-    model = make_model()
-    peers.set_peers(model, stripes.train.images[:8])
-    logits = model(stripes.test.images, training=False)
-    expected = np.sum(np.argmax(logits, axis=1) == stripes.test.labels)
-    assert training.count_correct(model, stripes.test, 7, verbose=0) == expected
-
-
 def test_a_file_in_the_place_of_tensorboards_folder_is_named(stripes, tmp_path):
     (tmp_path / "tensorboard").write_text("a file")
     with pytest.raises(UserError, match="tensorboard must be a folder"):
@@ -253,11 +237,3 @@ def scalars(folder):
         ]
         for tag in events.Tags()["tensors"]
     }
-
-
-def test_there_is_a_progress_bar_in_a_terminal_only(monkeypatch):
-    assert loop._verbosity("auto") == 2
-    assert loop._verbosity("auto", 0) == 0
-    assert loop._verbosity(1) == 1
-    monkeypatch.setattr(loop.sys.stdout, "isatty", lambda: True)
-    assert loop._verbosity("auto") == "auto"

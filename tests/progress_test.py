@@ -1,10 +1,11 @@
 """A bar on a terminal, plain lines elsewhere."""
 
 import io
+import sys
 
 import pytest
 
-from peernets_tf.progress import Progress
+from peernets_tf.progress import Progress, keras_verbosity
 
 
 class Terminal(io.StringIO):
@@ -91,3 +92,11 @@ def test_time_left_ignores_what_an_earlier_run_did(clock):
     clock.now = 10
     progress.update(90)
     assert "10 s left" in stream.getvalue()
+
+
+def test_keras_shows_a_bar_in_a_terminal_only(monkeypatch):
+    assert keras_verbosity("auto") == 2
+    assert keras_verbosity("auto", 0) == 0
+    assert keras_verbosity(1) == 1
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert keras_verbosity("auto") == "auto"

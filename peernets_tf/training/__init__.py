@@ -12,6 +12,7 @@ from peernets_tf.training.distribution import (
     distributed,
     shared_batch_size,
 )
+from peernets_tf.training.initial_model import describe, start_from
 from peernets_tf.training.model_card import attacks_on, model_card
 from peernets_tf.training.optimizers import (
     OPTIMIZERS,
@@ -26,22 +27,19 @@ from peernets_tf.training.publishing import PublishingConfig, publish
 from peernets_tf.training.recipes import Recipe, default_model, recipe
 from peernets_tf.training.run import (
     TrainingConfig,
-    describe,
-    start_from,
     store_graphs,
     train,
 )
 
 if TYPE_CHECKING:
+    from peernets_tf.training.accuracy import count_correct, predict_classes
     from peernets_tf.training.checkpoint import Checkpoint
     from peernets_tf.training.loop import (
         FitPlan,
         Fitted,
         check_sizes,
-        count_correct,
         fit,
         fit_batches,
-        predict_classes,
     )
 else:
     __getattr__, __dir__ = lazy.exports(
@@ -50,10 +48,10 @@ else:
         FitPlan="loop",
         Fitted="loop",
         check_sizes="loop",
-        count_correct="loop",
+        count_correct="accuracy",
         fit="loop",
         fit_batches="loop",
-        predict_classes="loop",
+        predict_classes="accuracy",
     )
 
 __all__ = [

@@ -94,7 +94,7 @@ def publish(config: PublishingConfig) -> records.TrainingRecord:
         UserError: if the model.keras of the training is not the one of its
             record.
     """
-    from peernets_tf.training.loop import count_correct
+    from peernets_tf.training.accuracy import count_correct
 
     run = config.run()
     model = models.load(config.model_path)

@@ -15,6 +15,7 @@ from peernets_tf.training.distribution import (
     check_shares,
     distributed,
 )
+from peernets_tf.training.initial_model import start_from
 from peernets_tf.training.processes import on_own_devices, own_folder
 from peernets_tf.training.recipes import Recipe
 
@@ -206,7 +207,7 @@ def _test(
     num_devices: int,
 ) -> records.TrainingRecord:
     """Stores the graphs of a trained model, tests and saves it; see `train`."""
-    from peernets_tf.training.loop import count_correct
+    from peernets_tf.training.accuracy import count_correct
 
     graphs = store_graphs(
         model,
@@ -259,46 +260,6 @@ def _build(config: TrainingConfig, dataset: datasets.Dataset) -> keras.Model:
         l2=config.recipe.l2,
         precision=config.recipe.precision,
         seed=config.seed,
-    )
-
-
-def start_from(
-    name_or_path: str | None, model: keras.Model
-) -> records.InitialModel | None:
-    """Copies the weights of a saved model to the layers of the same names.
-
-    Args:
-        name_or_path: str or None, a preset or a .keras file; None changes
-            nothing.
-        model: a built `keras.Model`, changed in place.
-
-    Returns:
-        What the saved model is, or None.
-
-    Raises:
-        UserError: if the file is not a model, or its layers do not fit.
-    """
-    if name_or_path is None:
-        return None
-    initial = models.load(models.preset_path(name_or_path))
-    models.copy_weights(initial, model)
-    return describe(name_or_path, initial)
-
-
-def describe(name_or_path: str, initial: keras.Model) -> records.InitialModel:
-    """Returns what a record says of a model that a training started from.
-
-    Args:
-        name_or_path: str, the preset or the .keras file that it was loaded
-            from.
-        initial: the `keras.Model`.
-    """
-    record = records.of_model(models.preset_path(name_or_path))
-    return records.InitialModel(
-        path=name_or_path,
-        model=initial.name,
-        epochs=record.total_epochs if record else None,
-        weights_sha256=models.weights_sha256(initial),
     )
 
 
