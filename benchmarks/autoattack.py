@@ -4,11 +4,11 @@ The attacks of both attack the same test images on the same weights: ours on
 Keras's TensorFlow backend, those of torchattacks on its PyTorch backend. Each
 attack attacks all images; `worst case` counts the images that stand against all
 four attacks of AutoAttack's standard version. The two sides run at the same
-time, each on one core of its own where there are two.
+time on the CPU, each on one core of its own where there are two.
 
 It needs `pip install torch torchattacks`. With 500 images and 5,000 queries it
-takes about an hour on two cores; with --work_dir it resumes after the last
-attack that is complete.
+takes two hours on two cores; with --work_dir it resumes after the last attack
+that is complete.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ import time
 import numpy as np
 from absl import flags
 
-from benchmarks import timing
+from benchmarks import autoattack_side, timing
 from peernets_tf import records
 from peernets_tf.cli import app, numbers, shared_flags
 from peernets_tf.errors import UserError
@@ -58,13 +58,6 @@ _QUERIES = flags.DEFINE_integer(
     "queries", 5000, "Queries of Square (default: 5000).", 1
 )
 _SEED = shared_flags.define_seed()
-_SIDE = flags.DEFINE_enum(
-    "side",
-    None,
-    ["ours", "torchattacks"],
-    "Runs one side only, and writes no record. The command gives this flag to "
-    "its own processes.",
-)
 _WORK_DIR = flags.DEFINE_string(
     "work_dir",
     None,
@@ -72,13 +65,11 @@ _WORK_DIR = flags.DEFINE_string(
     "(default: a temporary folder).",
 )
 _OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir", "results", "Folder for benchmark_autoattack.json."
+    "output_dir",
+    "results",
+    "Folder for benchmark_autoattack_CHECKPOINT.json (default: results).",
 )
-
-_ATTACKS = ("APGD-CE", "APGD-T", "FAB-T", "Square", "APGD-DLR")
-# The attacks of AutoAttack's standard version.
-_STANDARD = _ATTACKS[:4]
-_BACKENDS = {"ours": "tensorflow", "torchattacks": "torch"}
+_SECONDS_BETWEEN_LOOKS = 0.2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -93,15 +84,13 @@ class _Config:
     steps: int
     queries: int
     seed: int
-    side: str | None
     work_dir: str | None
     output_dir: str
 
 
 def _parse(arguments):
     app.refuse_arguments(arguments)
-    if _SIDE.value and not _WORK_DIR.value:
-        raise UserError("--side needs --work_dir")
+    shared_flags.check_model(_CHECKPOINT.value, "--checkpoint")
     (epsilon,) = numbers.parse_numbers([_EPSILON.value])
     return _Config(
         checkpoint=_CHECKPOINT.value,
@@ -114,17 +103,13 @@ def _parse(arguments):
         steps=_STEPS.value,
         queries=_QUERIES.value,
         seed=_SEED.value,
-        side=_SIDE.value,
         work_dir=_WORK_DIR.value,
         output_dir=_OUTPUT_DIR.value,
     )
 
 
 def benchmark(config, provenance):
-    """Attacks by both sides and writes the record, or attacks by one side."""
-    if config.side:
-        _attack_by(config.side, config, pathlib.Path(config.work_dir))
-        return
+    """Attacks by both sides, and writes the record."""
     versions = _versions()
     begun = timing.begin(config.output_dir)
     with tempfile.TemporaryDirectory() as temporary:
@@ -132,25 +117,30 @@ def benchmark(config, provenance):
         _prepare(config, folder)
         _run_sides(folder)
         outcomes = {
-            name: {side: _read(folder, side, name) for side in _BACKENDS}
-            for name in _ATTACKS
+            name: {
+                side: _read(folder, side, name)
+                for side in autoattack_side.BACKENDS
+            }
+            for name in autoattack_side.ATTACKS
         }
     outcomes["worst case"] = {
-        side: _worst_case([outcomes[name][side] for name in _STANDARD])
-        for side in _BACKENDS
+        side: _worst_case(
+            [outcomes[name][side] for name in autoattack_side.STANDARD]
+        )
+        for side in autoattack_side.BACKENDS
     }
     cases = [_case(config, name, found) for name, found in outcomes.items()]
     rows = [
         (
             case["attack"],
-            *(f"{n / config.images:.1%}" for n in case["correct"].values()),
-            f"{case['images_that_differ']}",
-            f"{case['ratio_to_ours']['torchattacks']:.2f}",
+            *(f"{n / case['images']:.1%}" for n in case["correct"].values()),
+            str(case["images_that_differ"]),
         )
         for case in cases
     ]
-    columns = ("attack", "ours", "torchattacks", "images differ", "time / ours")
+    columns = ("attack", "ours", "torchattacks", "images that differ")
     print(f"\n{records.tables.markdown_table(columns, rows)}")
+    checkpoint = os.path.basename(config.checkpoint).removesuffix(".keras")
     timing.write_record(
         "autoattack",
         cases,
@@ -159,6 +149,7 @@ def benchmark(config, provenance):
         provenance=provenance,
         warm_up_rounds=0,
         versions=versions,
+        file_name=f"benchmark_autoattack_{checkpoint}.json",
     )
 
 
@@ -176,25 +167,37 @@ def _versions():
 
 
 def _prepare(config, folder):
-    """Writes the images, and checks that what is there has the same settings.
+    """Writes the settings and the images for both sides.
 
     Args:
         config: the `_Config`.
         folder: path, created if it does not exist.
-    """
-    from peernets_tf import datasets, models
 
-    names = ("checkpoint", "dataset", "images", "batch_size", "norm")
-    names += ("epsilon", "steps", "queries")
-    settings = json.dumps({name: getattr(config, name) for name in names})
+    Raises:
+        UserError: if the folder holds another run, or the model needs peers.
+    """
+    from peernets_tf import datasets, models, peers
+
+    model_path = models.preset_path(config.checkpoint)
+    model = models.load(model_path)
+    if peers.peer_layers(model):
+        raise UserError(
+            "--checkpoint must be a model without peers, because PyTorch runs "
+            f"no PeerRegularization layer. Received: {config.checkpoint}"
+        )
+    settings = dataclasses.asdict(config)
+    for name in ("data_dir", "work_dir", "output_dir"):
+        del settings[name]
+    settings["weights_sha256"] = models.weights_sha256(model)
+    text = json.dumps(settings)
     path = folder / "settings.json"
     folder.mkdir(parents=True, exist_ok=True)
-    if path.exists() and path.read_text() != settings:
+    if path.exists() and path.read_text() != text:
         raise UserError(
             "--work_dir must be empty or hold a run of the same settings. "
             f"Received: {folder} with {path.read_text()}"
         )
-    path.write_text(settings)
+    path.write_text(text)
     dataset = datasets.load(config.dataset, config.data_dir)
     test = dataset.test.first(config.images)
     np.savez(
@@ -202,165 +205,41 @@ def _prepare(config, folder):
         images=test.images,
         labels=test.labels,
         num_classes=dataset.num_classes,
-        model_path=models.preset_path(config.checkpoint),
+        model_path=model_path,
     )
 
 
 def _run_sides(folder):
     """Runs both sides at the same time, in processes of their own."""
-    command = [sys.executable, "-m", "benchmarks.autoattack", *sys.argv[1:]]
+    module = autoattack_side.__name__
     processes = []
-    for number, (side, backend) in enumerate(_BACKENDS.items()):
+    for number, (side, backend) in enumerate(autoattack_side.BACKENDS.items()):
         process = subprocess.Popen(
-            [*command, f"--side={side}", f"--work_dir={folder}"],
-            env={**os.environ, "KERAS_BACKEND": backend},
+            [sys.executable, "-m", module, side, str(folder)],
+            env={
+                **os.environ,
+                "KERAS_BACKEND": backend,
+                # torchattacks gets its images on the CPU.
+                "CUDA_VISIBLE_DEVICES": "",
+            },
         )
         timing.pin(process, number)
         processes.append(process)
-    if any([process.wait() for process in processes]):
-        raise UserError("one side failed: see its error above")
-
-
-def _attack_by(side, config, folder):
-    """Attacks all images by one side, and writes which of them stand.
-
-    Args:
-        side: str, a key of `_BACKENDS`.
-        config: the `_Config`.
-        folder: path of a folder with `images.npz`. For each attack,
-            `SIDE_ATTACK.npz` is written there, with `is_correct` of shape
-            `(images,)` and `seconds`.
-    """
-    import keras
-
-    with np.load(folder / "images.npz") as data:
-        images, labels = data["images"], data["labels"]
-        num_classes, path = int(data["num_classes"]), str(data["model_path"])
-    model = keras.saving.load_model(path, compile=False)
-    make = _our_attacks if side == "ours" else _their_attacks
-    attacks, predict = make(config, model, num_classes)
-    size = config.batch_size
-    batches = [slice(i, i + size) for i in range(0, len(images), size)]
-    for name in _ATTACKS:
-        path = _path(folder, side, name)
-        if path.exists():
-            continue
-        seconds, adversarial = 0.0, []
-        for batch in batches:
-            start = time.perf_counter()
-            adversarial.append(attacks[name](images[batch], labels[batch]))
-            seconds += time.perf_counter() - start
-            done = min(batch.stop, len(images))
-            print(
-                f"{side}, {name}: {done}/{len(images)} images, {seconds:.0f} s",
-                flush=True,
-            )
-        adversarial = np.concatenate(adversarial)
-        _check_ball(config, adversarial - images)
-        is_correct = np.concatenate(
-            [
-                (predict(images[batch]) == labels[batch])
-                & (predict(adversarial[batch]) == labels[batch])
-                for batch in batches
-            ]
-        )
-        np.savez(path, is_correct=is_correct, seconds=seconds)
-
-
-def _our_attacks(config, model, num_classes):
-    """Returns our attacks by name, and the function that predicts classes.
-
-    Args:
-        config: the `_Config`.
-        model: a `keras.Model`.
-        num_classes: int.
-    """
-    # The package refuses the backend of the other side.
-    from peernets_tf import attacks
-
-    classifier = attacks.Classifier(lambda x: model(x, training=False))
-    ball = {"norm": config.norm, "epsilon": config.epsilon}
-    run = {**ball, "steps": config.steps}
-    count = num_classes - 1
-    found = {
-        "APGD-CE": attacks.APGD(**run),
-        "APGD-T": attacks.APGD(**run, loss="dlr", num_targets=count),
-        "FAB-T": attacks.FAB(**run, num_targets=count),
-        "Square": attacks.Square(**ball, queries=config.queries),
-        "APGD-DLR": attacks.APGD(**run, loss="dlr"),
-    }
-
-    def bound(attack):
-        return lambda images, labels: attack(
-            classifier, images, labels, seed=config.seed
-        )
-
-    return {k: bound(a) for k, a in found.items()}, classifier.predict
-
-
-def _their_attacks(config, model, num_classes):
-    """Returns the attacks of torchattacks, see `_our_attacks`."""
-    import torch
-    import torchattacks
-
-    class Module(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            # torchattacks asks a parameter for the device.
-            self.unused = torch.nn.Parameter(torch.zeros(()))
-
-        def forward(self, images):
-            return model(images.permute(0, 2, 3, 1), training=False)
-
-    module = Module()
-    ball = {
-        "norm": {"linf": "Linf", "l2": "L2"}[config.norm],
-        "eps": config.epsilon,
-        "seed": config.seed,
-    }
-    run = {**ball, "steps": config.steps}
-    found = {
-        "APGD-CE": torchattacks.APGD(module, **run, loss="ce"),
-        "APGD-T": torchattacks.APGDT(module, **run, n_classes=num_classes),
-        "FAB-T": torchattacks.FAB(
-            module, **run, multi_targeted=True, n_classes=num_classes
-        ),
-        "Square": torchattacks.Square(module, **ball, n_queries=config.queries),
-        "APGD-DLR": torchattacks.APGD(module, **run, loss="dlr"),
-    }
-
-    def bound(attack):
-        def run(images, labels):
-            adversarial = attack(
-                torch.from_numpy(images.transpose(0, 3, 1, 2).copy()),
-                torch.from_numpy(labels.astype("int64")),
-            )
-            return adversarial.detach().numpy().transpose(0, 2, 3, 1).copy()
-
-        return run
-
-    def predict(images):
-        with torch.no_grad():
-            logits = model(torch.from_numpy(images), training=False)
-        return logits.numpy().argmax(axis=1)
-
-    return {name: bound(attack) for name, attack in found.items()}, predict
-
-
-def _check_ball(config, change):
-    flat = change.reshape(len(change), -1)
-    order = np.inf if config.norm == "linf" else 2
-    sizes = np.linalg.norm(flat, ord=order, axis=1)
-    assert sizes.max() <= config.epsilon * (1 + 1e-4) + 1e-6, sizes.max()
-
-
-def _path(folder, side, name):
-    return folder / f"{side}_{name}.npz"
+    try:
+        running = list(processes)
+        while running:
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+            if any(process.poll() for process in running):
+                raise UserError("one side failed: see its error above")
+            running = [p for p in running if p.returncode is None]
+    finally:
+        for process in processes:
+            process.kill()
 
 
 def _read(folder, side, name):
     """Returns which images stand against an attack, and its seconds."""
-    with np.load(_path(folder, side, name)) as data:
+    with np.load(autoattack_side.result_path(folder, side, name)) as data:
         return data["is_correct"], float(data["seconds"])
 
 
@@ -392,16 +271,11 @@ def _case(config, name, found):
         "correct": {k: int(np.sum(v)) for k, v in is_correct.items()},
         "seconds": seconds,
         "median_seconds": timing.median_seconds(seconds),
-        "ratio_to_ours": timing.median_ratios(seconds, "ours"),
     }
 
 
 COMMAND = app.Command(
-    module="benchmarks.autoattack",
-    parse=_parse,
-    run=benchmark,
-    # A side starts Keras itself, on its backend.
-    needs_keras=lambda config: config.side is None,
+    module="benchmarks.autoattack", parse=_parse, run=benchmark
 )
 
 if __name__ == "__main__":

@@ -42,8 +42,9 @@ def write_record(
     provenance,
     warm_up_rounds=WARM_UP_ROUNDS,
     versions=None,
+    file_name=None,
 ):
-    """Writes OUTPUT_DIR/benchmark_NAME.json and prints its path.
+    """Writes the record of a benchmark and prints its path.
 
     Args:
         name: str, the benchmark's module in this package.
@@ -54,6 +55,7 @@ def write_record(
         warm_up_rounds: int, how often each function ran before it was timed.
         versions: dict of str, the versions of packages that only this benchmark
             uses.
+        file_name: str or None, its file; None for benchmark_NAME.json.
     """
     versions = {**provenance.versions, **(versions or {})}
     record = records.BenchmarkRecord(
@@ -67,7 +69,7 @@ def write_record(
             time.monotonic() - begun.time,
         ),
     )
-    path = os.path.join(begun.output_dir, f"benchmark_{name}.json")
+    path = os.path.join(begun.output_dir, file_name or f"benchmark_{name}.json")
     records.write(record, path)
     print(f"\nRecord: {path}")
 

@@ -240,7 +240,7 @@ def _parse(arguments: list[str]) -> Config:
             "--tensorboard_images is for PeerNets: leave it out or choose "
             f"--model=pr_{model}"
         )
-    if _TENSORBOARD_IMAGES.value and training.processes.are_wanted():
+    if _TENSORBOARD_IMAGES.value and training.processes.several_requested():
         raise UserError("--tensorboard_images is for one process: leave it out")
     base = os.path.splitext(os.path.basename(dataset))[0]
     config = training.TrainingConfig(

@@ -15,7 +15,7 @@ import pytest
 from commands import ROOT, check_errors, run_python
 
 from peernets_tf import records
-from peernets_tf.errors import UserError
+from peernets_tf.errors import TrainingError, UserError
 from peernets_tf.training import processes
 from peernets_tf.training.own_batches import OwnBatches
 from peernets_tf.training.processes import Process
@@ -33,47 +33,86 @@ def test_processes_share_a_batch():
 
 
 def test_one_process_writes_to_the_folder_itself(tmp_path):
-    with processes.own_folder(str(tmp_path)) as own:
+    with processes.own_folder(str(tmp_path), "seed=0") as own:
         assert own == str(tmp_path)
 
 
 @pytest.fixture
 def second_process(monkeypatch):
-    """Makes this process the second of two, and lets the test set the sums."""
+    """Makes this process the second of two, and the first one differ."""
     multihost_utils = pytest.importorskip(
         "jax.experimental.multihost_utils", reason="pip install jax"
     )
     monkeypatch.setattr(processes, "this_process", lambda: Process(1, 2))
 
-    def gather(other):
+    def differ(*differences):
         monkeypatch.setattr(
             multihost_utils,
             "process_allgather",
-            lambda own: np.array([own if other is None else other, own]),
+            lambda own: np.stack([own ^ np.uint32(differences), own]),
         )
 
-    return gather
+    return differ
 
 
 def test_another_process_writes_to_a_copy(tmp_path, second_process, capsys):
-    second_process(None)
-    (tmp_path / "run.json").write_text("{}")
-    with processes.own_folder(str(tmp_path)) as own:
-        assert (pathlib.Path(own) / "run.json").read_text() == "{}"
+    second_process(0, 0)
+    for name in ("run.json", "checkpoint-0002.npz", "events"):
+        (tmp_path / name).write_text(name)
+    before = sorted(os.listdir(tmp_path))
+    with processes.own_folder(str(tmp_path), "seed=0") as own:
+        assert sorted(os.listdir(own)) == ["checkpoint-0002.npz", "run.json"]
+        assert (pathlib.Path(own) / "run.json").read_text() == "run.json"
         (pathlib.Path(own) / "model.keras").write_text("")
         print("progress")
-    assert os.listdir(tmp_path) == ["run.json"]
+    assert sorted(os.listdir(tmp_path)) == before
     assert not os.path.exists(own)
     assert capsys.readouterr().out == ""
 
 
-def test_processes_must_see_the_same_files(tmp_path, second_process):
-    second_process(1)
+@pytest.mark.parametrize(
+    ("differences", "message"),
+    [((1, 0), "same flags.*seed=0"), ((0, 1), "same checkpoints")],
+)
+def test_processes_must_agree(tmp_path, second_process, differences, message):
+    second_process(*differences)
     with (
-        pytest.raises(UserError, match="see the same files"),
-        processes.own_folder(str(tmp_path)),
+        pytest.raises(UserError, match=message),
+        processes.own_folder(str(tmp_path), "seed=0"),
     ):
         pass
+
+
+@pytest.mark.parametrize("error", [RuntimeError, ValueError])
+def test_a_process_that_is_alone_says_so(tmp_path, second_process, error):
+    second_process(0, 0)
+    folder = str(tmp_path)
+    with (
+        pytest.raises(TrainingError, match="process 1 .*closed.*start all"),
+        processes.own_folder(folder, "seed=0"),
+    ):
+        raise error("UNKNOWN: connection closed\nby peer")
+    with pytest.raises(error, match=r"^x"), processes.own_folder(folder, ""):
+        raise error("x must be 1")
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        (("x", "0", "host:1"), "NUM_PROCESSES must be at least 1.*'x'"),
+        (("2", "", "host:1"), "PROCESS_ID must be an integer from 0 to 1.*''"),
+        (("2", "2", "host:1"), "PROCESS_ID must be an integer from 0 to 1"),
+        (("2", "1", ""), "JOB_ADDRESSES must be .* host:port"),
+        (("2", "1", "host"), "JOB_ADDRESSES must be .* host:port.*'host'"),
+    ],
+)
+def test_wrong_variables_are_named(monkeypatch, variables, message):
+    names = ("NUM_PROCESSES", "PROCESS_ID", "JOB_ADDRESSES")
+    for name, value in zip(names, variables, strict=True):
+        monkeypatch.setenv(f"KERAS_DISTRIBUTION_{name}", value)
+    monkeypatch.setattr(processes.keras.backend, "backend", lambda: "jax")
+    with pytest.raises(UserError, match=message):
+        processes.join("data_parallel")
 
 
 def test_other_processes_need_the_engine_that_has_them(monkeypatch):
@@ -113,18 +152,26 @@ def test_killed_processes_start_again_and_lose_nothing(npz_path, tmp_path):
     flags.append(f"--output_dir={tmp_path / 'two'}")
     first, second = start_two(flags)
     wait_for(tmp_path / "two", "checkpoint-*.npz", first)
-    second.send_signal(signal.SIGKILL)
+    second.terminate()
+    second.communicate(timeout=300)
+    assert second.returncode == -signal.SIGTERM
     _, error = first.communicate(timeout=300)
     assert first.returncode == 1, error
+    assert "Traceback" not in error, error
     assert "start all of them again" in error
-    assert "Traceback" not in error
 
+    (checkpoint,) = (tmp_path / "two").glob("checkpoint-*.npz")
+    assert checkpoint.name != "checkpoint-0006.npz"
     started = start_two(flags)
+    outputs = []
     for process in started:
         output, error = process.communicate(timeout=300)
         assert process.returncode == 0, error
-        # The second one prints nothing.
-        assert ("Testing" in output) == (process is started[0])
+        outputs.append(output)
+    # Only the first one says what all do. It goes on from the checkpoint.
+    assert "Testing" in outputs[0]
+    assert "Epoch 1/6" not in outputs[0]
+    assert "Testing" not in outputs[1]
     one, two = (
         records.read(str(tmp_path / name / "record.json"))
         for name in ("one", "two")

@@ -39,7 +39,9 @@ def test_robust_accuracies_agree(norm, epsilon, tmp_path):
         text=True,
     )
     assert process.returncode == 0, process.stdout + process.stderr
-    record = records.read(str(tmp_path / "benchmark_autoattack.json"))
+    record = records.read(
+        str(tmp_path / "benchmark_autoattack_mnist_lenet5.json")
+    )
     check_parity(record)
 
 

@@ -129,7 +129,8 @@ def _start_keras(command: Command, config: Any) -> records.Provenance:
         if not flags.FLAGS["verbosity"].present:
             # TensorFlow Datasets and its downloads report through this log.
             logging.set_verbosity(logging.ERROR)
-        command.start(config)
+    command.start(config)
+    with quiet.starting_tensorflow():
         return records.capture(
             command=_command_line(command.module),
             flags=_own_flags(command),

@@ -363,8 +363,10 @@ class PeerRegularization(keras.layers.Layer):
         if self.peers is None:
             return
         # A `tf.function` of the user's that was compiled with the old variable
-        # gives NaN from now on, not the answers of old peers.
-        self.peers.assign(ops.full(self.peers.shape, float("nan")))
+        # gives NaN from now on, not the answers of old peers. A product stays
+        # on the devices: several processes would compare a new value, and NaN
+        # is not equal to itself.
+        self.peers.assign(self.peers * float("nan"))
         keras_internals.remove_weight(self, self.peers)
         self.peers = None
         self._age.note_storing(new_variable=True)

@@ -11,8 +11,8 @@ from peernets_tf.training.processes import Process
 class OwnBatches(keras.utils.PyDataset):
     """A process's share of all batches.
 
-    Every process makes the whole batch, so that its random numbers, such as
-    those of the augmentation, are those of one process.
+    Every process makes the whole batch, so the random numbers, such as those of
+    the augmentation, are the same as with one process.
 
     Args:
         batches: a `keras.utils.PyDataset`, whose batches have the same number

@@ -16,7 +16,7 @@ from peernets_tf.training.distribution import (
     distributed,
 )
 from peernets_tf.training.initial_model import start_from
-from peernets_tf.training.processes import on_own_devices, own_folder
+from peernets_tf.training.processes import own_folder, whole_batches
 from peernets_tf.training.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -94,19 +94,35 @@ def train(
     Raises:
         UserError: if the configuration, a file or the folder cannot be used.
     """
-    with (
-        distributed(config.distribution) as num_devices,
-        own_folder(config.output_dir) as folder,
-    ):
+    with distributed(config.distribution) as num_devices:
         dataset = datasets.load(config.dataset, config.data_dir)
-        keras.utils.set_random_seed(config.seed)
-        return _train(
-            dataclasses.replace(config, output_dir=folder),
-            provenance,
-            dataset,
-            make_callbacks,
-            num_devices=num_devices,
-        )
+        settings = _settings(config, dataset, provenance)
+        with own_folder(config.output_dir, settings) as folder:
+            keras.utils.set_random_seed(config.seed)
+            return _train(
+                dataclasses.replace(config, output_dir=folder),
+                provenance,
+                dataset,
+                make_callbacks,
+                num_devices=num_devices,
+            )
+
+
+def _settings(
+    config: TrainingConfig,
+    dataset: datasets.Dataset,
+    provenance: records.Provenance,
+) -> str:
+    """Returns all that several processes must agree on, as text."""
+    # Where things lie may differ from machine to machine.
+    config = dataclasses.replace(config, data_dir=None, output_dir="")
+    versions = {"commit": provenance.commit, **provenance.versions}
+    settings = {
+        **dataclasses.asdict(config),
+        "dataset_sha256": dataset.sha256,
+        "versions": versions,
+    }
+    return ", ".join(f"{name}={value}" for name, value in settings.items())
 
 
 def _train(
@@ -184,7 +200,7 @@ def _fit_and_test(
         callbacks=callbacks,
         advice="" if devices.has_gpu() else config.advice,
     )
-    with on_own_devices(model, num_devices) as (model, num_devices):
+    with whole_batches(num_devices) as num_sharing:
         return _test(
             config,
             provenance,
@@ -192,7 +208,7 @@ def _fit_and_test(
             model,
             initial_model=initial_model,
             fitted=fitted,
-            num_devices=num_devices,
+            num_devices=num_sharing,
         )
 
 
