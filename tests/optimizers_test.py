@@ -33,6 +33,30 @@ def test_cosine():
         np.testing.assert_allclose(rate(step), value, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("name", "steps"), [("momentum", [-1.0, -1.5]), ("nesterov", [-1.5, -1.75])]
+)
+def test_momentum_and_its_look_ahead(name, steps):
+    recipe = dataclasses.replace(
+        RECIPE,
+        optimizer=name,
+        momentum=0.5,
+        schedule="constant",
+        learning_rate=1.0,
+    )
+    model = models.build("lenet5", (12, 12, 1), 3)
+    training.compile_model(model, recipe, steps_per_epoch=10)
+    bias = model.trainable_variables[-1]
+    found = []
+    for _ in steps:
+        before = np.array(bias)
+        model.optimizer.apply(
+            [np.ones(v.shape, "float32") for v in model.trainable_variables]
+        )
+        found.append(float((np.array(bias) - before)[0]))
+    np.testing.assert_allclose(found, steps, rtol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["schedule", "optimizer"])
 def test_refuses_unknown_names(name):
     model = models.build("lenet5", (12, 12, 1), 3)

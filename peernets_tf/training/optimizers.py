@@ -6,7 +6,7 @@ from peernets_tf.errors import UserError
 from peernets_tf.lazy import keras
 from peernets_tf.training.recipes import Recipe
 
-OPTIMIZERS = ("adam", "momentum")
+OPTIMIZERS = ("adam", "momentum", "nesterov")
 SCHEDULES = ("constant", "step", "cosine")
 
 
@@ -26,8 +26,12 @@ def compile_model(
     rate = learning_rate_schedule(recipe, steps_per_epoch)
     if recipe.optimizer == "adam":
         optimizer = keras.optimizers.Adam(rate)
-    elif recipe.optimizer == "momentum":
-        optimizer = keras.optimizers.SGD(rate, momentum=recipe.momentum)
+    elif recipe.optimizer in ("momentum", "nesterov"):
+        optimizer = keras.optimizers.SGD(
+            rate,
+            momentum=recipe.momentum,
+            nesterov=recipe.optimizer == "nesterov",
+        )
     else:
         raise UserError(
             f"`optimizer` must be one of {', '.join(OPTIMIZERS)}. Received: "

@@ -15,7 +15,7 @@ class Recipe:
         epochs: int, passes over the training set.
         batch_size: int, images per batch; in a PeerNet they are also the graph.
         learning_rate: float, the largest learning rate.
-        momentum: float in [0, 1], read by the momentum optimizer only.
+        momentum: float in [0, 1], not read by Adam.
         l2: float, L2 regularization: the gradient of the loss with respect to a
             kernel has `l2 * kernel` added.
         schedule: str, one of `SCHEDULES`, see `learning_rate_schedule`.
