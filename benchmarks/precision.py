@@ -3,8 +3,8 @@
 PR-LeNet-5 and PR-ResNet-32 are built twice, with float32 and with the Keras
 policy mixed_bfloat16. The two take turns at one training step each, on the same
 batch of training images, with the PeerNet's recipe. Then both get the weights
-of the published network and the same graph of peers, and classify the first
-test images.
+of the published network and the same graph of peers, take turns at one batch of
+100 test images, and classify the first test images.
 """
 
 import dataclasses
@@ -17,11 +17,13 @@ from benchmarks import timing
 from peernets_tf import datasets, models, peers, records, training
 from peernets_tf.cli import app, shared_flags
 
+# Test images classified at once.
+_BATCH_SIZE = 100
 # PeerNet: its data set. The published network is named after both.
 _PEERNETS = {"pr_lenet5": "mnist", "pr_resnet32": "cifar10"}
 
 _ROUNDS = flags.DEFINE_integer(
-    "rounds", 5, "Steps of each network that are timed (default: 5).", 1
+    "rounds", 5, "Steps and batches that are timed (default: 5).", 1
 )
 _TEST_SIZE = flags.DEFINE_integer(
     "test_size", 1000, "Test images that are classified (default: 1000).", 1
@@ -59,19 +61,19 @@ def benchmark(config, provenance):
     """Times both precisions, counts correct images, and writes the record."""
     begun = timing.begin(config.output_dir)
     keras.utils.set_random_seed(config.seed)
-    cases = [_compare(name, config) for name in _PEERNETS]
+    cases = [case for name in _PEERNETS for case in _compare(name, config)]
     rows = [
         (
             case["peernet"],
+            case["measure"],
             precision,
             f"{1000 * seconds:.0f}",
             f"{case['ratio_to_float32'][precision]:.2f}",
-            f"{case['correct'][precision]}/{case['test_size']}",
         )
         for case in cases
         for precision, seconds in case["median_seconds"].items()
     ]
-    columns = ("", "precision", "step ms", "/ float32", "correct")
+    columns = ("", "", "precision", "ms", "/ float32")
     print(f"\n{records.tables.markdown_table(columns, rows)}")
     timing.write_record(
         "precision",
@@ -83,7 +85,7 @@ def benchmark(config, provenance):
 
 
 def _compare(name, config):
-    """Returns the case of one PeerNet."""
+    """Returns the cases of one PeerNet: its training step and its inference."""
     dataset = datasets.load(_PEERNETS[name], config.data_dir)
     recipe = training.recipe(name, dataset.name)
     batch = dataset.train.first(recipe.batch_size)
@@ -103,7 +105,7 @@ def _compare(name, config):
     }
     for network in networks.values():
         training.compile_model(network, recipe, steps_per_epoch=1000)
-    seconds = timing.time_interleaved(
+    step = _times(
         {
             precision: lambda network=network: float(
                 network.train_on_batch(batch.images, batch.labels)[0]
@@ -111,31 +113,60 @@ def _compare(name, config):
             for precision, network in networks.items()
         },
         config.rounds,
-        label=f"{name}, batch of {recipe.batch_size}",
+        f"{name}, training step",
     )
     published = models.load_pretrained(f"{dataset.name}_{name}")
     graph = peers.draw_peers(
         dataset.train.images, recipe.num_peers, seed=config.seed
     )
-    test = dataset.test.first(config.test_size)
-    classes = {}
-    for precision, network in networks.items():
+    for network in networks.values():
         models.copy_weights(published, network)
         peers.set_peers(network, graph)
+    test = dataset.test.first(config.test_size)
+    images = test.images[:_BATCH_SIZE]
+    inference = _times(
+        {
+            precision: lambda network=network: network.predict_on_batch(images)
+            for precision, network in networks.items()
+        },
+        config.rounds,
+        f"{name}, inference",
+    )
+    classes = {}
+    for precision, network in networks.items():
         classes[precision] = training.predict_classes(network, test.images)
         print(f"{name}, {precision}: classified {len(test)} images", flush=True)
+    correct = {
+        precision: int(np.sum(found == test.labels))
+        for precision, found in classes.items()
+    }
+    changed = int(np.sum(classes["float32"] != classes["mixed_bfloat16"]))
+    return [
+        {
+            "peernet": name,
+            "measure": "training step",
+            "batch_size": recipe.batch_size,
+            **step,
+        },
+        {
+            "peernet": name,
+            "measure": "inference",
+            "batch_size": len(images),
+            **inference,
+            "test_size": len(test),
+            "correct": correct,
+            "changed": changed,
+        },
+    ]
+
+
+def _times(functions, rounds, label):
+    """Times functions, by precision, and returns the fields that this fills."""
+    seconds = timing.time_interleaved(functions, rounds, label=label)
     return {
-        "peernet": name,
-        "batch_size": recipe.batch_size,
-        "test_size": len(test),
         "seconds": seconds,
         "median_seconds": timing.median_seconds(seconds),
         "ratio_to_float32": timing.median_ratios(seconds, "float32"),
-        "correct": {
-            precision: int(np.sum(found == test.labels))
-            for precision, found in classes.items()
-        },
-        "changed": int(np.sum(classes["float32"] != classes["mixed_bfloat16"])),
     }
 
 

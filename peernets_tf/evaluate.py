@@ -64,6 +64,13 @@ _TEST_SIZE = flags.DEFINE_integer(
 _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size", 100, "Test images per batch (default: 100).", 1
 )
+_PRECISION = flags.DEFINE_enum(
+    "precision",
+    None,
+    models.PRECISIONS,
+    "Precision in which all layers of the attacked model but the last compute, "
+    "in predictions and attacks (default: as the model was trained).",
+)
 _REJECTED_AS = flags.DEFINE_enum(
     "rejected_as",
     None,
@@ -97,6 +104,7 @@ class Config:
         data_dir: str or None, the folder of TensorFlow Datasets.
         transfer_from: str or None, the model of a suite's transfer attack, as
             `checkpoint`.
+        precision: one of `models.PRECISIONS`, or None for the model's own.
         backward: str or None, the backward pass that the attack follows; None
             for all by which the model should be judged.
         output_dir: str or None, the folder of the results; None for a folder
@@ -114,6 +122,7 @@ class Config:
     dataset: str
     data_dir: str | None
     transfer_from: str | None
+    precision: str | None
     backward: str | None
     output_dir: str | None
     workers: int
@@ -133,6 +142,7 @@ def _parse(arguments: list[str]) -> Config:
         or evaluation.trained_on(models.preset_path(_CHECKPOINT.value)),
         data_dir=_DATA_DIR.value,
         transfer_from=_SUITE_FLAGS.transfer_from,
+        precision=_PRECISION.value,
         backward=_LAYER_FLAGS.backward,
         output_dir=_OUTPUT_DIR.value,
         workers=_SHARING_FLAGS.workers,
@@ -180,7 +190,7 @@ def _run(config: Config, provenance: records.Provenance | None) -> None:
         evaluation.print_report(_folders_of_workers(config))
         return
     assert provenance is not None
-    model = models.load(models.preset_path(config.checkpoint))
+    model = _load(config)
     dataset = datasets.load(config.dataset, config.data_dir)
     if isinstance(config.evaluation, evaluation.SuiteConfig):
         _run_suite(config, config.evaluation, model, dataset, provenance)
@@ -201,6 +211,11 @@ def _run(config: Config, provenance: records.Provenance | None) -> None:
     # One backward pass alone could flatter the model.
     if all(os.path.exists(_record_path(folder)) for folder in folders):
         evaluation.print_report(folders)
+
+
+def _load(config: Config) -> keras.Model:
+    path = models.preset_path(config.checkpoint)
+    return models.load(path, config.precision)
 
 
 def _run_suite(
@@ -246,7 +261,7 @@ def _folders_of_workers(config: Config) -> list[str]:
     if isinstance(config.evaluation, evaluation.SuiteConfig):
         return [_folder(config, config.evaluation)]
     with quiet.starting_tensorflow():
-        model = models.load(models.preset_path(config.checkpoint))
+        model = _load(config)
     planned = _evaluations(config, config.evaluation, model)
     return [each.output_dir for each in planned]
 
@@ -254,9 +269,10 @@ def _folders_of_workers(config: Config) -> list[str]:
 def _folder(
     config: Config, chosen: evaluation.EvaluationConfig | evaluation.SuiteConfig
 ) -> str:
-    return config.output_dir or evaluation.default_folder(
-        config.checkpoint, chosen
-    )
+    if config.output_dir is not None:
+        return config.output_dir
+    folder = evaluation.default_folder(config.checkpoint, chosen)
+    return "_".join(filter(None, (folder, config.precision)))
 
 
 def _record_path(folder: str) -> str:

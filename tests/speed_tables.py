@@ -144,16 +144,23 @@ def _precision(cases):
     rows = tuple(
         (
             case["peernet"],
+            case["measure"],
             name,
             f"{1000 * seconds:.0f} ms",
             f"{case['ratio_to_float32'][name]:.2f}",
-            f"{case['correct'][name]} of {case['test_size']}",
+            _correct(case, name),
         )
         for case in cases
         for name, seconds in case["median_seconds"].items()
     )
-    columns = ("network", "precision", "step", "time / float32", "correct")
+    columns = ("network", "", "precision", "time", "time / float32", "correct")
     return Table("", columns, rows)
+
+
+def _correct(case, precision):
+    if "correct" not in case:
+        return "-"
+    return f"{case['correct'][precision]} of {case['test_size']}"
 
 
 def _workers(cases):

@@ -33,6 +33,7 @@ def target_identity(
     """
     graphs = describe_graphs(model, config.graphs, seed=config.seed)
     seeds = [graphs.defended.seed, graphs.attacker.seed] if graphs else []
+    precision = models.precision_of(model)
     return {
         "model": model.name,
         "weights_sha256": models.weights_sha256(
@@ -44,12 +45,13 @@ def target_identity(
         "batch_size": config.batch_size,
         "seed": config.seed,
         "threat_model": _threat_model(graphs),
-        # Folders of earlier versions do not name it.
+        # Folders of earlier versions do not name these.
         **(
             {"rejected_as": config.rejected_as}
             if config.rejected_as is not None
             else {}
         ),
+        **({"precision": precision} if precision is not None else {}),
     }
 
 

@@ -9,6 +9,7 @@ from peernets_tf import (
     adaptive,
     attacks,
     datasets,
+    models,
     peers,
     records,
 )
@@ -141,6 +142,7 @@ def _evaluate(
         model=model.name,
         checkpoint=checkpoint,
         weights_sha256=weights_sha256,
+        precision=models.precision_of(model),
         dataset=dataset.name,
         test_size=len(target.test),
         attack=config.attack.name,

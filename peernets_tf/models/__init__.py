@@ -3,6 +3,11 @@
 from typing import TYPE_CHECKING
 
 from peernets_tf import lazy
+from peernets_tf.models.precision import (
+    PRECISIONS,
+    check_precision,
+    precision_of,
+)
 from peernets_tf.models.presets import (
     PRESET_FOLDER,
     check_name,
@@ -10,12 +15,7 @@ from peernets_tf.models.presets import (
     preset_names,
     preset_path,
 )
-from peernets_tf.models.registry import (
-    MODEL_NAMES,
-    PRECISIONS,
-    build,
-    check_precision,
-)
+from peernets_tf.models.registry import MODEL_NAMES, build
 from peernets_tf.models.saving import (
     check_finite,
     copy_weights,
@@ -43,6 +43,7 @@ __all__ = [
     "insert_peer_regularization",
     "load",
     "load_pretrained",
+    "precision_of",
     "preset_names",
     "preset_path",
     "save",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from peernets_tf.errors import UserError
 from peernets_tf.lazy import keras
+from peernets_tf.models.precision import new_layers_in
 
 # Name: depth, and the feature maps of stages A, B and C.
 _RESNETS = {
@@ -18,7 +18,6 @@ _RESNETS = {
 # A rival defence of Table 4: bounded ReLU, after Zantedeschi et al. (2017), and
 # the ceiling of its ReLUs.
 _BRELU, _CEILING = "brelu_resnet32", 4.0
-PRECISIONS = ("float32", "mixed_bfloat16")
 MODEL_NAMES = (
     *(f"{p}{name}" for name in ("lenet5", *_RESNETS) for p in ("", "pr_")),
     _BRELU,
@@ -83,32 +82,8 @@ def build(
         relu_ceiling=_CEILING if name == _BRELU else None,
         seed=seed,
     )
-    with _dtype_policy(precision):
+    with new_layers_in(precision):
         if base == "lenet5":
             return lenet5(network)
         depth, widths = _RESNETS[base]
         return resnet(network, depth=depth, widths=widths)
-
-
-def check_precision(precision: str) -> None:
-    """Raises a `UserError` unless a precision is one of `PRECISIONS`."""
-    if precision not in PRECISIONS:
-        raise UserError(
-            f"`precision` must be one of {', '.join(PRECISIONS)}. Received: "
-            f"{precision}"
-        )
-
-
-@contextlib.contextmanager
-def _dtype_policy(precision: str | None) -> Iterator[None]:
-    """Gives the layers that are made in the block a dtype policy."""
-    if precision is None:
-        yield
-        return
-    check_precision(precision)
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(precision)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)

@@ -11,6 +11,7 @@ import numpy as np
 from peernets_tf import array_headers, files
 from peernets_tf.errors import UserError
 from peernets_tf.lazy import keras
+from peernets_tf.models.precision import rebuild_in
 
 # The variable in which a PeerRegularization layer stores its peers. Keras does
 # not count it as a weight.
@@ -23,15 +24,20 @@ _MAX_REASON = 500
 _RANDOM_STATE = "seed_generator_state"
 
 
-def load(path: str | os.PathLike[str]) -> keras.Model:
+def load(
+    path: str | os.PathLike[str], precision: str | None = None
+) -> keras.Model:
     """Loads a saved model for inference, with the peers that it holds.
 
     Args:
         path: str, a `.keras` file.
+        precision: one of `PRECISIONS`, in which all layers but those of the
+            outputs compute; None for that of the saved model.
 
     Raises:
         UserError: if the file is not a saved model, or holds a weight that is
-            not finite.
+            not finite; if there is no such precision, or it is given for a
+            subclassed model.
     """
     if not os.path.exists(path):
         raise UserError(
@@ -50,6 +56,9 @@ def load(path: str | os.PathLike[str]) -> keras.Model:
             f"{path} is damaged, or not a Keras model "
             f"({type(error).__name__}: {reason}): give another .keras file"
         ) from error
+    if precision is not None:
+        model = rebuild_in(model, precision)
+        model.load_weights(path)
     try:
         check_finite(model)
     except UserError as error:

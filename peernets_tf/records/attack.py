@@ -96,6 +96,9 @@ class AttackRecord:
         checkpoint: str, the file or preset that it was loaded from.
         weights_sha256: str, the hash of that file's weights, with the peers
             that it holds.
+        precision: str or None, the Keras dtype policy in which layers compute,
+            such as `"mixed_bfloat16"`; None for float32, and in records of
+            earlier versions.
         dataset: str, the data set's name.
         test_size: int, test images attacked.
         attack: str, the attack's name.
@@ -119,6 +122,7 @@ class AttackRecord:
     model: str
     checkpoint: str
     weights_sha256: str
+    precision: str | None = None
     dataset: str
     test_size: int
     attack: str

@@ -14,6 +14,7 @@ from peernets_tf.records.names import (
 from peernets_tf.records.tables import (
     Table,
     peers_text,
+    precision_text,
     rate_text,
     rejection_text,
 )
@@ -112,6 +113,7 @@ def _attack_title(record: AttackRecord, case: AttackCase) -> str:
     return (
         f"{network_name(record.model)} on {dataset_name(record.dataset)}"
         f"{peers_text(record.threat_model)}{_ablation(record)}"
+        f"{precision_text(record.precision)}"
         f"{'' if case.clip else ', not clipped'}: {case.total:,} images, "
         f"{rate_text(case.correct, case.total)} correct before the attack"
         f"{rejection_text(record.rejected_as, case.clean_rejected)}"

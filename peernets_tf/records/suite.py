@@ -159,6 +159,7 @@ class SuiteRecord:
         checkpoint: str, the file or preset that it was loaded from.
         weights_sha256: str, the hash of that file's weights, with the peers
             that it holds.
+        precision: str or None, see `AttackRecord`.
         dataset: str, the data set's name.
         test_size: int, test images attacked.
         threat_model: the `ThreatModel`, or None for a model without peers.
@@ -173,6 +174,7 @@ class SuiteRecord:
     model: str
     checkpoint: str
     weights_sha256: str
+    precision: str | None = None
     dataset: str
     test_size: int
     threat_model: ThreatModel | None = None

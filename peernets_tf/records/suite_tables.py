@@ -6,6 +6,7 @@ from peernets_tf.records.suite import SuiteCase, SuiteRecord, SuiteResult
 from peernets_tf.records.tables import (
     Table,
     peers_text,
+    precision_text,
     rate_text,
     rejection_text,
 )
@@ -27,6 +28,7 @@ def suite_tables(record: SuiteRecord) -> list[Table]:
     subject = (
         f"{network_name(record.model)} on {dataset_name(record.dataset)}"
         f"{peers_text(record.threat_model)}"
+        f"{precision_text(record.precision)}"
     )
     attacks, checks = result_tables(record.result, subject)
     if record.result.suite.startswith("table7"):

@@ -92,6 +92,15 @@ def peers_text(threat_model: ThreatModel | None) -> str:
     return f", {text}, {threat_model.policy}"
 
 
+def precision_text(precision: str | None) -> str:
+    """Returns how a title names the precision in which a model computes.
+
+    Args:
+        precision: str or None, the Keras dtype policy; None for float32.
+    """
+    return "" if precision is None else f", in {precision}"
+
+
 def rejection_text(rejected_as: str | None, rejected: int | None) -> str:
     """Returns how a title names the images that a model rejects.
 
