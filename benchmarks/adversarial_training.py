@@ -22,7 +22,7 @@ from absl import flags
 from benchmarks import timing
 from madry_challenge.adversarial_training import AdversarialTrainer
 from madry_challenge.config import Config
-from peernets_tf import attacks, datasets, models, records, training
+from peernets_tf import attacks, datasets, models, training
 from peernets_tf.cli import app, shared_flags
 from peernets_tf.errors import UserError
 
@@ -91,7 +91,9 @@ def benchmark(config, provenance):
             continue
         steps[name] = make(settings, images, labels)
     label = f"{_NETWORK}, PGD-{settings.num_steps}, batch of {len(images)}"
-    seconds = timing.time_interleaved(steps, config.rounds, label=label)
+    seconds = timing.time_interleaved(
+        steps, config.rounds, label=label, warm_up_rounds=1
+    )
     for name, step in steps.items():
         if not np.isfinite(step()):
             raise UserError(
@@ -108,22 +110,14 @@ def benchmark(config, provenance):
         "median_seconds": timing.median_seconds(seconds),
         "ratio_to_ours": timing.median_ratios(seconds, "ours"),
     }
-    rows = [
-        (
-            name,
-            f"{_STEPS * len(images) / median:.1f}",
-            f"{case['ratio_to_ours'][name]:.2f}",
-        )
-        for name, median in case["median_seconds"].items()
-    ]
-    columns = (label, "images / s", "time / ours")
-    print(f"\n{records.tables.markdown_table(columns, rows)}")
+    timing.print_ratios(label, seconds, "ours")
     timing.write_record(
         "adversarial_training",
         [case],
         rounds=config.rounds,
         begun=begun,
         provenance=provenance,
+        warm_up_rounds=1,
         versions=versions,
     )
 

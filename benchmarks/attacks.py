@@ -31,7 +31,7 @@ from peernets_tf.cli import app, shared_flags
 
 _DATA_DIR = shared_flags.define_data_dir()
 _IMAGES = flags.DEFINE_integer(
-    "images", 100, "Test images attacked one by one.", 1
+    "images", 50, "Test images attacked (default: 50).", 1
 )
 _STEPS = flags.DEFINE_integer("steps", 40, "Steps of PGD and APGD.", 1)
 _QUERIES = flags.DEFINE_integer(
@@ -39,7 +39,7 @@ _QUERIES = flags.DEFINE_integer(
 )
 _TRAIN_SIZE = flags.DEFINE_integer(
     "train_size",
-    100,
+    25,
     "Training images that the universal perturbation is fitted on.",
     1,
 )
@@ -111,11 +111,18 @@ def benchmark(config, provenance):
                 name,
                 f"{case['images'] / seconds:.1f}",
                 f"{case['ratio_to_ours'][name]:.2f}",
+                records.benchmark_tables.spread(case["seconds"], name, "ours"),
                 f"{case['fooling_rate'][name]:.1%}",
             )
             for name, seconds in case["median_seconds"].items()
         ]
-        columns = (case["attack"], "images / s", "time / ours", "fooled")
+        columns = (
+            case["attack"],
+            "images / s",
+            "time / ours",
+            "quartiles",
+            "fooled",
+        )
         print(f"\n{records.tables.markdown_table(columns, rows)}")
     timing.write_record(
         "attacks",
@@ -123,6 +130,7 @@ def benchmark(config, provenance):
         rounds=config.rounds,
         begun=begun,
         provenance=provenance,
+        warm_up_rounds=1,
         versions=versions,
     )
 
@@ -236,7 +244,9 @@ def _image_case(config, model, test, functions, name, epsilon):
         predictions = np.argmax(model.predict(adversarial, verbose=0), axis=1)
         return float(np.mean(predictions[is_correct] != clean[is_correct]))
 
-    times = _times(functions, fooling_rate, name, rounds=config.rounds)
+    times = _times(
+        functions, fooling_rate, name, rounds=config.rounds, warm_up_rounds=1
+    )
     return {"attack": name, "images": len(test), **times}
 
 

@@ -76,6 +76,8 @@ def benchmark(config, provenance):
                 "ratio_to_compiled": timing.median_ratios(seconds, "compiled"),
             }
         )
+    for case in cases:
+        timing.print_ratios(case["pass"], case["seconds"], "compiled")
     timing.write_record(
         "attention",
         cases,

@@ -18,7 +18,7 @@ from absl import flags
 
 import peernets_tf
 from benchmarks import timing
-from peernets_tf import models, records
+from peernets_tf import models
 from peernets_tf.cli import app, shared_flags
 
 _BASELINE, _PEERNET = "resnet32", "pr_resnet32"
@@ -77,17 +77,9 @@ def benchmark(config, provenance):
     begun = timing.begin(config.output_dir)
     keras.utils.set_random_seed(config.seed)
     cases = [_times(config), _memory(config)]
-    rows = [
-        (
-            name,
-            f"{1000 * seconds:.0f}",
-            f"{cases[0]['ratio_to_baseline'][name]:.2f}",
-            f"{cases[0]['ratio_to_one_graph'][name]:.2f}",
-        )
-        for name, seconds in cases[0]["median_seconds"].items()
-    ]
-    columns = ("", "median ms", "/ baseline", "/ one graph")
-    print(f"\n{records.tables.markdown_table(columns, rows)}")
+    baseline, one_graph, _ = cases[0]["seconds"]
+    label = f"batch of {config.batch_size}"
+    timing.print_ratios(label, cases[0]["seconds"], baseline, one_graph)
     timing.write_record(
         "inference",
         cases,

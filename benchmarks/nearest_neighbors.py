@@ -36,7 +36,7 @@ from absl import flags
 
 import peernets_tf
 from benchmarks import timing
-from peernets_tf import layers, records
+from peernets_tf import layers
 from peernets_tf.cli import app, shared_flags
 from peernets_tf.errors import UserError
 from peernets_tf.layers import neighbor_dropout
@@ -325,17 +325,10 @@ def _print_table(case):
         f"{case['memory_mib']['search']:.1f} MiB, the whole product is "
         f"{whole:.1f} MiB"
     )
-    rows = [
-        (
-            name,
-            f"{1000 * seconds:.1f}",
-            f"{case['ratio_to_chunked_product'][name]:.2f}",
-            f"{case['ratio_to_whole_product'][name]:.2f}",
-        )
-        for name, seconds in case["median_seconds"].items()
-    ]
-    columns = ("", "median ms", "/ chunked product", "/ whole product")
-    print(records.tables.markdown_table(columns, rows))
+    bases = ["chunked_product", "whole_product"]
+    if "faiss" in case["seconds"]:
+        bases.append("faiss")
+    timing.print_ratios("", case["seconds"], *bases)
 
 
 COMMAND = app.Command(

@@ -14,7 +14,7 @@ import numpy as np
 from absl import flags
 
 from benchmarks import timing
-from peernets_tf import datasets, models, peers, records, training
+from peernets_tf import datasets, models, peers, training
 from peernets_tf.cli import app, shared_flags
 
 # Test images classified at once.
@@ -23,7 +23,7 @@ _BATCH_SIZE = 100
 _PEERNETS = {"pr_lenet5": "mnist", "pr_resnet32": "cifar10"}
 
 _ROUNDS = flags.DEFINE_integer(
-    "rounds", 5, "Steps and batches that are timed (default: 5).", 1
+    "rounds", 10, "Steps and batches that are timed (default: 10).", 1
 )
 _TEST_SIZE = flags.DEFINE_integer(
     "test_size", 1000, "Test images that are classified (default: 1000).", 1
@@ -62,19 +62,9 @@ def benchmark(config, provenance):
     begun = timing.begin(config.output_dir)
     keras.utils.set_random_seed(config.seed)
     cases = [case for name in _PEERNETS for case in _compare(name, config)]
-    rows = [
-        (
-            case["peernet"],
-            case["measure"],
-            precision,
-            f"{1000 * seconds:.0f}",
-            f"{case['ratio_to_float32'][precision]:.2f}",
-        )
-        for case in cases
-        for precision, seconds in case["median_seconds"].items()
-    ]
-    columns = ("", "", "precision", "ms", "/ float32")
-    print(f"\n{records.tables.markdown_table(columns, rows)}")
+    for case in cases:
+        label = f"{case['peernet']}, {case['measure']}"
+        timing.print_ratios(label, case["seconds"], "float32")
     timing.write_record(
         "precision",
         cases,

@@ -88,6 +88,7 @@ def _times(swept, config):
         layers, config.rounds, label=swept, warm_up_rounds=1
     )
     reference = f"{swept} = {getattr(_Size(), swept)}"
+    timing.print_ratios(swept, seconds, reference)
     return {
         "swept": swept,
         "batch_size": _BATCH_SIZE,

@@ -24,7 +24,7 @@ _NUM_PEERS = flags.DEFINE_integer(
     "num_peers", 500, "Images in the graph (default: 500).", 1
 )
 _ROUNDS = flags.DEFINE_integer(
-    "rounds", 3, "Processes that are measured (default: 3).", 1
+    "rounds", 2, "Processes that are measured (default: 2).", 1
 )
 _SEED = shared_flags.define_seed()
 _OUTPUT_DIR = flags.DEFINE_string(

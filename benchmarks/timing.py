@@ -121,12 +121,34 @@ def median_ratios(seconds, base):
     The ratio is taken within each round, whose noise both share; the median of
     the rounds is returned.
     """
-    return {
-        name: statistics.median(
-            own / other for own, other in zip(times, seconds[base], strict=True)
+    median_ratio = records.benchmark_tables.median_ratio
+    return {name: median_ratio(seconds, name, base) for name in seconds}
+
+
+def print_ratios(label, seconds, *bases):
+    """Prints a table of median times and of their ratios.
+
+    Args:
+        label: str, the head of the first column, which names the functions.
+        seconds: dict of lists of times, by name.
+        *bases: str, the functions to whose times the others are compared, a
+            column for each. Its quartiles over the rounds stand in brackets.
+    """
+    ratios = [median_ratios(seconds, base) for base in bases]
+    spread = records.benchmark_tables.spread
+    rows = [
+        (
+            name,
+            f"{1000 * median:.1f}",
+            *(
+                f"{ratio[name]:.2f} ({spread(seconds, name, base)})"
+                for base, ratio in zip(bases, ratios, strict=True)
+            ),
         )
-        for name, times in seconds.items()
-    }
+        for name, median in median_seconds(seconds).items()
+    ]
+    columns = (label, "median ms", *(f"/ {base}" for base in bases))
+    print(f"\n{records.tables.markdown_table(columns, rows)}", flush=True)
 
 
 def pin(process, number):

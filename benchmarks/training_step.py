@@ -14,7 +14,7 @@ import numpy as np
 from absl import flags
 
 from benchmarks import timing
-from peernets_tf import models, records, training
+from peernets_tf import models, training
 from peernets_tf.cli import app, shared_flags
 from peernets_tf.errors import UserError
 
@@ -65,18 +65,9 @@ def benchmark(config, provenance):
     begun = timing.begin(config.output_dir)
     keras.utils.set_random_seed(config.seed)
     cases = [_times(baseline, config) for baseline in config.baselines]
-    rows = [
-        (
-            name,
-            str(case["batch_size"]),
-            f"{1000 * seconds:.1f}",
-            f"{case['ratio_to_baseline'][name]:.2f}",
-        )
-        for case in cases
-        for name, seconds in case["median_seconds"].items()
-    ]
-    columns = ("", "batch", "median ms", "/ baseline")
-    print(f"\n{records.tables.markdown_table(columns, rows)}")
+    for case in cases:
+        label = f"batch of {case['batch_size']}"
+        timing.print_ratios(label, case["seconds"], case["baseline"])
     timing.write_record(
         "training_step",
         cases,

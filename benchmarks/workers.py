@@ -22,7 +22,7 @@ from peernets_tf.errors import UserError
 
 _DATA_DIR = shared_flags.define_data_dir()
 _IMAGES = flags.DEFINE_integer(
-    "images", 800, "Test images, in batches of 50 (default: 800).", 100
+    "images", 400, "Test images, in batches of 50 (default: 400).", 100
 )
 _ROUNDS = flags.DEFINE_integer(
     "rounds", 3, "How often each number of processes is timed (default: 3).", 1
@@ -81,8 +81,7 @@ def benchmark(config, provenance):
         "median_seconds": timing.median_seconds(seconds),
         "ratio_to_two": timing.median_ratios(seconds, "2 processes"),
     }
-    ratio = case["ratio_to_two"]["1 process"]
-    print(f"Two processes are {ratio:.2f} times as fast")
+    timing.print_ratios(case["attack"], seconds, "2 processes")
     timing.write_record(
         "workers",
         [case],

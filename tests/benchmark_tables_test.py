@@ -4,7 +4,11 @@ import dataclasses
 
 from sample_records import make_benchmark
 
-from peernets_tf.records.benchmark_tables import benchmark_tables
+from peernets_tf.records.benchmark_tables import (
+    benchmark_tables,
+    median_ratio,
+    spread,
+)
 
 
 def test_benchmarks():
@@ -21,3 +25,14 @@ def test_a_benchmark_has_a_table_for_each_case():
     record = make_benchmark()
     record = dataclasses.replace(record, cases=2 * record.cases)
     assert len(benchmark_tables(record)) == 2
+
+
+def test_a_ratio_is_taken_within_each_round():
+    seconds = {
+        "ours": [1.0, 2.0, 1.0, 4.0, 1.0],
+        "other": [2.0, 6.0, 4.0, 20.0, 6.0],
+    }
+    assert median_ratio(seconds, "other", "ours") == 4
+    assert spread(seconds, "other", "ours") == "3.00-5.00"
+    assert spread(seconds, "ours", "ours") == "-"
+    assert spread({"a": [1.0], "b": [2.0]}, "a", "b") == "-"

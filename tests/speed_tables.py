@@ -1,5 +1,6 @@
 """The tables of docs/ that show what benchmarks measured."""
 
+from peernets_tf.records.benchmark_tables import median_ratio, spread
 from peernets_tf.records.tables import Table
 
 
@@ -12,26 +13,28 @@ def _nearest_neighbors(cases):
     rows = []
     for case in cases:
         size = (case["num_queries"], case["num_keys"], case["num_channels"])
-        ratios = case["ratio_to_whole_product"]
+        seconds, ours = case["seconds"], "nearest_neighbors"
         rows.append(
             (
                 " x ".join(map(str, size)),
                 str(case["k"]),
-                f"{1000 * case['median_seconds']['nearest_neighbors']:.0f} ms",
-                f"{ratios['nearest_neighbors']:.2f}",
-                f"{ratios['faiss']:.2f}",
-                f"{ratios['top_k']:.2f}",
+                f"{1000 * case['median_seconds'][ours]:.0f} ms",
+                f"{median_ratio(seconds, ours, 'whole_product'):.2f}",
+                f"{median_ratio(seconds, ours, 'top_k'):.2f}",
+                f"{median_ratio(seconds, ours, 'faiss'):.2f}",
+                spread(seconds, ours, "faiss"),
                 f"{case['memory_mib']['search']:.0f} MiB",
             )
         )
     columns = (
-        "queries x keys x channels",
+        "queries, keys, channels",
         "k",
-        "our time",
-        "ours / matmul",
-        "faiss / matmul",
-        "top_k / matmul",
-        "memory added",
+        "ours",
+        "/ matmul",
+        "/ top_k",
+        "/ faiss",
+        "quartiles",
+        "memory",
     )
     return Table("", columns, tuple(rows))
 
@@ -43,10 +46,12 @@ def _attention(cases):
             f"{1000 * case['median_seconds']['plain']:.1f} ms",
             f"{1000 * case['median_seconds']['compiled']:.1f} ms",
             f"{case['ratio_to_compiled']['plain']:.2f}",
+            spread(case["seconds"], "plain", "compiled"),
         )
         for case in cases
     )
-    return Table("", ("pass", "without XLA", "with XLA", "speed-up"), rows)
+    columns = ("pass", "without XLA", "with XLA", "speed-up", "quartiles")
+    return Table("", columns, rows)
 
 
 def _training_step(cases):
@@ -55,33 +60,40 @@ def _training_step(cases):
             f"{case['peernet']}, batch of {case['batch_size']}",
             f"{case['median_seconds'][case['peernet']]:.3f} s",
             f"{case['ratio_to_baseline'][case['peernet']]:.2f}",
+            spread(case["seconds"], case["peernet"], case["baseline"]),
         )
         for case in cases
     )
-    return Table("", ("network", "step", "time / baseline"), rows)
+    columns = ("network", "step", "time / baseline", "quartiles")
+    return Table("", columns, rows)
 
 
 def _inference(cases):
     timed, measured = cases
+    baseline, one_graph, _ = timed["seconds"]
     rows = [
         (
             name,
             f"{1000 * seconds:.0f} ms",
             f"{timed['ratio_to_baseline'][name]:.2f}",
+            spread(timed["seconds"], name, baseline),
             f"{timed['ratio_to_one_graph'][name]:.2f}",
+            spread(timed["seconds"], name, one_graph),
             "-",
         )
         for name, seconds in timed["median_seconds"].items()
     ]
     for name, peak in measured["peak_mib"].items():
         before = measured["mib_before"][name]
-        rows.append((name, "-", "-", "-", f"{peak:.0f} ({before:.0f}) MiB"))
+        rows.append((name, *5 * "-", f"{peak:.0f} ({before:.0f}) MiB"))
     columns = (
         "network",
         "time",
-        "time / resnet32",
-        "time / one graph",
-        "peak memory",
+        "/ resnet32",
+        "quartiles",
+        "/ one graph",
+        "quartiles",
+        "memory",
     )
     return Table("", columns, tuple(rows))
 
@@ -148,12 +160,21 @@ def _precision(cases):
             name,
             f"{1000 * seconds:.0f} ms",
             f"{case['ratio_to_float32'][name]:.2f}",
+            spread(case["seconds"], name, "float32"),
             _correct(case, name),
         )
         for case in cases
         for name, seconds in case["median_seconds"].items()
     )
-    columns = ("network", "", "precision", "time", "time / float32", "correct")
+    columns = (
+        "network",
+        "",
+        "precision",
+        "time",
+        "time / float32",
+        "quartiles",
+        "correct",
+    )
     return Table("", columns, rows)
 
 
@@ -169,12 +190,13 @@ def _workers(cases):
             case["attack"],
             name,
             f"{case['images'] / seconds:.1f}",
-            f"{case['ratio_to_two']['1 process'] if name[0] == '2' else 1:.2f}",
+            f"{median_ratio(case['seconds'], '1 process', name):.2f}",
+            spread(case["seconds"], "1 process", name),
         )
         for case in cases
         for name, seconds in case["median_seconds"].items()
     )
-    columns = ("attack", "by", "images / s", "speed-up")
+    columns = ("attack", "by", "images / s", "speed-up", "quartiles")
     return Table("", columns, rows)
 
 
@@ -185,13 +207,21 @@ def _attacks(cases):
             name,
             f"{case['images'] / seconds:.3g}",
             f"{case['ratio_to_ours'][name]:.2f}",
+            spread(case["seconds"], name, "ours"),
             # The rate of one image says nothing about how it was attacked.
             f"{case['fooling_rate'][name]:.1%}" if case["images"] > 1 else "-",
         )
         for case in cases
         for name, seconds in case["median_seconds"].items()
     )
-    columns = ("attack", "by", "images / s", "time / ours", "fooled")
+    columns = (
+        "attack",
+        "by",
+        "images / s",
+        "/ ours",
+        "quartiles",
+        "fooled",
+    )
     return Table("", columns, rows)
 
 
@@ -214,11 +244,13 @@ def _adversarial_training(cases):
             name,
             f"{case['steps_a_round'] * case['batch_size'] / seconds:.1f}",
             f"{case['ratio_to_ours'][name]:.2f}",
+            spread(case["seconds"], name, "ours"),
         )
         for case in cases
         for name, seconds in case["median_seconds"].items()
     )
-    return Table("", ("by", "images / s", "time / ours"), rows)
+    columns = ("by", "images / s", "/ ours", "quartiles")
+    return Table("", columns, rows)
 
 
 SPEED = {

@@ -1,5 +1,7 @@
 """The tables of a benchmark: medians and ratios of what it timed."""
 
+import statistics
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from peernets_tf.records.benchmark import BenchmarkRecord
@@ -13,6 +15,46 @@ def benchmark_tables(record: BenchmarkRecord) -> list[Table]:
     its times, in seconds, or another figure that the case has for it.
     """
     return [_benchmark_table(record.name, case) for case in record.cases]
+
+
+def median_ratio(
+    seconds: Mapping[str, Sequence[float]], name: str, base: str
+) -> float:
+    """Returns the median over all rounds of a ratio of times.
+
+    Args:
+        seconds: the times of each function, by name, one for each round.
+        name: str, the function whose times are divided.
+        base: str, the function by whose times they are divided, round by round:
+            noise hits both alike.
+    """
+    return statistics.median(_ratios(seconds, name, base))
+
+
+def spread(seconds: Mapping[str, Sequence[float]], name: str, base: str) -> str:
+    """Returns how far a ratio of times varied between rounds.
+
+    Args:
+        seconds: see `median_ratio`.
+        name: str, see `median_ratio`.
+        base: str, see `median_ratio`.
+
+    Returns:
+        The quartiles of the ratios, such as `"2.31-2.47"`, between which half
+        of the rounds lie; `"-"` where there are none.
+    """
+    if name == base or len(seconds[name]) < 2:
+        return "-"
+    ratios = _ratios(seconds, name, base)
+    low, _, high = statistics.quantiles(ratios, method="inclusive")
+    return f"{low:.2f}-{high:.2f}"
+
+
+def _ratios(
+    seconds: Mapping[str, Sequence[float]], name: str, base: str
+) -> list[float]:
+    pairs = zip(seconds[name], seconds[base], strict=True)
+    return [own / other for own, other in pairs]
 
 
 def _benchmark_table(name: str, case: dict[str, Any]) -> Table:
