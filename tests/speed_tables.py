@@ -73,7 +73,7 @@ def _inference(cases):
     baseline, one_graph, _ = timed["seconds"]
     rows = [
         (
-            name,
+            name.removesuffix(" peers"),
             f"{1000 * seconds:.0f} ms",
             f"{timed['ratio_to_baseline'][name]:.2f}",
             spread(timed["seconds"], name, baseline),
@@ -85,7 +85,13 @@ def _inference(cases):
     ]
     for name, peak in measured["peak_mib"].items():
         before = measured["mib_before"][name]
-        rows.append((name, *5 * "-", f"{peak:.0f} ({before:.0f}) MiB"))
+        rows.append(
+            (
+                name.removesuffix(" peers"),
+                *5 * "-",
+                f"{peak:.0f} ({before:.0f}) MiB",
+            )
+        )
     columns = (
         "network",
         "time",
