@@ -49,7 +49,7 @@ _QUERY_IMAGES = flags.DEFINE_integer(
 )
 _K = flags.DEFINE_integer("k", 10, "Neighbours per query (default: 10).", 1)
 _ROUNDS = flags.DEFINE_integer(
-    "rounds", 1, "Processes that are measured for each row (default: 1).", 1
+    "rounds", 2, "Processes that are measured for each row (default: 2).", 1
 )
 _SEED = shared_flags.define_seed()
 _OUTPUT_DIR = flags.DEFINE_string(

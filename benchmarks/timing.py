@@ -132,18 +132,14 @@ def print_ratios(label, seconds, *bases):
         label: str, the head of the first column, which names the functions.
         seconds: dict of lists of times, by name.
         *bases: str, the functions to whose times the others are compared, a
-            column for each. Its quartiles over the rounds stand in brackets.
+            column for each, see `records.benchmark_tables.ratio_text`.
     """
-    ratios = [median_ratios(seconds, base) for base in bases]
-    spread = records.benchmark_tables.spread
+    ratio_text = records.benchmark_tables.ratio_text
     rows = [
         (
             name,
             f"{1000 * median:.1f}",
-            *(
-                f"{ratio[name]:.2f} ({spread(seconds, name, base)})"
-                for base, ratio in zip(bases, ratios, strict=True)
-            ),
+            *(ratio_text(seconds, name, base) for base in bases),
         )
         for name, median in median_seconds(seconds).items()
     ]

@@ -68,8 +68,9 @@ _PRECISION = flags.DEFINE_enum(
     "precision",
     None,
     models.PRECISIONS,
-    "Precision in which all layers of the attacked model but the last compute, "
-    "in predictions and attacks (default: as the model was trained).",
+    "Precision of the attacked model, in predictions and attacks. "
+    "mixed_bfloat16: layers compute in bfloat16, but the last one and the "
+    "neighbour search in float32 (default: as the model was saved).",
 )
 _REJECTED_AS = flags.DEFINE_enum(
     "rejected_as",
@@ -104,7 +105,6 @@ class Config:
         data_dir: str or None, the folder of TensorFlow Datasets.
         transfer_from: str or None, the model of a suite's transfer attack, as
             `checkpoint`.
-        precision: one of `models.PRECISIONS`, or None for the model's own.
         backward: str or None, the backward pass that the attack follows; None
             for all by which the model should be judged.
         output_dir: str or None, the folder of the results; None for a folder
@@ -122,7 +122,6 @@ class Config:
     dataset: str
     data_dir: str | None
     transfer_from: str | None
-    precision: str | None
     backward: str | None
     output_dir: str | None
     workers: int
@@ -142,7 +141,6 @@ def _parse(arguments: list[str]) -> Config:
         or evaluation.trained_on(models.preset_path(_CHECKPOINT.value)),
         data_dir=_DATA_DIR.value,
         transfer_from=_SUITE_FLAGS.transfer_from,
-        precision=_PRECISION.value,
         backward=_LAYER_FLAGS.backward,
         output_dir=_OUTPUT_DIR.value,
         workers=_SHARING_FLAGS.workers,
@@ -154,6 +152,7 @@ def _parse(arguments: list[str]) -> Config:
             batch_size=_BATCH_SIZE.value,
             seed=_SEED.value,
             rejected_as=_REJECTED_AS.value,
+            precision=_PRECISION.value,
             shard=_SHARING_FLAGS.shard(),
             output_dir=_OUTPUT_DIR.value or "",
         ),
@@ -215,7 +214,7 @@ def _run(config: Config, provenance: records.Provenance | None) -> None:
 
 def _load(config: Config) -> keras.Model:
     path = models.preset_path(config.checkpoint)
-    return models.load(path, config.precision)
+    return models.load(path, config.evaluation.precision)
 
 
 def _run_suite(
@@ -269,10 +268,9 @@ def _folders_of_workers(config: Config) -> list[str]:
 def _folder(
     config: Config, chosen: evaluation.EvaluationConfig | evaluation.SuiteConfig
 ) -> str:
-    if config.output_dir is not None:
-        return config.output_dir
-    folder = evaluation.default_folder(config.checkpoint, chosen)
-    return "_".join(filter(None, (folder, config.precision)))
+    return config.output_dir or evaluation.default_folder(
+        config.checkpoint, chosen
+    )
 
 
 def _record_path(folder: str) -> str:

@@ -90,9 +90,9 @@ _RECIPE: dict[str, flags.FlagHolder[Any]] = {
         "optimizer",
         None,
         training.OPTIMIZERS,
-        "Optimizer. momentum: SGD with momentum. nesterov: SGD with Nesterov's "
-        "momentum (default as in Table 1 of the paper: adam for LeNet-5, "
-        "momentum for ResNets).",
+        "Optimizer: Adam, SGD with momentum, or SGD with Nesterov's momentum "
+        "(default as in Table 1 of the paper: adam for LeNet-5, momentum for "
+        "ResNets).",
     ),
     "epochs": flags.DEFINE_integer(
         "epochs",
@@ -119,8 +119,8 @@ _RECIPE: dict[str, flags.FlagHolder[Any]] = {
     "momentum": flags.DEFINE_float(
         "momentum",
         None,
-        "Momentum in [0, 1], used only with --optimizer=momentum and "
-        "nesterov (default: 0.9).",
+        "Momentum in [0, 1], used only with --optimizer=momentum or "
+        "--optimizer=nesterov (default: 0.9).",
         0.0,
         1.0,
     ),

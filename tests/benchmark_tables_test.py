@@ -7,7 +7,7 @@ from sample_records import make_benchmark
 from peernets_tf.records.benchmark_tables import (
     benchmark_tables,
     median_ratio,
-    spread,
+    ratio_text,
 )
 
 
@@ -33,6 +33,6 @@ def test_a_ratio_is_taken_within_each_round():
         "other": [2.0, 6.0, 4.0, 20.0, 6.0],
     }
     assert median_ratio(seconds, "other", "ours") == 4
-    assert spread(seconds, "other", "ours") == "3.00-5.00"
-    assert spread(seconds, "ours", "ours") == "-"
-    assert spread({"a": [1.0], "b": [2.0]}, "a", "b") == "-"
+    assert ratio_text(seconds, "other", "ours") == "4.00 (2.00-6.00)"
+    assert ratio_text(seconds, "ours", "ours") == "1.00"
+    assert ratio_text({"a": [1.0], "b": [4.0]}, "a", "b") == "0.25"

@@ -55,6 +55,7 @@ def test_without_the_record_of_a_training_the_flag_is_needed(tmp_path):
             {"graphs": GraphsConfig(expectation=4), "rejected_as": "right"},
             "pgd_exact_eot4_rejected_as_right",
         ),
+        ({"precision": "mixed_bfloat16"}, "pgd_exact_mixed_bfloat16"),
     ],
 )
 def test_default_folder(config, name):

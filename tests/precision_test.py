@@ -27,8 +27,6 @@ def policies(model):
 def test_loads_in_another_precision_with_weights_and_peers(peernet, stripes):
     usual = models.load(peernet)
     mixed = models.load(peernet, BFLOAT16)
-    assert models.precision_of(usual) is None
-    assert models.precision_of(mixed) == BFLOAT16
     assert models.weights_sha256(mixed) == models.weights_sha256(usual)
     images = stripes.test.images[:20]
     logits = [
@@ -47,13 +45,18 @@ def test_all_layers_but_the_last_compute_in_it(peernet):
     assert last == "float32"
 
 
-def test_a_model_trained_in_mixed_precision_computes_in_float32(tmp_path):
+@pytest.mark.parametrize("saved", [BFLOAT16, "mixed_float16"])
+def test_a_model_in_mixed_precision_computes_in_float32(tmp_path, saved):
     path = tmp_path / "model.keras"
-    model = models.build("pr_lenet5", (12, 12, 1), 3, precision=BFLOAT16)
+    inputs = keras.Input(SHAPE)
+    x = keras.layers.Conv2D(2, 3, dtype=saved)(inputs)
+    x = keras.layers.Flatten(dtype=saved)(x)
+    outputs = keras.layers.Dense(3, dtype="float32")(x)
+    model = keras.Model(inputs, outputs)
     model.save(path)
-    assert models.precision_of(models.load(path)) == BFLOAT16
+    assert saved in policies(models.load(path)).values()
     found = models.load(path, "float32")
-    assert models.precision_of(found) is None
+    assert set(policies(found).values()) == {"float32"}
     assert models.weights_sha256(found) == models.weights_sha256(model)
 
 
@@ -81,6 +84,32 @@ def test_the_last_layer_of_nested_models(tmp_path):
 
 
 @keras.saving.register_keras_serializable("precision_test")
+class Block(keras.layers.Layer):
+    """A layer with another one inside."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.inner = keras.layers.Conv2D(1, 3, padding="same")
+
+    def build(self, shape):
+        self.inner.build(shape)
+
+    def call(self, inputs):
+        return self.inner(inputs)
+
+
+def test_operations_and_layers_inside_layers(tmp_path):
+    inputs = keras.Input(SHAPE)
+    x = inputs + Block(name="block")(inputs)
+    x = keras.layers.Flatten()(x)
+    path = tmp_path / "model.keras"
+    keras.Model(inputs, keras.layers.Dense(3)(x)).save(path)
+    found = models.load(path, BFLOAT16)
+    assert found.get_layer("block").inner.compute_dtype == "bfloat16"
+    assert found(np.zeros((1, *SHAPE))).dtype == "float32"
+
+
+@keras.saving.register_keras_serializable("precision_test")
 class Subclassed(keras.Model):
     """A model whose layers Keras does not know."""
 
@@ -93,14 +122,24 @@ class Subclassed(keras.Model):
 
 
 def test_refuses_what_cannot_be_rebuilt(peernet, tmp_path):
-    with pytest.raises(UserError, match="precision.*float16"):
+    with pytest.raises(UserError, match="`precision` must be.*float16"):
         models.load(peernet, "float16")
     model = Subclassed()
     model(np.zeros((1, 4)))
-    path = tmp_path / "subclassed.keras"
+    path = tmp_path / "model.keras"
     model.save(path)
-    with pytest.raises(UserError, match="functional.*Subclassed"):
+    with pytest.raises(UserError, match="functional.*Subclassed.*leave"):
         models.load(path, BFLOAT16)
+    inputs = keras.Input(SHAPE)
+    logits = keras.layers.Dense(3)(keras.layers.Flatten()(inputs))
+    keras.Model(inputs, 2 * logits).save(path)
+    with pytest.raises(UserError, match="those of layers.*operation.*leave"):
+        models.load(path, BFLOAT16)
+
+
+def test_a_preset_in_another_precision():
+    model = models.load_pretrained("mnist_pr_lenet5", BFLOAT16)
+    assert BFLOAT16 in policies(model).values()
 
 
 def test_evaluates_in_another_precision(npz_path, tmp_path):
@@ -120,6 +159,8 @@ def test_evaluates_in_another_precision(npz_path, tmp_path):
     assert f"in {BFLOAT16}: 10 images" in result.stdout
     record = records.read(tmp_path / "run" / "record.json")
     assert record.precision == BFLOAT16
+    # Pictures and cards are of models as they were saved.
+    assert record.is_ablated
     # Its batches are not those of a model in float32.
     check_errors("peernets_tf.evaluate", [(flags, "precision")])
 

@@ -1,6 +1,6 @@
 """The tables of docs/ that show what benchmarks measured."""
 
-from peernets_tf.records.benchmark_tables import median_ratio, spread
+from peernets_tf.records.benchmark_tables import ratio_text
 from peernets_tf.records.tables import Table
 
 
@@ -19,21 +19,19 @@ def _nearest_neighbors(cases):
                 " x ".join(map(str, size)),
                 str(case["k"]),
                 f"{1000 * case['median_seconds'][ours]:.0f} ms",
-                f"{median_ratio(seconds, ours, 'whole_product'):.2f}",
-                f"{median_ratio(seconds, ours, 'top_k'):.2f}",
-                f"{median_ratio(seconds, ours, 'faiss'):.2f}",
-                spread(seconds, ours, "faiss"),
+                ratio_text(seconds, ours, "whole_product"),
+                ratio_text(seconds, ours, "top_k"),
+                ratio_text(seconds, ours, "faiss"),
                 f"{case['memory_mib']['search']:.0f} MiB",
             )
         )
     columns = (
         "queries, keys, channels",
         "k",
-        "ours",
-        "/ matmul",
-        "/ top_k",
-        "/ faiss",
-        "quartiles",
+        "our time",
+        "ours / matmul",
+        "ours / top_k",
+        "ours / faiss",
         "memory",
     )
     return Table("", columns, tuple(rows))
@@ -45,12 +43,11 @@ def _attention(cases):
             case["pass"],
             f"{1000 * case['median_seconds']['plain']:.1f} ms",
             f"{1000 * case['median_seconds']['compiled']:.1f} ms",
-            f"{case['ratio_to_compiled']['plain']:.2f}",
-            spread(case["seconds"], "plain", "compiled"),
+            ratio_text(case["seconds"], "plain", "compiled"),
         )
         for case in cases
     )
-    columns = ("pass", "without XLA", "with XLA", "speed-up", "quartiles")
+    columns = ("pass", "without XLA", "with XLA", "speed-up")
     return Table("", columns, rows)
 
 
@@ -59,26 +56,23 @@ def _training_step(cases):
         (
             f"{case['peernet']}, batch of {case['batch_size']}",
             f"{case['median_seconds'][case['peernet']]:.3f} s",
-            f"{case['ratio_to_baseline'][case['peernet']]:.2f}",
-            spread(case["seconds"], case["peernet"], case["baseline"]),
+            ratio_text(case["seconds"], case["peernet"], case["baseline"]),
         )
         for case in cases
     )
-    columns = ("network", "step", "time / baseline", "quartiles")
+    columns = ("network", "step", "time / baseline")
     return Table("", columns, rows)
 
 
 def _inference(cases):
     timed, measured = cases
-    baseline, one_graph, _ = timed["seconds"]
+    (one_graph,) = (n for n in timed["seconds"] if n.endswith(" x 1 peers"))
     rows = [
         (
             name.removesuffix(" peers"),
             f"{1000 * seconds:.0f} ms",
-            f"{timed['ratio_to_baseline'][name]:.2f}",
-            spread(timed["seconds"], name, baseline),
-            f"{timed['ratio_to_one_graph'][name]:.2f}",
-            spread(timed["seconds"], name, one_graph),
+            ratio_text(timed["seconds"], name, "resnet32"),
+            ratio_text(timed["seconds"], name, one_graph),
             "-",
         )
         for name, seconds in timed["median_seconds"].items()
@@ -88,17 +82,15 @@ def _inference(cases):
         rows.append(
             (
                 name.removesuffix(" peers"),
-                *5 * "-",
+                *["-"] * 3,
                 f"{peak:.0f} ({before:.0f}) MiB",
             )
         )
     columns = (
         "network",
         "time",
-        "/ resnet32",
-        "quartiles",
-        "/ one graph",
-        "quartiles",
+        "time / resnet32",
+        "time / one graph",
         "memory",
     )
     return Table("", columns, tuple(rows))
@@ -165,8 +157,7 @@ def _precision(cases):
             case["measure"],
             name,
             f"{1000 * seconds:.0f} ms",
-            f"{case['ratio_to_float32'][name]:.2f}",
-            spread(case["seconds"], name, "float32"),
+            ratio_text(case["seconds"], name, "float32"),
             _correct(case, name),
         )
         for case in cases
@@ -174,11 +165,10 @@ def _precision(cases):
     )
     columns = (
         "network",
-        "",
+        "measure",
         "precision",
         "time",
         "time / float32",
-        "quartiles",
         "correct",
     )
     return Table("", columns, rows)
@@ -187,7 +177,10 @@ def _precision(cases):
 def _correct(case, precision):
     if "correct" not in case:
         return "-"
-    return f"{case['correct'][precision]} of {case['test_size']}"
+    text = f"{case['correct'][precision]} of {case['test_size']}"
+    return (
+        text if precision == "float32" else f"{text}, {case['changed']} differ"
+    )
 
 
 def _workers(cases):
@@ -196,13 +189,12 @@ def _workers(cases):
             case["attack"],
             name,
             f"{case['images'] / seconds:.1f}",
-            f"{median_ratio(case['seconds'], '1 process', name):.2f}",
-            spread(case["seconds"], "1 process", name),
+            ratio_text(case["seconds"], "1 process", name),
         )
         for case in cases
         for name, seconds in case["median_seconds"].items()
     )
-    columns = ("attack", "by", "images / s", "speed-up", "quartiles")
+    columns = ("attack", "by", "images / s", "speed-up")
     return Table("", columns, rows)
 
 
@@ -212,8 +204,7 @@ def _attacks(cases):
             case["attack"],
             name,
             f"{case['images'] / seconds:.3g}",
-            f"{case['ratio_to_ours'][name]:.2f}",
-            spread(case["seconds"], name, "ours"),
+            ratio_text(case["seconds"], name, "ours"),
             # The rate of one image says nothing about how it was attacked.
             f"{case['fooling_rate'][name]:.1%}" if case["images"] > 1 else "-",
         )
@@ -224,8 +215,7 @@ def _attacks(cases):
         "attack",
         "by",
         "images / s",
-        "/ ours",
-        "quartiles",
+        "time / ours",
         "fooled",
     )
     return Table("", columns, rows)
@@ -249,13 +239,12 @@ def _adversarial_training(cases):
         (
             name,
             f"{case['steps_a_round'] * case['batch_size'] / seconds:.1f}",
-            f"{case['ratio_to_ours'][name]:.2f}",
-            spread(case["seconds"], name, "ours"),
+            ratio_text(case["seconds"], name, "ours"),
         )
         for case in cases
         for name, seconds in case["median_seconds"].items()
     )
-    columns = ("by", "images / s", "/ ours", "quartiles")
+    columns = ("by", "images / s", "time / ours")
     return Table("", columns, rows)
 
 

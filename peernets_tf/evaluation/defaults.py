@@ -51,6 +51,8 @@ def default_folder(
         parts += _names_of_ablation(config.ablation)
     if config.rejected_as is not None:
         parts.append(f"rejected_as_{config.rejected_as}")
+    if config.precision is not None:
+        parts.append(config.precision)
     name = "_".join([folder_name(checkpoint), *parts])
     return os.path.join("runs", "attacks", name)
 

@@ -33,7 +33,6 @@ def target_identity(
     """
     graphs = describe_graphs(model, config.graphs, seed=config.seed)
     seeds = [graphs.defended.seed, graphs.attacker.seed] if graphs else []
-    precision = models.precision_of(model)
     return {
         "model": model.name,
         "weights_sha256": models.weights_sha256(
@@ -51,7 +50,11 @@ def target_identity(
             if config.rejected_as is not None
             else {}
         ),
-        **({"precision": precision} if precision is not None else {}),
+        **(
+            {"precision": config.precision}
+            if config.precision is not None
+            else {}
+        ),
     }
 
 

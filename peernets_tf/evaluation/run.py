@@ -9,7 +9,6 @@ from peernets_tf import (
     adaptive,
     attacks,
     datasets,
-    models,
     peers,
     records,
 )
@@ -142,7 +141,7 @@ def _evaluate(
         model=model.name,
         checkpoint=checkpoint,
         weights_sha256=weights_sha256,
-        precision=models.precision_of(model),
+        precision=config.precision,
         dataset=dataset.name,
         test_size=len(target.test),
         attack=config.attack.name,

@@ -33,6 +33,8 @@ class SuiteConfig:
         rejected_as: `"wrong"`, `"right"` or None, what a rejected adversarial
             image counts as. The model's last logit is then that of rejection.
             A rejected unperturbed image always counts as wrong.
+        precision: str or None, the precision in which the model was loaded, see
+            `peernets_tf.models.load`; None for that in which it was saved.
         shard: the `Shard`, the share of the batches that is attacked here.
         output_dir: str, the folder of this evaluation: run.json, batches.jsonl
             (batches-1-of-2.jsonl for a shard) and record.json.
@@ -51,6 +53,7 @@ class SuiteConfig:
     batch_size: int = 100
     seed: int = 0
     rejected_as: str | None = None
+    precision: str | None = None
     shard: Shard = Shard()
     output_dir: str = ""
 

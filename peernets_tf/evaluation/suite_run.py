@@ -104,7 +104,7 @@ def evaluate_suite(
             model=model.name,
             checkpoint=checkpoint,
             weights_sha256=weights_sha256,
-            precision=models.precision_of(model),
+            precision=config.precision,
             dataset=dataset.name,
             test_size=len(test),
             threat_model=graphs.record if graphs else None,

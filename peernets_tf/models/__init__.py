@@ -3,11 +3,7 @@
 from typing import TYPE_CHECKING
 
 from peernets_tf import lazy
-from peernets_tf.models.precision import (
-    PRECISIONS,
-    check_precision,
-    precision_of,
-)
+from peernets_tf.models.precision import PRECISIONS, check_precision
 from peernets_tf.models.presets import (
     PRESET_FOLDER,
     check_name,
@@ -43,7 +39,6 @@ __all__ = [
     "insert_peer_regularization",
     "load",
     "load_pretrained",
-    "precision_of",
     "preset_names",
     "preset_path",
     "save",

@@ -10,6 +10,8 @@ from peernets_tf.lazy import keras
 
 # Names of Keras dtype policies. In mixed precision weights stay in float32.
 PRECISIONS = ("float32", "mixed_bfloat16")
+# The policies that a layer may change.
+_FLOATING = (*PRECISIONS, "mixed_float16")
 
 
 def check_precision(precision: str) -> None:
@@ -43,68 +45,65 @@ def new_layers_in(precision: str | None) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def precision_of(model: keras.Model) -> str | None:
-    """Returns the precision of a model, None if it is float32.
-
-    Args:
-        model: a Keras model. Of a model that mixes several precisions, all are
-            named.
-    """
-    names = {layer.dtype_policy.name for layer in _layers(model)} - {"float32"}
-    return "+".join(sorted(names)) or None
-
-
 def rebuild_in(model: keras.Model, precision: str) -> keras.Model:
     """Returns a model of the same layers, in another precision.
 
-    Layers whose outputs are the model's stay in float32, as do those whose
-    policy is not one of `PRECISIONS`. The weights are new, and random.
+    Layers whose outputs are the model's compute in float32. Quantized layers
+    stay as they are. The weights are new, and random.
 
     Args:
         model: a functional or built Sequential `keras.Model`.
         precision: one of `PRECISIONS`.
 
     Raises:
-        UserError: if there is no such precision, or the model is of another
-            kind.
+        UserError: if there is no such precision, the model is of another kind,
+            or an output is not that of a layer.
     """
     check_precision(precision)
     outputs = {id(layer) for layer in _output_layers(model)}
 
-    def rebuild(layer: keras.Layer) -> keras.Layer:
+    def rebuild(layer: keras.Layer | keras.Operation) -> keras.Operation:
         config = layer.get_config()
-        if layer.dtype_policy.name in PRECISIONS:
-            is_output = id(layer) in outputs
-            config["dtype"] = "float32" if is_output else precision
-        return type(layer).from_config(config)
+        if not isinstance(layer, keras.Layer):
+            return type(layer).from_config(config)
+        policy = layer.dtype_policy.name
+        if policy in _FLOATING:
+            policy = "float32" if id(layer) in outputs else precision
+            if "dtype" in config:
+                config["dtype"] = policy
+        # For the layers inside a layer, too.
+        with new_layers_in(policy if policy in PRECISIONS else None):
+            return type(layer).from_config(config)
 
-    try:
-        return keras.models.clone_model(
-            model, clone_function=rebuild, recursive=True
-        )
-    except ValueError as error:
-        raise UserError(
-            "`precision` is for functional and built Sequential models, whose "
-            f"layers are known. Received: {type(model).__name__}"
-        ) from error
-
-
-def _layers(model: keras.Model) -> Iterator[keras.Layer]:
-    """Yields the layers of a model and of the models inside it."""
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from _layers(layer)
-        else:
-            yield layer
+    return keras.models.clone_model(
+        model, clone_function=rebuild, recursive=True
+    )
 
 
 def _output_layers(model: keras.Model) -> Iterator[keras.Layer]:
-    """Yields the layers that return the outputs of a model."""
-    # A Sequential model does not name them.
+    """Yields the layers that return the outputs of a model.
+
+    Raises:
+        UserError: see `rebuild_in`.
+    """
+    # Keras has no public name for the class of functional models.
+    if not (isinstance(model, keras.Sequential) and model.built) and not (
+        hasattr(model, "output_names")
+    ):
+        raise UserError(
+            "the model must be functional, or a Sequential one that is built. "
+            f"Received: {type(model).__name__} {model.name}"
+        )
+    # A Sequential model does not name its outputs.
     names = getattr(model, "output_names", [model.layers[-1].name])
+    layers = {layer.name: layer for layer in model.layers}
     for name in names:
-        layer = model.get_layer(name)
-        if isinstance(layer, keras.Model):
-            yield from _output_layers(layer)
+        if name not in layers:
+            raise UserError(
+                f"the outputs of {model.name} must be those of layers. "
+                f"Received: that of the operation {name}"
+            )
+        if isinstance(layers[name], keras.Model):
+            yield from _output_layers(layers[name])
         else:
-            yield layer
+            yield layers[name]

@@ -19,25 +19,27 @@ def preset_names() -> list[str]:
     return sorted(path.stem for path in PRESET_FOLDER.glob("*.keras"))
 
 
-def load_pretrained(name: str) -> keras.Model:
+def load_pretrained(name: str, precision: str | None = None) -> keras.Model:
     """Loads a published model, ready to predict; a PeerNet has one graph.
 
     Args:
         name: str, the name of one of `peernets_tf.presets()`, such as
             `"cifar10_pr_resnet32"`.
+        precision: str or None, `"float32"` or `"mixed_bfloat16"`, in which all
+            layers but the last compute; None for that of its training.
 
     Returns:
         A `keras.Model` from float32 images `(B, H, W, C)` in [0, 1] to logits.
 
     Raises:
-        UserError: if there is no such model.
+        UserError: if there is no such model or precision.
     """
     names = preset_names()
     if name not in names:
         raise UserError(
             f"`name` must be one of {', '.join(names)}. Received: name={name}"
         )
-    return saving.load(preset_path(name))
+    return saving.load(preset_path(name), precision)
 
 
 def check_name(name_or_path: str, flag: str) -> None:

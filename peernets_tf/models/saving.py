@@ -11,7 +11,7 @@ import numpy as np
 from peernets_tf import array_headers, files
 from peernets_tf.errors import UserError
 from peernets_tf.lazy import keras
-from peernets_tf.models.precision import rebuild_in
+from peernets_tf.models.precision import check_precision, rebuild_in
 
 # The variable in which a PeerRegularization layer stores its peers. Keras does
 # not count it as a weight.
@@ -36,8 +36,9 @@ def load(
 
     Raises:
         UserError: if the file is not a saved model, or holds a weight that is
-            not finite; if there is no such precision, or it is given for a
-            subclassed model.
+            not finite; if there is no such precision, or the model cannot be
+            rebuilt in it: a subclassed model, or one whose output is not that
+            of a layer.
     """
     if not os.path.exists(path):
         raise UserError(
@@ -57,13 +58,30 @@ def load(
             f"({type(error).__name__}: {reason}): give another .keras file"
         ) from error
     if precision is not None:
-        model = rebuild_in(model, precision)
-        model.load_weights(path)
+        model = _load_in(path, model, precision)
     try:
         check_finite(model)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     return model
+
+
+def _load_in(
+    path: str | os.PathLike[str], model: keras.Model, precision: str
+) -> keras.Model:
+    """Returns a saved model in another precision."""
+    check_precision(precision)
+    try:
+        rebuilt = rebuild_in(model, precision)
+        rebuilt.load_weights(path)
+    except Exception as error:
+        # Layers of other libraries fail in their own ways.
+        reason = str(error)[:_MAX_REASON]
+        raise UserError(
+            f"{path} cannot be computed in {precision} ({reason}): leave the "
+            "precision out"
+        ) from error
+    return rebuilt
 
 
 def save(model: keras.Model, path: str) -> None:

@@ -96,9 +96,9 @@ class AttackRecord:
         checkpoint: str, the file or preset that it was loaded from.
         weights_sha256: str, the hash of that file's weights, with the peers
             that it holds.
-        precision: str or None, the Keras dtype policy in which layers compute,
-            such as `"mixed_bfloat16"`; None for float32, and in records of
-            earlier versions.
+        precision: str or None, the Keras dtype policy in which layers
+            computed, such as `"mixed_bfloat16"`; None for that in which the
+            model was saved.
         dataset: str, the data set's name.
         test_size: int, test images attacked.
         attack: str, the attack's name.
@@ -144,4 +144,5 @@ class AttackRecord:
     @property
     def is_ablated(self) -> bool:
         """Whether the layers computed something else than in training."""
-        return self.ablation is not None or self.num_neighbors is not None
+        changed = (self.ablation, self.num_neighbors, self.precision)
+        return any(value is not None for value in changed)

@@ -31,23 +31,24 @@ def median_ratio(
     return statistics.median(_ratios(seconds, name, base))
 
 
-def spread(seconds: Mapping[str, Sequence[float]], name: str, base: str) -> str:
-    """Returns how far a ratio of times varied between rounds.
+def ratio_text(
+    seconds: Mapping[str, Sequence[float]], name: str, base: str
+) -> str:
+    """Returns how a table shows a ratio of times: `2.39 (2.31-2.47)`.
+
+    In brackets stand the smallest and the largest ratio of a round; they are
+    left out for `base` itself, and if there was one round.
 
     Args:
         seconds: see `median_ratio`.
         name: str, see `median_ratio`.
         base: str, see `median_ratio`.
-
-    Returns:
-        The quartiles of the ratios, such as `"2.31-2.47"`, between which half
-        of the rounds lie; `"-"` where there are none.
     """
-    if name == base or len(seconds[name]) < 2:
-        return "-"
     ratios = _ratios(seconds, name, base)
-    low, _, high = statistics.quantiles(ratios, method="inclusive")
-    return f"{low:.2f}-{high:.2f}"
+    text = f"{median_ratio(seconds, name, base):.2f}"
+    if name == base or len(ratios) == 1:
+        return text
+    return f"{text} ({min(ratios):.2f}-{max(ratios):.2f})"
 
 
 def _ratios(

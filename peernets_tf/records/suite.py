@@ -182,6 +182,11 @@ class SuiteRecord:
     result: SuiteResult
     provenance: Provenance
 
+    @property
+    def is_ablated(self) -> bool:
+        """Whether the layers computed something else than in training."""
+        return self.precision is not None
+
     def __post_init__(self) -> None:
         if self.result.total != self.test_size:
             raise UserError(

@@ -96,7 +96,7 @@ def precision_text(precision: str | None) -> str:
     """Returns how a title names the precision in which a model computes.
 
     Args:
-        precision: str or None, the Keras dtype policy; None for float32.
+        precision: str or None, see `AttackRecord`.
     """
     return "" if precision is None else f", in {precision}"
 

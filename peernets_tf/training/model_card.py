@@ -88,7 +88,7 @@ def attacks_on(
         for record in found
         if isinstance(record, records.AttackRecord | records.SuiteRecord)
         and record.weights_sha256 == published.weights_sha256
-        and not (isinstance(record, records.AttackRecord) and record.is_ablated)
+        and not record.is_ablated
     ]
 
 
