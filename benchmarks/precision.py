@@ -23,7 +23,7 @@ _BATCH_SIZE = 100
 _PEERNETS = {"pr_lenet5": "mnist", "pr_resnet32": "cifar10"}
 
 _ROUNDS = flags.DEFINE_integer(
-    "rounds", 10, "Steps and batches that are timed (default: 10).", 1
+    "rounds", 5, "Steps and batches that are timed (default: 5).", 1
 )
 _TEST_SIZE = flags.DEFINE_integer(
     "test_size", 1000, "Test images that are classified (default: 1000).", 1
