@@ -28,7 +28,7 @@ from peernets_tf.errors import UserError
 
 _DATA_DIR = shared_flags.define_data_dir()
 _ROUNDS = flags.DEFINE_integer(
-    "rounds", 3, "Rounds of two steps that are timed.", 1
+    "rounds", 3, "Rounds of four steps that are timed.", 1
 )
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Images per step.", 1)
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of all random numbers.", 0)
@@ -41,7 +41,7 @@ _OUTPUT_DIR = flags.DEFINE_string(
 _NETWORK = "resnet32"
 # In a training the same step runs again and again. The first step after another
 # library's finds other caches and memory, so a round has several.
-_STEPS = 2
+_STEPS = 4
 _RIVALS = {
     "cleverhans": "cleverhans",
     "art": "adversarial-robustness-toolbox",
