@@ -145,11 +145,27 @@ def test_a_given_file_has_no_training():
     assert upgrade.from_version_1(fields)["rows"][0]["training"] is None
 
 
-def test_a_benchmark():
-    record = read("benchmark_training_step")
+def test_a_benchmark(tmp_path):
+    # All benchmarks in results/ were run again since version 1.
+    path = tmp_path / "record.json"
+    fields = {
+        "cases": [{"peernet": "pr_lenet5", "median_seconds": {"step": 0.5}}],
+        "rounds": 30,
+        "warm_up_rounds": 2,
+        "load_average": 0.25,
+        "command": "python -m benchmarks.training_step --rounds=30",
+        "seed": 0,
+        "commit": "3e7ba60176bd",
+        "versions": {"keras": "3.15.1"},
+        "device": "cpu",
+    }
+    path.write_text(json.dumps(fields))
+    record = records.read(str(path))
     assert record.name == "training_step"
     assert record.rounds == 30
     assert record.cases[0]["peernet"] == "pr_lenet5"
+    assert record.provenance.commit == "3e7ba60176bd"
+    assert record.provenance.flags == {}
     assert record.provenance.seconds is None
 
 

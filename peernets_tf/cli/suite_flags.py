@@ -41,8 +41,9 @@ class SuiteFlags:
             "transfer_from",
             None,
             "Another model, a .keras file or the name of a published one, on "
-            "which --suite=adaptive makes images for its transfer attack "
-            "(default: none, and no transfer attack).",
+            "which --suite=adaptive makes images for its transfer attack, in "
+            "the precision in which it was saved (default: none, and no "
+            "transfer attack).",
         )
         flags.mark_flags_as_mutual_exclusive(["attack", "suite"], required=True)
 
