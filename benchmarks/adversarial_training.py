@@ -30,7 +30,7 @@ _DATA_DIR = shared_flags.define_data_dir()
 _ROUNDS = flags.DEFINE_integer(
     "rounds", 3, "Rounds of four steps that are timed.", 1
 )
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Images per step.", 1)
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Images per step.", 1)
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of all random numbers.", 0)
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir",

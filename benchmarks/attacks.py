@@ -31,15 +31,15 @@ from peernets_tf.cli import app, shared_flags
 
 _DATA_DIR = shared_flags.define_data_dir()
 _IMAGES = flags.DEFINE_integer(
-    "images", 50, "Test images attacked (default: 50).", 1
+    "images", 40, "Test images attacked (default: 40).", 1
 )
 _STEPS = flags.DEFINE_integer("steps", 40, "Steps of PGD and APGD.", 1)
 _QUERIES = flags.DEFINE_integer(
-    "queries", 200, "Queries of Square and of finite differences.", 1
+    "queries", 100, "Queries of Square and of finite differences.", 1
 )
 _TRAIN_SIZE = flags.DEFINE_integer(
     "train_size",
-    25,
+    15,
     "Training images that the universal perturbation is fitted on.",
     1,
 )

@@ -22,7 +22,7 @@ from peernets_tf.errors import UserError
 
 _DATA_DIR = shared_flags.define_data_dir()
 _IMAGES = flags.DEFINE_integer(
-    "images", 400, "Test images, in batches of 50 (default: 400).", 100
+    "images", 300, "Test images, in batches of 50 (default: 300).", 100
 )
 _ROUNDS = flags.DEFINE_integer(
     "rounds", 3, "How often each number of processes is timed (default: 3).", 1
