@@ -190,10 +190,11 @@ for ours, theirs in zip(found, expected, strict=True):
     )
 
 
-def test_peers_and_weights_on_jax_without_tensorflow():
+def test_peers_and_weights_on_jax_without_tensorflow(tmp_path):
     """Old peers warn, none are refused before the first step, few pixels, too.
 
-    And `RefreshPeers` gives validation and what follows fresh ones.
+    `RefreshPeers` gives validation and what follows fresh ones. A saved model
+    keeps weights and peers in another precision.
     """
     run_python(
         """
@@ -202,7 +203,7 @@ sys.modules["tensorflow"] = None
 import warnings
 import keras
 import numpy as np
-from peernets_tf import PeerRegularization, RefreshPeers, set_peers
+from peernets_tf import PeerRegularization, RefreshPeers, models, set_peers
 from peernets_tf.errors import UserError
 
 images = np.random.default_rng(0).random((9, 4, 4, 3)).astype("float32")
@@ -254,8 +255,18 @@ fit(model, validate=False)
 assert evaluate_warns(model)
 set_peers(model, images[:4])
 assert not evaluate_warns(model)
+model.save(sys.argv[1])
+rounded = models.load(sys.argv[1], "mixed_bfloat16")
+assert rounded.layers[1].compute_dtype == "bfloat16"
+rounded.compile("sgd", "mse")
+assert not evaluate_warns(rounded)
+difference = rounded.predict(images, verbose=0) - model.predict(
+    images, verbose=0
+)
+assert 0 < abs(difference).max() < 0.02
 assert sys.modules["tensorflow"] is None
 """,
+        tmp_path / "model.keras",
         KERAS_BACKEND="jax",
     )
 
