@@ -12,7 +12,7 @@ help:
 	@echo "make demo       train and attack two small networks, show a report"
 	@echo "make test       check style, imports and types, run the tests"
 	@echo "make trials     kill commands, give them wrong flags, damaged files"
-	@echo "make benchmark  time the search, training steps, peers and attacks"
+	@echo "make benchmark  time everything, beside other libraries: half an hour"
 	@echo "make tables     write README.md and docs/ from the records in results/"
 	@echo "make docs       build the pages and the API reference in build/site"
 	@echo "make BUILD      write the file BUILD from the imports"

@@ -12,14 +12,12 @@ Libraries that are not installed are left out: pip install -e ".[benchmark]".
 
 import dataclasses
 import importlib.metadata
-import warnings
 
 import keras
 import numpy as np
-import tensorflow as tf
 from absl import flags
 
-from benchmarks import timing
+from benchmarks import rivals, timing
 from madry_challenge.adversarial_training import AdversarialTrainer
 from madry_challenge.config import Config
 from peernets_tf import attacks, datasets, models, training
@@ -28,14 +26,16 @@ from peernets_tf.errors import UserError
 
 _DATA_DIR = shared_flags.define_data_dir()
 _ROUNDS = flags.DEFINE_integer(
-    "rounds", 3, "Rounds of four steps that are timed.", 1
+    "rounds", 3, "Rounds of four steps that are timed (default: 3).", 1
 )
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Images per step.", 1)
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of all random numbers.", 0)
+_BATCH_SIZE = flags.DEFINE_integer(
+    "batch_size", 64, "Images per step (default: 64).", 1
+)
+_SEED = shared_flags.define_seed()
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir",
     "results",
-    "Folder for benchmark_adversarial_training.json.",
+    "Folder for benchmark_adversarial_training.json (default: results).",
 )
 
 _NETWORK = "resnet32"
@@ -176,32 +176,15 @@ def _cleverhans(settings, images, labels):
 
 
 def _art(settings, images, labels):
-    with warnings.catch_warnings():
-        # It warns that PyTorch is not installed.
-        warnings.simplefilter("ignore")
-        from art.attacks.evasion import ProjectedGradientDescent
-        from art.estimators.classification import TensorFlowV2Classifier
-
     model = _model()
-    classifier = TensorFlowV2Classifier(
+    attack = rivals.art_pgd(
         model,
-        nb_classes=model.output_shape[-1],
-        input_shape=images.shape[1:],
-        loss_object=tf.keras.losses.SparseCategoricalCrossentropy(
-            from_logits=True
-        ),
-        clip_values=(0, 1),
-    )
-    attack = ProjectedGradientDescent(
-        classifier,
-        eps=settings.epsilon / 255,
-        eps_step=settings.step_size / 255,
-        max_iter=settings.num_steps,
-        num_random_init=1,
+        settings.epsilon / 255,
+        steps=settings.num_steps,
+        step_size=settings.step_size / 255,
         batch_size=len(images),
-        verbose=False,
     )
-    return _training_on(attack.generate, model, settings, images, labels)
+    return _training_on(attack, model, settings, images, labels)
 
 
 COMMAND = app.Command(

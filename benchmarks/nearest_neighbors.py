@@ -20,7 +20,6 @@ vectors.
 """
 
 import dataclasses
-import itertools
 import multiprocessing
 import os
 
@@ -46,18 +45,22 @@ try:
 except ImportError:
     faiss = None
 
-_SIZES = flags.DEFINE_list(
-    "sizes",
-    ["4096x4096x64", "25088x25088x6", "16384x16384x32"],
-    "Searches to time, each as QUERIESxKEYSxCHANNELS, separated by commas "
-    "(default: those of training: the last layer of PR-ResNet-32, the first of "
-    "PR-LeNet-5 and the first of PR-ResNet-32).",
-)
-_K = flags.DEFINE_list(
-    "k",
-    ["10", str(neighbor_dropout.shortlist_size(10, 0.2))],
-    "Neighbours per query, separated by commas (default: those of inference, "
-    "and the shortlist from which training drops some).",
+# The searches of a training step and of inference: queries, keys, channels and
+# neighbours. In training neighbour dropout needs a longer list.
+_SHORTLIST = neighbor_dropout.shortlist_size(10, 0.2)
+_USES = {
+    (4096, 4096, 64, _SHORTLIST): "training, PR-ResNet-32, last layer",
+    (25088, 25088, 6, _SHORTLIST): "training, PR-LeNet-5, first layer",
+    (16384, 16384, 32, _SHORTLIST): "training, PR-ResNet-32, first layer",
+    (6400, 6400, 64, 10): "inference, PR-ResNet-32, last layer",
+    (25088, 39200, 6, 10): "inference, PR-LeNet-5, first layer",
+    (25600, 25600, 32, 10): "inference, PR-ResNet-32, first layer",
+}
+_SEARCHES = flags.DEFINE_list(
+    "searches",
+    ["x".join(map(str, search)) for search in _USES],
+    "Searches to time, each as QUERIESxKEYSxCHANNELSxNEIGHBOURS, separated by "
+    "commas (default: those of a training step and of inference).",
 )
 _ROUNDS = flags.DEFINE_integer(
     "rounds", 10, "Times that each function is timed (default: 10).", 1
@@ -80,25 +83,17 @@ class DisagreementError(Exception):
     """Two searches found different neighbours."""
 
 
-@flags.validator("sizes", "must be like 4096x4096x64,25088x25088x6")
-def _sizes_are_valid(sizes):
-    return sizes and all(
-        len(numbers) == 3 and all(n.isdecimal() and int(n) > 0 for n in numbers)
-        for numbers in (size.split("x") for size in sizes)
-    )
-
-
-@flags.validator("k", "must be positive integers, like 10,20")
-def _k_is_valid(numbers):
-    return numbers and all(
-        number.isdecimal() and int(number) > 0 for number in numbers
+@flags.validator("searches", "must be like 4096x4096x64x20,6400x6400x64x10")
+def _searches_are_valid(searches):
+    return searches and all(
+        len(numbers) == 4 and all(n.isdecimal() and int(n) > 0 for n in numbers)
+        for numbers in (search.split("x") for search in searches)
     )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Config:
-    sizes: tuple
-    ks: tuple
+    searches: tuple
     rounds: int
     seed: int
     output_dir: str
@@ -106,17 +101,15 @@ class _Config:
 
 def _parse(arguments):
     app.refuse_arguments(arguments)
-    sizes = tuple(tuple(map(int, s.split("x"))) for s in _SIZES.value)
-    ks = tuple(map(int, _K.value))
-    fewest_keys = min(num_keys for _, num_keys, _ in sizes)
-    if max(ks) > fewest_keys:
-        raise UserError(
-            f"--k must be at most the number of keys, {fewest_keys}. Received: "
-            f"{max(ks)}"
-        )
+    searches = tuple(tuple(map(int, s.split("x"))) for s in _SEARCHES.value)
+    for search in searches:
+        if search[3] > search[1]:
+            raise UserError(
+                "--searches must have at most as many neighbours as keys. "
+                f"Received: {_text(search)}"
+            )
     return _Config(
-        sizes=sizes,
-        ks=ks,
+        searches=searches,
         rounds=_ROUNDS.value,
         seed=_SEED.value,
         output_dir=_OUTPUT_DIR.value,
@@ -132,11 +125,10 @@ def benchmark(config, provenance):
         )
     begun = timing.begin(config.output_dir)
     # Before anything large: a new process inherits the peak of this one.
-    searches = list(itertools.product(config.sizes, config.ks))
-    memory = [_memory(size, k, config.seed) for size, k in searches]
+    memory = [_memory(search, config.seed) for search in config.searches]
     cases = [
-        {**_times(size, k, config), "memory_mib": mib}
-        for (size, k), mib in zip(searches, memory, strict=True)
+        {**_times(search, config), "memory_mib": mib}
+        for search, mib in zip(config.searches, memory, strict=True)
     ]
     for case in cases:
         _print_table(case)
@@ -150,9 +142,14 @@ def benchmark(config, provenance):
     )
 
 
-def _times(size, k, config):
+def _text(search):
+    return "x".join(map(str, search))
+
+
+def _times(search, config):
     """Returns the case of one search, without its memory."""
-    label = f"{'x'.join(map(str, size))}, k = {k}"
+    *size, k = search
+    label = _text(search)
     queries, keys = _random_vectors(size, config.seed)
     searches = _searches(queries, keys, k)
     difference = _largest_difference(queries, keys, searches)
@@ -161,6 +158,7 @@ def _times(size, k, config):
         {**_products(queries, keys), **searches}, config.rounds, label=label
     )
     return {
+        "used_in": _USES.get(search, ""),
         "num_queries": size[0],
         "num_keys": size[1],
         "num_channels": size[2],
@@ -175,6 +173,7 @@ def _times(size, k, config):
         "ratio_to_whole_product": timing.median_ratios(
             seconds, "whole_product"
         ),
+        "ratio_to_top_k": timing.median_ratios(seconds, "top_k"),
     }
 
 
@@ -287,16 +286,17 @@ def _largest_difference(queries, keys, searches):
     return differences[worst]
 
 
-def _memory(size, k, seed):
+def _memory(search, seed):
     """Returns the MiB that our search adds to a process's peak, by name."""
+    *size, k = search
     mib = {}
     for name, warm_up in (("first_search", False), ("search", True)):
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             mib[name] = pool.apply(_peak_growth, (size, k, seed, warm_up))
     print(
-        f"{'x'.join(map(str, size))}, k = {k}: our search adds "
-        f"{mib['search']:.1f} MiB, a process's first "
-        f"{mib['first_search']:.1f} MiB",
+        f"{_text(search)}: our search adds {mib['search']:.1f} MiB, a "
+        f"process's first {mib['first_search']:.1f} MiB, where the whole "
+        f"product is {4 * size[0] * size[1] / 2**20:.1f} MiB",
         flush=True,
     )
     return mib
@@ -318,17 +318,10 @@ def _peak_growth(size, k, seed, warm_up):
 
 
 def _print_table(case):
-    size = (case["num_queries"], case["num_keys"], case["num_channels"])
-    whole = 4 * size[0] * size[1] / 2**20
-    print(
-        f"\n{'x'.join(map(str, size))}, k = {case['k']}: our search adds "
-        f"{case['memory_mib']['search']:.1f} MiB, the whole product is "
-        f"{whole:.1f} MiB"
-    )
-    bases = ["chunked_product", "whole_product"]
-    if "faiss" in case["seconds"]:
-        bases.append("faiss")
-    timing.print_ratios("", case["seconds"], *bases)
+    sizes = ("num_queries", "num_keys", "num_channels", "k")
+    bases = [name for name in case["seconds"] if name != "nearest_neighbors"]
+    label = _text(case[size] for size in sizes)
+    timing.print_ratios(label, case["seconds"], *bases)
 
 
 COMMAND = app.Command(

@@ -21,8 +21,8 @@ def foolbox_pgd(logits_fn, test, epsilon, *, steps, step_size):
     return lambda: attack(model, images, labels, epsilons=epsilon)[1].numpy()
 
 
-def art_pgd(model, test, epsilon, *, steps, step_size):
-    """Returns ART's PGD on the images of a split."""
+def art_pgd(model, epsilon, *, steps, step_size, batch_size):
+    """Returns ART's PGD, a function of images and labels."""
     from art.attacks.evasion import ProjectedGradientDescent
 
     attack = ProjectedGradientDescent(
@@ -31,10 +31,10 @@ def art_pgd(model, test, epsilon, *, steps, step_size):
         eps_step=step_size,
         max_iter=steps,
         num_random_init=1,
-        batch_size=len(test),
+        batch_size=batch_size,
         verbose=False,
     )
-    return lambda: attack.generate(test.images, test.labels)
+    return attack.generate
 
 
 def art_apgd(model, test, epsilon, *, steps):

@@ -2,7 +2,8 @@
 
 One PeerRegularization layer with stored peers takes a batch of random feature
 maps, in inference. One size at a time differs from the reference: peers N,
-neighbours K, height and width, or channels C. All layers of a case take turns.
+neighbours K, height and width, or channels C. The last case has the sizes of a
+layer in a network for ImageNet. All layers of a case take turns.
 """
 
 import dataclasses
@@ -46,6 +47,25 @@ _SWEEPS = {
     "side": (8, 16, 32, 56),
     "channels": (8, 32, 128, 256),
 }
+# After the third of a ResNet's four stages, where maps have 14 x 14 pixels.
+_THIRD_STAGE = {"side": 14, "channels": 256}
+_CASES = {
+    **{
+        swept: {
+            f"{swept} = {value}": _Size(**{swept: value}) for value in values
+        }
+        for swept, values in _SWEEPS.items()
+    },
+    "a network for ImageNet": {
+        "reference": _Size(),
+        **{
+            f"14 x 14 x 256, {peers:,} peers": _Size(
+                peers=peers, **_THIRD_STAGE
+            )
+            for peers in (50, 1000, 5000)
+        },
+    },
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,7 +85,8 @@ def _parse(arguments):
 def benchmark(config, provenance):
     """Times the sweeps and writes the record."""
     begun = timing.begin(config.output_dir)
-    cases = [_times(name, config) for name in _SWEEPS]
+    keras.utils.set_random_seed(config.seed)
+    cases = [_times(name, config) for name in _CASES]
     timing.write_record(
         "scaling",
         cases,
@@ -77,17 +98,13 @@ def benchmark(config, provenance):
 
 
 def _times(swept, config):
-    """Returns the case of one size that grows."""
-    layers = {
-        f"{swept} = {value}": _layer(
-            dataclasses.replace(_Size(), **{swept: value}), config.seed
-        )
-        for value in _SWEEPS[swept]
-    }
+    """Returns the case of layers of several sizes."""
+    sizes = _CASES[swept]
+    layers = {name: _layer(size, config.seed) for name, size in sizes.items()}
     seconds = timing.time_interleaved(
         layers, config.rounds, label=swept, warm_up_rounds=1
     )
-    reference = f"{swept} = {getattr(_Size(), swept)}"
+    (reference,) = (n for n, size in sizes.items() if size == _Size())
     timing.print_ratios(swept, seconds, reference)
     return {
         "swept": swept,

@@ -51,7 +51,6 @@ _K = flags.DEFINE_integer("k", 10, "Neighbours per query (default: 10).", 1)
 _ROUNDS = flags.DEFINE_integer(
     "rounds", 2, "Processes that are measured for each row (default: 2).", 1
 )
-_SEED = shared_flags.define_seed()
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir",
     "results",
@@ -66,7 +65,6 @@ class _Config:
     query_images: int
     k: int
     rounds: int
-    seed: int
     output_dir: str
 
 
@@ -78,7 +76,6 @@ def _parse(arguments):
         query_images=_QUERY_IMAGES.value,
         k=_K.value,
         rounds=_ROUNDS.value,
-        seed=_SEED.value,
         output_dir=_OUTPUT_DIR.value,
     )
 

@@ -79,7 +79,7 @@ def benchmark(config, provenance):
         "cores_for_each_process": 1,
         "seconds": seconds,
         "median_seconds": timing.median_seconds(seconds),
-        "ratio_to_two": timing.median_ratios(seconds, "2 processes"),
+        "ratio_to_two_processes": timing.median_ratios(seconds, "2 processes"),
     }
     timing.print_ratios(case["attack"], seconds, "2 processes")
     timing.write_record(

@@ -5,6 +5,7 @@ Each function takes records and returns tables of `peernets_tf.records.tables`.
 
 import pathlib
 import re
+import statistics
 
 import speed_tables
 
@@ -186,6 +187,25 @@ def training(found):
     return [training_tables.training_table(found)]
 
 
+def precisions(found):
+    """Test accuracies of trainings that differ in precision and seed only."""
+    runs = {}
+    for record in sorted(found, key=lambda record: record.provenance.seed):
+        precision = record.provenance.flags["precision"]
+        key = (records.network_name(record.model), record.epochs, precision)
+        runs.setdefault(key, []).append(record.accuracy)
+    rows = [
+        (
+            *key,
+            ", ".join(f"{accuracy:.1%}" for accuracy in accuracies),
+            f"{statistics.mean(accuracies):.1%}",
+        )
+        for key, accuracies in runs.items()
+    ]
+    columns = ("network", "epochs", "precision", "accuracy of each", "mean")
+    return [Table("", columns, tuple(rows))]
+
+
 def comparison(found):
     """Table 6 of the paper."""
     return [comparison_table.comparison_table(record) for record in found]
@@ -286,7 +306,9 @@ TABLES = {
     "comparison": comparison,
     "curves": training_tables.accuracy_curves,
     "headline": headline,
+    "precisions": precisions,
     "runs": runs,
+    "searches": speed_tables.searches,
     "speed": speed_tables.speed,
     "suites": suites,
     "training": training,
@@ -300,6 +322,7 @@ WHOLE = (
     "ablations",
     "attacks",
     "comparison",
+    "precisions",
     "speed",
     "suites",
     "training",

@@ -9,32 +9,43 @@ def speed(found):
     return [SPEED[record.name](record.cases) for record in found]
 
 
-def _nearest_neighbors(cases):
-    rows = []
-    for case in cases:
-        size = (case["num_queries"], case["num_keys"], case["num_channels"])
-        seconds, ours = case["seconds"], "nearest_neighbors"
-        rows.append(
-            (
-                " x ".join(map(str, size)),
-                str(case["k"]),
-                f"{1000 * case['median_seconds'][ours]:.0f} ms",
-                ratio_text(seconds, ours, "whole_product"),
-                ratio_text(seconds, ours, "top_k"),
-                ratio_text(seconds, ours, "faiss"),
-                f"{case['memory_mib']['search']:.0f} MiB",
-            )
+def searches(found):
+    """What our search for neighbours takes, and which layer needs it."""
+    (record,) = found
+    rows = tuple(
+        (
+            case["used_in"],
+            _size(case),
+            str(case["k"]),
+            f"{1000 * case['median_seconds']['nearest_neighbors']:.0f} ms",
+            f"{case['memory_mib']['search']:.0f} MiB",
         )
-    columns = (
-        "queries, keys, channels",
-        "k",
-        "our time",
-        "ours / matmul",
-        "ours / top_k",
-        "ours / faiss",
-        "memory",
+        for case in record.cases
     )
-    return Table("", columns, tuple(rows))
+    columns = ("used in", "queries x keys x channels", "k", "time", "memory")
+    return [Table("", columns, rows)]
+
+
+def _nearest_neighbors(cases):
+    others = ("chunked_product", "whole_product", "top_k", "faiss")
+    rows = tuple(
+        (
+            _size(case),
+            str(case["k"]),
+            *(
+                ratio_text(case["seconds"], "nearest_neighbors", other)
+                for other in others
+            ),
+        )
+        for case in cases
+    )
+    columns = ("ours /", "k", "chunked product", "product", "top_k", "faiss")
+    return Table("", columns, rows)
+
+
+def _size(case):
+    sizes = (case["num_queries"], case["num_keys"], case["num_channels"])
+    return " x ".join(map(str, sizes))
 
 
 def _attention(cases):
@@ -142,12 +153,18 @@ def _scaling(cases):
         (
             name,
             f"{1000 * seconds:.0f} ms",
-            f"{case['ratio_to_reference'][name]:.2f}",
+            ratio_text(case["seconds"], name, reference),
         )
         for case in cases
+        for reference in [_reference(case)]
         for name, seconds in case["median_seconds"].items()
     )
     return Table("", ("size", "time", "relative to the reference"), rows)
+
+
+def _reference(case):
+    ratios = case["ratio_to_reference"]
+    return next(name for name, ratio in ratios.items() if ratio == 1)
 
 
 def _precision(cases):
