@@ -184,8 +184,8 @@ _RECIPE: dict[str, flags.FlagHolder[Any]] = {
         models.PRECISIONS,
         "Numbers that the network computes with, in training and when it is "
         "loaded again. mixed_bfloat16: layers in bfloat16; weights, updates, "
-        "logits and similarities in float32. It is meant for GPUs (default: "
-        "float32).",
+        "logits and similarities in float32. Its speed was measured on a CPU "
+        "only (default: float32).",
     ),
     "num_peers": flags.DEFINE_integer(
         "num_peers",

@@ -190,20 +190,36 @@ def training(found):
 def precisions(found):
     """Test accuracies of trainings that differ in precision and seed only."""
     runs = {}
-    for record in sorted(found, key=lambda record: record.provenance.seed):
-        precision = record.provenance.flags["precision"]
-        key = (records.network_name(record.model), record.epochs, precision)
-        runs.setdefault(key, []).append(record.accuracy)
-    rows = [
+    for record in sorted(found, key=lambda r: (r.model, r.provenance.seed)):
+        flags = dict(record.provenance.flags)
+        precision = flags.pop("precision")
+        for other in ("seed", "output_dir"):
+            del flags[other]
+        row = (record.model, precision)
+        _, same, accuracies = runs.setdefault(row, (record, flags, []))
+        if flags != same:
+            raise ValueError(f"the flags of {row} differ: {flags}, {same}")
+        accuracies.append(record.accuracy)
+    rows = tuple(
         (
-            *key,
+            records.network_name(model),
+            record.epochs,
+            precision,
+            f"{record.test_size:,}",
             ", ".join(f"{accuracy:.1%}" for accuracy in accuracies),
-            f"{statistics.mean(accuracies):.1%}",
+            f"{statistics.mean(accuracies):.1%}" if accuracies[1:] else "-",
         )
-        for key, accuracies in runs.items()
-    ]
-    columns = ("network", "epochs", "precision", "accuracy of each", "mean")
-    return [Table("", columns, tuple(rows))]
+        for (model, precision), (record, _, accuracies) in runs.items()
+    )
+    columns = (
+        "network",
+        "epochs",
+        "precision",
+        "test images",
+        "accuracy by seed",
+        "mean",
+    )
+    return [Table("", columns, rows)]
 
 
 def comparison(found):

@@ -1,7 +1,9 @@
 """Several shards of an evaluation find what one process finds."""
 
+import contextlib
 import json
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -420,18 +422,35 @@ def test_two_processes_run_a_suite(command, linear, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="workers need POSIX")
+@pytest.mark.skipif(not os.path.isdir("/proc"), reason="looks into /proc")
 def test_workers_find_what_one_process_finds(command, linear, tmp_path):
-    flags = ["--attack=pgd", "--epsilon=0.34,0.36"]
+    """One of them is killed after its first batch, and is started again."""
+    flags = ["--attack=pgd", "--epsilon=0.34,0.36", "--steps=500"]
     run(*command(linear, "whole", *flags))
     started = start(*command(linear, "shards", *flags), "--workers=2")
+    log = tmp_path / "shards" / "batches-2-of-2.jsonl"
+    while started.poll() is None and not (log.exists() and log.stat().st_size):
+        time.sleep(0.02)
+    os.kill(
+        process_with(str(tmp_path / "shards"), "--shard=2/2"), signal.SIGKILL
+    )
     printed, _ = started.communicate()
     assert started.returncode == 0
     assert_shards_equal_the_whole(tmp_path, "cases")
     lines = printed.splitlines()
     assert "[1/2] unperturbed images" in lines
+    assert "[2/2] was killed (signal 9) and is started again" in lines
     # The report comes last, and once.
     assert sum("| attack" in line for line in lines) == 1
     assert not any("has ended" in line for line in lines)
     path = str(tmp_path / "shards" / "record.json")
     assert printed.endswith(records.report([path]) + "\n")
+
+
+def process_with(*words):
+    """Returns the id of the process whose command line holds all words."""
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if all(word in path.read_text() for word in words):
+                return int(path.parent.name)
+    raise AssertionError(f"no process has {words}")

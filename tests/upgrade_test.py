@@ -32,6 +32,7 @@ def test_every_record_is_read_and_written_again(path, tmp_path):
         kinds = {
             "ablation": "attack",
             "compare": "comparison",
+            "precision": "training",
             "train": "training",
         }
         assert record.kind == kinds.get(kind, kind)
