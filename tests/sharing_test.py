@@ -451,6 +451,6 @@ def process_with(*words):
     """Returns the id of the process whose command line holds all words."""
     for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            if all(word in path.read_text() for word in words):
+            if all(word.encode() in path.read_bytes() for word in words):
                 return int(path.parent.name)
     raise AssertionError(f"no process has {words}")
