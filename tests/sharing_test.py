@@ -372,6 +372,12 @@ def start(*flags):
     )
 
 
+def wait_for_a_batch(process, log):
+    """Waits until a log has a batch, or a process has ended."""
+    while process.poll() is None and not (log.exists() and log.stat().st_size):
+        time.sleep(0.02)
+
+
 def assert_shards_equal_the_whole(folder, field):
     """Compares a field of the records, and all rows, of two runs."""
     found, expected = (
@@ -389,8 +395,7 @@ def test_two_processes_of_which_one_is_killed(command, linear, tmp_path):
     shards = command(linear, "shards", *flags)
     killed = start(*shards, "--shard=2/2")
     log = tmp_path / "shards" / "batches-2-of-2.jsonl"
-    while killed.poll() is None and not (log.exists() and log.stat().st_size):
-        time.sleep(0.02)
+    wait_for_a_batch(killed, log)
     os.kill(killed.pid, signal.SIGKILL)
     killed.communicate()
     assert 0 < log.read_text().count("\n") < 3 * 4
@@ -428,9 +433,7 @@ def test_workers_find_what_one_process_finds(command, linear, tmp_path):
     flags = ["--attack=pgd", "--epsilon=0.34,0.36", "--steps=500"]
     run(*command(linear, "whole", *flags))
     started = start(*command(linear, "shards", *flags), "--workers=2")
-    log = tmp_path / "shards" / "batches-2-of-2.jsonl"
-    while started.poll() is None and not (log.exists() and log.stat().st_size):
-        time.sleep(0.02)
+    wait_for_a_batch(started, tmp_path / "shards" / "batches-2-of-2.jsonl")
     os.kill(
         process_with(str(tmp_path / "shards"), "--shard=2/2"), signal.SIGKILL
     )
