@@ -84,7 +84,9 @@ def our_attacks(settings, model, num_classes):
         "APGD-CE": attacks.APGD(**run),
         "APGD-T": attacks.APGD(**run, loss="dlr", num_targets=count),
         "FAB-T": attacks.FAB(**run, num_targets=count),
-        "Square": attacks.Square(**ball, queries=settings["queries"]),
+        "Square": attacks.Square(
+            **ball, queries=settings["queries"], rescale_schedule=False
+        ),
         "APGD-DLR": attacks.APGD(**run, loss="dlr"),
     }
 
@@ -124,8 +126,12 @@ def their_attacks(settings, model, num_classes):
         "FAB-T": torchattacks.FAB(
             module, **run, multi_targeted=True, n_classes=num_classes
         ),
+        # As in the authors' AutoAttack. That of torchattacks rescales.
         "Square": torchattacks.Square(
-            module, **ball, n_queries=settings["queries"]
+            module,
+            **ball,
+            n_queries=settings["queries"],
+            resc_schedule=False,
         ),
         "APGD-DLR": torchattacks.APGD(module, **run, loss="dlr"),
     }

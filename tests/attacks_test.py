@@ -360,7 +360,7 @@ def test_the_names_in_published_records_stay():
     )
     assert repr(attacks.Square(queries=100)) == (
         "Square(epsilon=0.03137254901960784, queries=100, norm='linf', "
-        "targeted=False, p_init=0.8)"
+        "targeted=False, p_init=0.8, rescale_schedule=True)"
     )
     assert repr(attacks.FiniteDifference(num_groups=384)) == (
         "FiniteDifference(epsilon=0.03137254901960784, norm='linf', steps=1, "

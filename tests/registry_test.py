@@ -33,6 +33,7 @@ def test_options_are_arguments(name):
         "delta": 0.02,
         "learning_rate": 0.04,
         "p_init": 0.3,
+        "rescale_schedule": False,
         "batch_size": 5,
         "fooling_rate": 0.5,
         "clip": False,

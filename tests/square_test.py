@@ -28,11 +28,13 @@ def batch(rng, classifier):
     return images, classifier.predict(images)
 
 
-def share_of_changed_pixels(p_init, query, queries):
+def share_of_changed_pixels(attack, query):
     """`p_selection` of the authors."""
-    it = int(query / queries * 10000)
+    it = query
+    if attack.rescale_schedule:
+        it = int(query / attack.queries * 10000)
     bounds = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
-    return p_init / 2 ** sum(it > bound for bound in bounds)
+    return attack.p_init / 2 ** sum(it > bound for bound in bounds)
 
 
 def rectangles(height, width):
@@ -92,7 +94,7 @@ class Draws:
         queries = self.attack.queries
         sides = []
         for query in range(queries - 1):
-            p = share_of_changed_pixels(self.attack.p_init, query, queries)
+            p = share_of_changed_pixels(self.attack, query)
             side = int(round(np.sqrt(p * height * width)))
             if self.is_l2:
                 side = max(side, 3)
@@ -170,6 +172,7 @@ def reference(attack, image, label, seed):
     [
         Square(epsilon=0.01, queries=60),
         Square(epsilon=0.1, norm="l2", queries=60),
+        Square(epsilon=0.01, queries=60, rescale_schedule=False),
         Square(epsilon=0.05, queries=90, targeted=True, p_init=0.3),
         Square(epsilon=0.2, norm="l2", queries=40, targeted=True, p_init=0.1),
     ],

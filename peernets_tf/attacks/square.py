@@ -42,19 +42,25 @@ class Square(Attack):
         p_init: float in [0, 1], the share of the pixels that the first squares
             cover. The authors take 0.8 for robust models; AutoAttack takes it
             for all models.
+        rescale_schedule: bool, whether squares are halved after the same shares
+            of `queries` as of the 10,000 of the paper, or after the same
+            numbers of queries, as in AutoAttack.
     """
 
     name: ClassVar[str] = "square"
     follows_gradient: ClassVar[bool] = False
     always_stops: ClassVar[bool] = True
     loss: ClassVar[None] = None
-    internal: ClassVar[frozenset[str]] = frozenset({"p_init"})
+    internal: ClassVar[frozenset[str]] = frozenset(
+        {"p_init", "rescale_schedule"}
+    )
 
     epsilon: float = 8 / 255
     queries: int = 5000
     norm: str = "linf"
     targeted: bool = False
     p_init: float = 0.8
+    rescale_schedule: bool = True
 
     def _perturb(
         self,
@@ -70,7 +76,12 @@ class Square(Attack):
         rng = generator(Stream.SQUARE, seed)
         start = self.epsilon * squares.start(shape, self.norm, rng)
         moves = squares.draw_moves(
-            shape, self.norm, self.p_init, self.queries, rng
+            shape,
+            self.norm,
+            self.p_init,
+            self.queries,
+            rng,
+            rescale_schedule=self.rescale_schedule,
         )
         adversarial = np.clip(images + start, 0, 1).astype(np.float32)
         values = np.full(len(images), -np.inf, np.float32)

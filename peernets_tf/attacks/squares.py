@@ -15,7 +15,7 @@ from peernets_tf.lazy import ops
 from peernets_tf.types import Tensor
 
 # The share of an image that a window covers is halved after these of 10,000
-# queries, Section 4.1 of the paper, and as often in fewer queries.
+# queries, Section 4.1 of the paper.
 _HALVED_AFTER = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 _SMALLEST_LENGTH = 1e-10
 
@@ -69,13 +69,17 @@ def draw_moves(
     p_init: float,
     queries: int,
     rng: np.random.Generator,
+    *,
+    rescale_schedule: bool,
 ) -> NDArray[np.int32]:
     """Draws the moves of all queries, int32 of shape `(queries, 6 + C)`.
 
-    The first one asks for the start.
+    The first one asks for the start. `Square` has the meaning of the arguments.
     """
     height, width, channels = shape
-    done = np.arange(queries - 1) * 10_000 // queries
+    done = np.arange(queries - 1)
+    if rescale_schedule:
+        done = done * 10_000 // queries
     stage = np.searchsorted(_HALVED_AFTER, done)
     size = np.array(sides(shape, norm, p_init))[stage]
 

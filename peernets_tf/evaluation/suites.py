@@ -36,7 +36,7 @@ _FGSM = Step(name="fgsm", attack="fgsm", role=SINGLE_STEP, only_survivors=False)
 _SQUARE = Step(
     name="square",
     attack="square",
-    options={"queries": 5000},
+    options={"queries": 5000, "rescale_schedule": False},
     access="black-box",
 )
 _NES = Step(
