@@ -98,6 +98,7 @@ def test_counts(target, log):
         "clip": True,
         "rejected": None,
         "clean_rejected": None,
+        "queries": 0,
     }
     first = np.minimum(target.test.images[:, 0, 0, 0] + 0.25, 1) - 0.5
     signs = np.where(target.test.labels == 1, -10, 10)
@@ -156,20 +157,35 @@ def test_the_loss_of_huge_logits_is_finite(target, log):
     assert case.mean_loss == pytest.approx(1e37 * (2 + 1 + 2) / 10)
 
 
-def test_resumes_a_log_without_losses(target, log, tmp_path):
-    """An earlier version wrote none: the mean of some would be of others."""
+@pytest.mark.parametrize(
+    ("field", "of_the_case"), [("loss", "mean_loss"), ("queries", "queries")]
+)
+def test_resumes_a_log_without_a_field(
+    field, of_the_case, target, log, tmp_path
+):
+    """An earlier version wrote none: what some batches have is not of all."""
     whole = run(target, Brighten(), log)
     path = tmp_path / "log.jsonl"
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     for old in (rows[:-1], rows):
         lines = [
-            json.dumps({k: v for k, v in row.items() if k != "loss"})
+            json.dumps({k: v for k, v in row.items() if k != field})
             for row in old
         ]
         path.write_text("".join(f"{line}\n" for line in lines))
         assert run(
             target, Brighten(), BatchLog(str(path))
-        ) == dataclasses.replace(whole, mean_loss=None)
+        ) == dataclasses.replace(whole, **{of_the_case: None})
+
+
+def test_counts_the_queries_of_the_attack_alone(target, log):
+    def attack(classifier, images, labels, *, seed):
+        for _ in range(3):
+            classifier.predict(images)
+        return images
+
+    case = run(target, attack, log)
+    assert case.queries == 3 * 10
 
 
 def test_counts_masked_gradients(target, tmp_path):

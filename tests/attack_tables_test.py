@@ -39,6 +39,15 @@ def test_graphs_drawn_in_each_step_stand_beside_the_backward_pass():
     assert attack_cells(noise)[0]["backward"] == "-"
 
 
+def test_a_black_box_names_its_queries():
+    case = make_case(rho=None, epsilon=8 / 255, norm="linf", queries=200 * 1234)
+    box = {"attack": "square", "is_universal": False, "cases": (case,)}
+    (row,) = attack_cells(make_attack(**box, follows_gradient=False))
+    assert row["strength"] == "L-inf 8/255, 1,234 queries"
+    (row,) = attack_cells(make_attack(**box))
+    assert row["strength"] == "L-inf 8/255"
+
+
 def test_a_title_names_what_the_layers_computed_instead():
     title = "PR-ResNet-32 on CIFAR-10, 10 graphs of 50 peers, known"
     for changes, expected in (

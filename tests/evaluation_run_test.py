@@ -102,6 +102,8 @@ def test_square_is_a_black_box(linear, stripes, tmp_path):
     assert case.zero_gradients is None
     assert case.fooled > 0
     assert case.mean_loss > 0
+    # Images that are fooled are asked no more.
+    assert case.total < case.queries < 30 * case.total
 
 
 @pytest.mark.parametrize(
@@ -126,6 +128,10 @@ def test_attacks_that_estimate_gradients(
     assert weak.fooled < strong.fooled
     for option, value in options.items():
         assert f"{option}={value!r}" in strong.attack
+    if name == "finite_difference":
+        slopes = options.get("num_groups") or options["num_components"]
+        # Two for each slope, and whether the new image fools.
+        assert weak.queries == weak.total * 4 * (2 * slopes + 1)
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,8 @@ class AttackedBatch:
         linf: float, the same for the L-infinity norm.
         loss: float or None, the sum of the cross-entropies of all images with
             their true labels; None in logs of earlier versions.
+        queries: int or None, images whose logits the attack computed; None in
+            logs of earlier versions.
     """
 
     total: int
@@ -50,6 +52,7 @@ class AttackedBatch:
     linf: float
     loss: float | None = None
     rejected: int | None = None
+    queries: int | None = None
 
 
 def clean_predictions(
@@ -179,6 +182,7 @@ def attack_images(
         mean_l2=_mean_pixels(sum(row.l2 for row in rows), fooled),
         mean_linf=_mean_pixels(sum(row.linf for row in rows), fooled),
         mean_loss=_mean_loss(rows),
+        queries=_queries(rows),
     )
 
 
@@ -232,7 +236,7 @@ def _attack_batch(
     batch: datasets.Split,
     clean: CleanBatch,
 ) -> AttackedBatch:
-    change, logits, predictions, rejected = target.perturb(
+    change, logits, predictions, rejected, queries = target.perturb(
         attack, strength, number, batch
     )
     labels = target.target_labels(number, batch.labels)
@@ -257,12 +261,19 @@ def _attack_batch(
         linf=float(np.abs(change[fooled]).max(axis=1).sum()),
         loss=float(losses.cross_entropies(logits, batch.labels).sum()),
         rejected=_count_rejected(target, rejected),
+        queries=queries,
     )
 
 
 def _mean_pixels(total: float, count: int) -> float | None:
     """Returns a mean norm on the 0-255 pixel scale, None if `count` is 0."""
     return round(255 * total / count, 3) if count else None
+
+
+def _queries(rows: Sequence[AttackedBatch]) -> int | None:
+    """Returns the queries of all batches, None if those of some are unknown."""
+    known = [row.queries for row in rows if row.queries is not None]
+    return sum(known) if len(known) == len(rows) else None
 
 
 def _mean_loss(rows: Sequence[AttackedBatch]) -> float | None:

@@ -80,7 +80,7 @@ def check_row(
         raise ValueError(f"total must be {size}, the images of the batch")
     if row.get("fooled", 0) > row.get("correct", size):
         raise ValueError("fooled must be at most correct")
-    for name in ("l2", "linf", "loss"):
+    for name in ("l2", "linf", "loss", "queries"):
         if not 0 <= row.get(name, 0) < math.inf:
             raise ValueError(f"{name} must be finite and at least 0")
     predictions = row.get("predictions", [0] * size)

@@ -217,13 +217,12 @@ def _attack(
             key = f"{name}/{number}"
             row = log.get(key, SuiteBatch)
             if row is None:
-                before = target.attacker.queries
                 found = target.perturb(attack, strength, number, batch)
                 is_fooled = found.predictions != batch.labels
                 row = SuiteBatch(
                     images=tuple(images.tolist()),
                     fooled=tuple(images[is_fooled].tolist()),
-                    queries=target.attacker.queries - before,
+                    queries=found.queries,
                 )
                 log.add(key, row)
                 bar.add(len(batch), len(row.fooled))

@@ -33,12 +33,14 @@ class Perturbed(NamedTuple):
             `attacks.rejection.merged`.
         predictions: int array of shape `(B,)`, the likeliest of these classes.
         rejected: bool array of shape `(B,)`.
+        queries: int, images whose logits the attack computed.
     """
 
     change: NDArray[np.float32]
     logits: NDArray[np.float32]
     predictions: NDArray[np.int32]
     rejected: NDArray[np.bool_]
+    queries: int
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -145,9 +147,11 @@ class Target:
         """
         labels = self.target_labels(number, batch.labels)
         rng = seeds.generator(Stream.ATTACK, self.seed, number)
+        before = self.attacker.queries
         adversarial = attack(
             self.attacker, batch.images, labels, seed=int(rng.integers(2**31))
         )
+        queries = self.attacker.queries - before
         change = (adversarial - batch.images).reshape(len(batch), -1)
         if strength.clip:
             checks.check_images(adversarial)
@@ -161,7 +165,7 @@ class Target:
                 rejection.merged(logits, batch.labels)
             )
             predictions = losses.classes_of(logits)
-        return Perturbed(change, logits, predictions, rejected)
+        return Perturbed(change, logits, predictions, rejected, queries)
 
     def is_rejected(self, predictions: Any) -> NDArray[np.bool_]:
         """Whether the model rejects images, bool `(B,)`.

@@ -45,6 +45,9 @@ class AttackCase:
         rejected: int or None, adversarial images that the model rejects; None
             if it cannot.
         clean_rejected: int or None, the same before the attack.
+        queries: int or None, images whose logits the attack computed, all steps
+            added, without the fit of a universal perturbation; None in records
+            of earlier versions.
     """
 
     attack: str
@@ -64,6 +67,7 @@ class AttackCase:
     clip: bool = True
     rejected: int | None = None
     clean_rejected: int | None = None
+    queries: int | None = None
 
     def __post_init__(self) -> None:
         check_counts(
@@ -84,6 +88,7 @@ class AttackCase:
             mean_l2=self.mean_l2,
             mean_linf=self.mean_linf,
             mean_loss=self.mean_loss,
+            queries=self.queries,
         )
 
 

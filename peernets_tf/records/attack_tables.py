@@ -38,7 +38,8 @@ def attack_tables(records: Sequence[AttackRecord]) -> list[Table]:
     """Returns the tables of attacks, one for each model, images and graphs.
 
     Images that are not clipped to [0, 1] have tables of their own. A strength
-    of `ρ 0.10 unit` is 0.10 times the mean L2 norm of images in [0, 1].
+    of `ρ 0.10 unit` is 0.10 times the mean L2 norm of images in [0, 1]. That of
+    an attack on a black box names its queries, the mean for each image.
 
     The paper's column has accuracy / fooling rate of Tables 3 to 5, or fooling
     rate / mean L2 norm / mean L-infinity norm of Table 2.
@@ -70,7 +71,7 @@ def attack_row(record: AttackRecord, case: AttackCase) -> tuple[str, ...]:
     return (
         record.attack,
         _backward(record),
-        _strength(case) + _steps(record, case),
+        _strength(case) + _steps(record, case) + _queries(record, case),
         rate_text(case.adversarial_correct, case.total),
         *rejected,
         rate_text(*_fooled(record, case)),
@@ -158,6 +159,13 @@ def _steps(record: AttackRecord, case: AttackCase) -> str:
     if found is None or len(equal) == 1:
         return ""
     return ", 1 step" if found[1] == "1" else f", {found[1]} steps"
+
+
+def _queries(record: AttackRecord, case: AttackCase) -> str:
+    """Returns the mean number of queries of an attack on a black box."""
+    if record.follows_gradient or not case.queries:
+        return ""
+    return f", {case.queries / case.total:,.0f} queries"
 
 
 def _fooled(record: AttackRecord, case: AttackCase) -> tuple[int, int]:
