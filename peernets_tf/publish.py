@@ -15,7 +15,8 @@ from peernets_tf.cli import app, shared_flags
 _RUN_DIR = flags.DEFINE_string(
     "run_dir",
     None,
-    "The --output_dir of a finished run of peernets_tf.train (required).",
+    "The --output_dir of a finished run of peernets_tf.train or "
+    "madry_challenge.train (required).",
     required=True,
 )
 _NAME = flags.DEFINE_string(

@@ -8,7 +8,10 @@ from sample_records import (
     THREAT_MODEL,
     make_attack,
     make_case,
+    make_provenance,
     make_suite,
+    make_suite_case,
+    make_suite_result,
     make_training,
 )
 
@@ -92,7 +95,78 @@ def test_the_card_shows_the_attacks_on_its_weights():
     table = card.split("## Accuracy under attack\n\n")[1].split("\n\n")[0]
     rows = [[*map(str.strip, row.split("|"))] for row in table.splitlines()[2:]]
     assert [row[1] for row in rows] == ["suite adaptive", attack.attack]
+    assert rows[0][2] == "exact"
     assert rows[1][4:7] == ["ρ 0.08 unit", "200", "50.0% ±6.9"]
+
+
+def test_the_card_names_the_backward_passes_that_attacked():
+    """Only those that count, and had an image left."""
+    cases = [
+        make_suite_case(),
+        make_suite_case(name="pgd-identity", backward="identity"),
+        make_suite_case(name="pgd-soft", backward="soft", attacked=0, fooled=0),
+        make_suite_case(name="apgd-soft", backward="soft", is_counted=False),
+        make_suite_case(name="square", access="black-box", robust=40),
+    ]
+    published = make_training(weights_sha256="0")
+    for threat_model, shown, expected in (
+        (THREAT_MODEL, cases, "exact, identity"),
+        (THREAT_MODEL, cases[2:], ""),
+        (None, cases[:1], "-"),
+        (None, cases[:2], "exact, identity"),
+    ):
+        shown = [dataclasses.replace(case, robust=40) for case in shown]
+        suite = make_suite(
+            threat_model=threat_model,
+            result=make_suite_result(cases=tuple(shown)),
+        )
+        card = training.model_card("name", published, published, [suite])
+        (line,) = [x for x in card.splitlines() if "| suite" in x]
+        assert line.split("|")[2].strip() == expected
+
+
+def test_the_card_names_the_recipe():
+    flags = {
+        "optimizer": "nesterov",
+        "momentum": 0.9,
+        "learning_rate": 0.1,
+        "schedule": "cosine",
+        "batch_size": 128,
+        "l2": 0.0005,
+        "augment": True,
+    }
+    adversarial = {
+        "momentum": 0.9,
+        "step_size_schedule": [[0, 0.1], [2000, 0.03]],
+        "training_batch_size": 64,
+        "weight_decay": 0.0002,
+        "augment": False,
+    }
+    for changes, expected in (
+        (
+            {},
+            "nesterov 0.9, learning rate 0.1 (cosine), L2 0.0005, batches of "
+            "128 images, shifted and mirrored at random.",
+        ),
+        (
+            {"optimizer": "adam", "augment": False},
+            "adam, learning rate 0.1 (cosine), L2 0.0005, batches of 128 "
+            "images.",
+        ),
+    ):
+        assert f"- Recipe: {expected}\n" in card_of({**flags, **changes})
+    assert (
+        "- Recipe: momentum 0.9, learning rate 0.1 from step 0, 0.03 from step "
+        "2,000, L2 0.0002, batches of 64 images.\n"
+    ) in card_of(adversarial)
+    assert "Recipe" not in card_of({})
+
+
+def card_of(flags):
+    """Returns the card of a training with some flags."""
+    provenance = make_provenance(flags=flags)
+    run = make_training(provenance=provenance)
+    return training.model_card("name", run, run)
 
 
 def rows_of_card(attacks):

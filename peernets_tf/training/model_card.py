@@ -1,6 +1,7 @@
 """The model card: what a published model is, and what attacks did to it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from peernets_tf import records
 from peernets_tf.records import attack_tables, tables
@@ -46,6 +47,7 @@ images{averaged}.
 {published.test_size:,} test images.
 {parameters}\
 - Input: float32 images of shape `(B, H, W, C)` in [0, 1]. Output: logits.
+{_recipe(run.provenance.flags)}\
 - Training command: `{command}`, seed {run.provenance.seed}, \
 commit {records.escape(run.provenance.commit)}.
 - Training time: {_duration(run.provenance.seconds)} on \
@@ -134,12 +136,24 @@ def _suite_row(record: records.SuiteRecord) -> tuple[str, ...]:
     result = record.result
     return (
         f"suite {result.suite}",
-        "each" if record.threat_model else "-",
+        _followed(record),
         _graphs(record.threat_model),
         records.ball_text(result.norm, result.epsilon),
         f"{result.total:,}",
         tables.rate_text(result.robust, result.total),
     )
+
+
+def _followed(record: records.SuiteRecord) -> str:
+    """Returns the backward passes whose attacks count and attacked an image."""
+    followed = dict.fromkeys(
+        case.backward
+        for case in record.result.cases
+        if case.is_counted and case.attacked and case.access == "white-box"
+    )
+    if record.threat_model is None and list(followed) == ["exact"]:
+        return "-"
+    return ", ".join(followed)
 
 
 def _attack_row(
@@ -185,6 +199,35 @@ def _training(run: records.TrainingRecord) -> str:
         f"{records.escape(initial.model)}{before} "
         f"({records.escape(initial.path)})."
     )
+
+
+def _recipe(flags: Mapping[str, Any]) -> str:
+    """Returns the line about how a training went, empty if flags are missing.
+
+    Args:
+        flags: mapping, those of `peernets_tf.train` or `madry_challenge.train`.
+    """
+    if "optimizer" in flags:
+        optimizer = flags["optimizer"]
+        if optimizer != "adam":
+            optimizer += f" {flags['momentum']}"
+        rate = f"{flags['learning_rate']} ({flags['schedule']})"
+        size, decay = flags["batch_size"], flags["l2"]
+    elif "step_size_schedule" in flags:
+        optimizer = f"momentum {flags['momentum']}"
+        rate = ", ".join(
+            f"{value} from step {step:,}"
+            for step, value in flags["step_size_schedule"]
+        )
+        size, decay = flags["training_batch_size"], flags["weight_decay"]
+    else:
+        return ""
+    changed = ", shifted and mirrored at random" if flags["augment"] else ""
+    recipe = (
+        f"{optimizer}, learning rate {rate}, L2 {decay}, batches of {size} "
+        f"images{changed}"
+    )
+    return f"- Recipe: {records.escape(recipe)}.\n"
 
 
 def _duration(seconds: float | None) -> str:
