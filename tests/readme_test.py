@@ -143,6 +143,13 @@ def test_a_command_stands_whole_in_short_lines():
         assert record.provenance.command in joined
 
 
+def test_a_command_that_wrote_two_records_stands_once_and_gives_both_today():
+    text = generate_tables.commands("attack_brelu_cifar10_pgd_*")
+    assert text.count("# ") == text.count("peernets_tf.evaluate") == 1
+    old = "attack_cifar10_pr_resnet32_pgd_exact"
+    assert "--backward=exact" in generate_tables.commands(old)
+
+
 def test_tables_are_narrow():
     for name, text in TEXTS.items():
         for line in text.splitlines():

@@ -21,8 +21,8 @@ class NeighborGuided(Attack):
     """Moves an image's features towards those of peers of another class.
 
     At each PeerRegularization layer, each pixel becomes more similar to the
-    most similar pixels among the peers of one class, its guides: the neighbours
-    that the layer then finds are of that class. Guides are chosen again every
+    most similar pixels among the peers of one class, its guides, so that the
+    layer finds neighbours of that class. Guides are chosen again every
     few steps. The class is the likeliest wrong one. With several graphs, each
     choice of guides goes on to the next graph.
 

@@ -2,9 +2,8 @@
 
 import abc
 import dataclasses
-import zipfile
 from collections.abc import Iterator
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,6 @@ from peernets_tf.attacks.fixed_perturbation import (
     FixedPerturbation,
     apply_perturbation,
 )
-from peernets_tf.errors import UserError
 from peernets_tf.lazy import ops
 from peernets_tf.seeds import Stream, generator
 from peernets_tf.types import LogitsFunction
@@ -41,39 +39,6 @@ class Progress:
     seen: int = 0
     fooled: int = 0
     finished: bool = False
-
-    def save(self, path: str) -> None:
-        """Writes an .npz file."""
-        np.savez(path, **dataclasses.asdict(self))
-
-    @classmethod
-    def load(cls, path: str) -> Self:
-        """Reads an .npz file that `save` wrote.
-
-        Raises:
-            UserError: if the file is damaged.
-        """
-        try:
-            with np.load(path) as arrays:
-                return cls(
-                    perturbation=arrays["perturbation"],
-                    batches=int(arrays["batches"]),
-                    seen=int(arrays["seen"]),
-                    fooled=int(arrays["fooled"]),
-                    finished=bool(arrays["finished"]),
-                )
-        except (
-            EOFError,
-            KeyError,
-            OSError,
-            TypeError,
-            ValueError,
-            zipfile.BadZipFile,
-        ) as error:
-            raise UserError(
-                f"{path} must hold the progress of a perturbation: remove the "
-                f"file to start again. Received: {error}"
-            ) from error
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
