@@ -103,8 +103,8 @@ class Config:
         checkpoint: str, a .keras file or the name of a preset.
         dataset: str, a data set's name.
         data_dir: str or None, the folder of TensorFlow Datasets.
-        transfer_from: str or None, the model of a suite's transfer attack, as
-            `checkpoint`.
+        transfer_from: str or None, the model on which an attack, or the
+            transfer attack of a suite, makes its images, as `checkpoint`.
         backward: str or None, the backward pass that the attack follows; None
             for all by which the model should be judged.
         output_dir: str or None, the folder of the results; None for a folder
@@ -173,6 +173,7 @@ def _parse_evaluation(
             attack=_ATTACK_FLAGS.attack(),
             temperature=_LAYER_FLAGS.temperature,
             ablation=_LAYER_FLAGS.ablation(_SEED.value),
+            transfer_from=_SUITE_FLAGS.transfer_from,
             **config,
         )
     _LAYER_FLAGS.check_suite()
@@ -194,7 +195,8 @@ def _run(config: Config, provenance: records.Provenance | None) -> None:
     if isinstance(config.evaluation, evaluation.SuiteConfig):
         _run_suite(config, config.evaluation, model, dataset, provenance)
         return
-    planned = _evaluations(config, config.evaluation, model)
+    source = _load_transfer(config)
+    planned = _evaluations(config, config.evaluation, source or model)
     for each in planned:
         with _shard_may_end(config):
             evaluation.evaluate(
@@ -203,6 +205,7 @@ def _run(config: Config, provenance: records.Provenance | None) -> None:
                 each,
                 checkpoint=config.checkpoint,
                 provenance=provenance,
+                transfer_model=source,
             )
     if config.is_worker:
         return
@@ -217,6 +220,12 @@ def _load(config: Config) -> keras.Model:
     return models.load(path, config.evaluation.precision)
 
 
+def _load_transfer(config: Config) -> keras.Model | None:
+    if config.transfer_from is None:
+        return None
+    return models.load(models.preset_path(config.transfer_from))
+
+
 def _run_suite(
     config: Config,
     suite: evaluation.SuiteConfig,
@@ -225,9 +234,6 @@ def _run_suite(
     provenance: records.Provenance,
 ) -> None:
     folder = _folder(config, suite)
-    transfer_model = None
-    if config.transfer_from is not None:
-        transfer_model = models.load(models.preset_path(config.transfer_from))
     with _shard_may_end(config):
         evaluation.evaluate_suite(
             model,
@@ -235,7 +241,7 @@ def _run_suite(
             dataclasses.replace(suite, output_dir=folder),
             checkpoint=config.checkpoint,
             provenance=provenance,
-            transfer_model=transfer_model,
+            transfer_model=_load_transfer(config),
             transfer_from=config.transfer_from,
         )
         if not config.is_worker:
@@ -260,8 +266,8 @@ def _folders_of_workers(config: Config) -> list[str]:
     if isinstance(config.evaluation, evaluation.SuiteConfig):
         return [_folder(config, config.evaluation)]
     with quiet.starting_tensorflow():
-        model = _load(config)
-    planned = _evaluations(config, config.evaluation, model)
+        source = _load_transfer(config) or _load(config)
+    planned = _evaluations(config, config.evaluation, source)
     return [each.output_dir for each in planned]
 
 

@@ -48,6 +48,11 @@ def test_a_black_box_names_its_queries():
     assert row["strength"] == "L-inf 8/255"
 
 
+def test_an_attack_names_the_model_on_which_it_made_its_images():
+    (row,) = attack_cells(make_attack(transfer_from="a.keras"))
+    assert row["attack"] == "universal.deepfool from a.keras"
+
+
 def test_a_title_names_what_the_layers_computed_instead():
     title = "PR-ResNet-32 on CIFAR-10, 10 graphs of 50 peers, known"
     for changes, expected in (

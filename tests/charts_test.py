@@ -222,13 +222,16 @@ def test_figure_7_draws_each_reading_of_rho_apart():
     assert "unclipped" in shown
 
 
-def test_an_ablated_network_is_in_no_picture():
+@pytest.mark.parametrize(
+    "change", [{"ablation": "no_layers"}, {"transfer_from": "a.keras"}]
+)
+def test_an_ablated_network_and_images_of_another_are_in_no_picture(change):
     whole = attack(case(), backward="identity")
-    ablated = attack(case(adversarial_correct=3), ablation="no_layers")
-    assert pictures.charts([ablated]) == []
+    changed = attack(case(adversarial_correct=3), **change)
+    assert pictures.charts([changed]) == []
     names = [picture.alt for picture in pictures.charts([whole])]
     assert names
-    assert [p.alt for p in pictures.charts([whole, ablated])] == names
+    assert [p.alt for p in pictures.charts([whole, changed])] == names
 
 
 def test_loss_needs_several_steps():

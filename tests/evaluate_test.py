@@ -14,6 +14,7 @@ from small_models import SHAPE, make_linear, make_peernet
 from peernets_tf import datasets, records
 
 MODULE = "peernets_tf.evaluate"
+PRESET = "cifar10_resnet32"
 
 
 @pytest.fixture
@@ -83,6 +84,20 @@ def test_flags_reach_the_record(linear):
     assert record.provenance.flags["keep_best"] is False
     assert f"python -m {MODULE} --checkpoint=" in record.provenance.command
     assert "record.json" in result.stdout
+
+
+def test_images_made_on_a_peernet(linear, stripes, tmp_path):
+    """Along its exact gradient, and with the identity backward pass."""
+    path = tmp_path / "peernet.keras"
+    make_peernet(stripes).save(path)
+    flags = linear("run", "--attack=pgd", "--steps=2", "--test_size=4")
+    result = run_command(MODULE, *flags, f"--transfer_from={path}")
+    assert result.status == 0, result.stderr
+    for backward in ("exact", "identity"):
+        record = records.read(str(tmp_path / "run" / backward / "record.json"))
+        assert (record.model, record.backward) == ("linear", backward)
+        assert record.transfer_from == str(path)
+    assert f"pgd from {path}" in result.stdout
 
 
 def test_names_of_universal_perturbations(linear, tmp_path):
@@ -307,6 +322,9 @@ def test_bad_flags_are_one_line(linear, tmp_path):
         (["--attack=pgd", "--graph_expectation=2"], "no PeerRegularization"),
         (["--attack=pgd", "--ablation=no_layers"], "no PeerRegularization"),
         (["--attack=neighbor_guided"], "no PeerRegularization"),
+        (["--attack=noise", f"--transfer_from={PRESET}"], "same images on"),
+        (["--attack=pgd", "--transfer_from=nowhere"], "mnist_pr_lenet5"),
+        (["--attack=pgd", f"--transfer_from={PRESET}"], "images of shape"),
         (
             [
                 *("--attack=noise", "--num_graphs=1"),

@@ -338,8 +338,8 @@ def test_bad_flags_are_one_line(flags, tmp_path):
         ([suite, "--peers=drawn"], "no PeerRegularization"),
         (["--attack=pgd", "--budget=0.1"], "--budget is for --suite"),
         (
-            ["--attack=pgd", "--transfer_from=cifar10_resnet32"],
-            "--transfer_from is for --suite=adaptive",
+            ["--suite=rand", "--transfer_from=cifar10_resnet32"],
+            "--transfer_from is for --attack and --suite=adaptive",
         ),
         ([suite, "--transfer_from=nowhere"], "mnist_pr_lenet5"),
         ([suite, "--transfer_from=cifar10_resnet32"], "images of shape"),

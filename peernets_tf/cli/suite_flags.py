@@ -40,10 +40,10 @@ class SuiteFlags:
         self._transfer_from = flags.DEFINE_string(
             "transfer_from",
             None,
-            "Another model, a .keras file or the name of a published one, on "
-            "which --suite=adaptive makes images for its transfer attack, in "
-            "the precision in which it was saved (default: none, and no "
-            "transfer attack).",
+            "Another model, a .keras file or the name of a published one. "
+            "--attack makes its images on it, --suite=adaptive those of its "
+            "transfer attack, in the precision in which it was saved "
+            "(default: none).",
         )
         flags.mark_flags_as_mutual_exclusive(["attack", "suite"], required=True)
 
@@ -62,8 +62,11 @@ class SuiteFlags:
         suite, budget = self._suite.value, self._budget.value
         if self.transfer_from is not None:
             shared_flags.check_model(self.transfer_from, "--transfer_from")
-            if suite != "adaptive":
-                raise UserError("--transfer_from is for --suite=adaptive")
+            if suite not in (None, "adaptive"):
+                raise UserError(
+                    "--transfer_from is for --attack and --suite=adaptive: "
+                    f"leave it out. Received: --suite={suite}"
+                )
         if suite is None:
             if budget is not None:
                 raise UserError("--budget is for --suite: leave it out")

@@ -45,6 +45,9 @@ class EvaluationConfig:
             A rejected unperturbed image always counts as wrong.
         precision: str or None, the precision in which the model was loaded, see
             `peernets_tf.models.load`; None for that in which it was saved.
+        transfer_from: str or None, the file or preset of another model, on
+            which adversarial images are made for this one. `backward` is then
+            that of the other model, which attacks through its stored graphs.
         shard: the `Shard`, the share of the batches that is attacked here.
         output_dir: str, the folder of this evaluation: run.json, batches.jsonl
             (batches-1-of-2.jsonl for a shard) and record.json.
@@ -64,6 +67,7 @@ class EvaluationConfig:
     seed: int = 0
     rejected_as: str | None = None
     precision: str | None = None
+    transfer_from: str | None = None
     shard: Shard = Shard()
     output_dir: str
 
@@ -85,6 +89,8 @@ class EvaluationConfig:
                 f"`temperature` is for backward=soft. Received: "
                 f"backward={self.backward}, temperature={self.temperature}"
             )
+        if self.transfer_from is not None:
+            _check_transfer(self.attack, self.graphs)
         if self.attack.attack_type.follows_gradient:
             return
         for name, is_given in (
@@ -97,6 +103,40 @@ class EvaluationConfig:
                     f"{self.attack.name} follows no gradient and does not "
                     f"read {name}: leave it out"
                 )
+
+
+def _check_transfer(attack: AttackConfig, graphs: GraphsConfig) -> None:
+    """Raises a `UserError` if an attack cannot be made on another model."""
+    sees_no_model = attack.is_file or attack.name == attacks.RandomNoise.name
+    if sees_no_model or needs_labels(attack):
+        reason = (
+            "makes the same images on every model"
+            if sees_no_model
+            else "needs the peers of the model itself"
+        )
+        raise UserError(
+            f"{attack.name} {reason}: leave out transfer_from, or choose "
+            "another attack"
+        )
+    if _stops(attack) or attack.attack_type.always_stops:
+        raise UserError(
+            f"{attack.name} stops at an image that fools the other model, "
+            "which may not fool this one: leave out --search, give "
+            "--nostop_when_fooled, or choose pgd"
+        )
+    guessed = graphs.attack_graphs, graphs.expectation
+    if graphs.policy == "drawn" or guessed != (None, None):
+        raise UserError(
+            "with transfer_from, the attacker has no graphs of this model: "
+            "leave out attack_graphs, expectation (--graph_expectation) and "
+            f"policy=drawn (--peers=drawn). Received: {graphs}"
+        )
+
+
+def _stops(attack: AttackConfig) -> bool:
+    """Whether an attack is told to stop at images that fool."""
+    default = getattr(attack.attack_type, "stop_when_fooled", False)
+    return attack.search or attack.options.get("stop_when_fooled", default)
 
 
 def backward_passes(
@@ -223,17 +263,29 @@ def check_graphs(
     return graphs
 
 
-def check_peers(model: keras.Model, config: EvaluationConfig) -> None:
+def check_peers(
+    model: keras.Model,
+    config: EvaluationConfig,
+    transfer_model: keras.Model | None = None,
+) -> None:
     """Checks what a configuration says of peers.
+
+    Args:
+        model: the model that is attacked.
+        config: the `EvaluationConfig`.
+        transfer_model: the model on which images are made, None if it is
+            `model` itself.
 
     Raises:
         UserError: if the model has no peers and the configuration names some,
             or the attack stops at images that fool other graphs than those
             that count.
     """
-    graphs = check_graphs(
-        model, config.graphs, config.backward, seed=config.seed
-    )
+    backward = config.backward
+    if transfer_model is not None:
+        check_graphs(transfer_model, GraphsConfig(), backward, seed=config.seed)
+        backward = "exact"
+    graphs = check_graphs(model, config.graphs, backward, seed=config.seed)
     if graphs is None:
         if needs_labels(config.attack) or config.ablation:
             needed = config.ablation or config.attack.name
@@ -260,14 +312,7 @@ def check_peers(model: keras.Model, config: EvaluationConfig) -> None:
     # FAB, which always stops, may stop at images that fool the mean over graphs
     # drawn anew: they are the nearest ones that it looks for.
     averages = graphs.expectation and attack.name == attacks.FAB.name
-    stops = (
-        attack.search
-        or attack.options.get(
-            "stop_when_fooled",
-            getattr(attack.attack_type, "stop_when_fooled", False),
-        )
-        or (attack.attack_type.always_stops and not averages)
-    )
+    stops = _stops(attack) or (attack.attack_type.always_stops and not averages)
     if stops and (graphs.defended != graphs.attacker or graphs.expectation):
         raise UserError(
             f"{attack.name} stops at an image that fools the attacker's "

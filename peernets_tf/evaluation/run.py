@@ -9,6 +9,7 @@ from peernets_tf import (
     adaptive,
     attacks,
     datasets,
+    models,
     peers,
     records,
 )
@@ -44,6 +45,7 @@ def evaluate(
     *,
     checkpoint: str,
     provenance: records.Provenance,
+    transfer_model: keras.Model | None = None,
 ) -> records.AttackRecord:
     """Attacks the test images and writes the record.
 
@@ -56,6 +58,7 @@ def evaluate(
         config: the `EvaluationConfig`.
         checkpoint: str, the file or preset that the model was loaded from.
         provenance: the `records.Provenance` of this start.
+        transfer_model: the model of `config.transfer_from`, None if that is.
 
     Returns:
         The `records.AttackRecord` that is in record.json.
@@ -69,7 +72,9 @@ def evaluate(
     start = time.monotonic()
     check_rejection(model, dataset, config.rejected_as)
     check_fits(model, dataset, config.rejected_as)
-    check_peers(model, config)
+    if transfer_model is not None:
+        check_fits(transfer_model, dataset)
+    check_peers(model, config, transfer_model)
     planned = plan(config.attack, dataset)
     labels = dataset.train.labels if needs_labels(config.attack) else None
     with adaptive.ablated(model, config.ablation):
@@ -90,6 +95,7 @@ def evaluate(
                 graphs,
                 checkpoint,
                 provenance,
+                transfer_model,
                 start,
             )
 
@@ -102,17 +108,25 @@ def _evaluate(
     graphs: ChosenGraphs | None,
     checkpoint: str,
     provenance: records.Provenance,
+    transfer_model: keras.Model | None,
     start: float,
 ) -> records.AttackRecord:
     """Attacks and writes the record; the folder is locked."""
     log, first_start = open_log(
         dataset,
         config,
-        identity(model, dataset, config),
+        identity(model, dataset, config, transfer_model),
         provenance,
         check_row,
     )
-    target = _target(model, dataset, config, graphs, planned[0][1].targeted)
+    target = _target(
+        model,
+        dataset,
+        config,
+        graphs,
+        transfer_model,
+        targeted=planned[0][1].targeted,
+    )
     guides = None
     if graphs and needs_labels(config.attack):
         guides = adaptive.Guides(
@@ -152,6 +166,7 @@ def _evaluate(
         ablation=config.ablation.name,
         num_neighbors=config.ablation.num_neighbors,
         threat_model=graphs.record if graphs else None,
+        transfer_from=config.transfer_from,
         cases=cases,
         provenance=records.with_seconds(first_start, time.monotonic() - start),
     )
@@ -159,7 +174,10 @@ def _evaluate(
 
 
 def identity(
-    model: keras.Model, dataset: datasets.Dataset, config: EvaluationConfig
+    model: keras.Model,
+    dataset: datasets.Dataset,
+    config: EvaluationConfig,
+    transfer_model: keras.Model | None = None,
 ) -> dict[str, Any]:
     """Returns all that the figures of an evaluation depend on, as JSON values.
 
@@ -176,6 +194,11 @@ def identity(
         "temperature": config.temperature,
         # As in `resumable.target_identity`.
         **({"ablation": repr(config.ablation)} if config.ablation else {}),
+        **(
+            {"transfer_sha256": models.weights_sha256(transfer_model)}
+            if transfer_model is not None
+            else {}
+        ),
         # With all defaults of this version, and the hash of a file.
         "attacks": [
             {
@@ -197,17 +220,24 @@ def _target(
     dataset: datasets.Dataset,
     config: EvaluationConfig,
     graphs: ChosenGraphs | None,
+    transfer_model: keras.Model | None,
+    *,
     targeted: bool,
 ) -> Target:
-    """Returns the defended model and the attacker's view of it."""
+    """Returns the defended model and the attacker's view of it, or of another.
+
+    Another model attacks through its stored graphs, and rejects nothing.
+    """
     defended = peers.monte_carlo(model, graphs.defended if graphs else None)
     attacker = peers.monte_carlo(model, graphs.attacker if graphs else None)
     if graphs and graphs.record.expectation:
         attacker = adaptive.random_graphs(
             model, graphs.attacker, graphs.record.expectation
         )
+    if transfer_model is not None:
+        attacker = peers.monte_carlo(transfer_model)
     attacker = adaptive.bpda(attacker, config.backward, config.temperature)
-    if config.rejected_as == "right":
+    if config.rejected_as == "right" and transfer_model is None:
         attacker = attacks.Rejecting(attacker)
     return Target(
         defended=attacks.Classifier(defended),

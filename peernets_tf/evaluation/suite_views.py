@@ -191,8 +191,13 @@ class Views:
 
     @functools.cached_property
     def _transfer(self) -> Classifier:
-        assert self._transfer_model is not None
-        return Classifier(_with_graphs(self._transfer_model, None))
+        model = self._transfer_model
+        assert model is not None
+        view = _with_graphs(model, None)
+        if isinstance(model, keras.Model):
+            # Its exact gradient may be masked.
+            view = adaptive.bpda(view, "identity")
+        return Classifier(view)
 
     def _view(self, num_redrawn: int | None) -> LogitsFunction:
         """Returns the model with the attacker's graphs."""

@@ -28,7 +28,7 @@ def charts(records: Sequence[Record]) -> list[Picture]:
         records: sequence of records of any kind.
     """
     # A network whose layers compute something else is another network.
-    attacks = [r for r in of_kind(AttackRecord, records) if not r.is_ablated]
+    attacks = [r for r in of_kind(AttackRecord, records) if r.is_direct]
     return [
         *truth_pictures(attacks),
         *figure_5(attacks),

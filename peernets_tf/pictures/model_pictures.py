@@ -131,7 +131,7 @@ def _fits(
                 isinstance(record, AttackRecord)
                 and record.is_universal
                 and record.weights_sha256 == network.weights_sha256
-                and not record.is_ablated
+                and record.is_direct
                 and all(case.clip for case in record.cases)
             ):
                 continue

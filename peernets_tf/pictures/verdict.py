@@ -83,7 +83,7 @@ def _on_peernets(records: Iterable[AttackRecord]) -> list[Attacked]:
     return [
         (record, case)
         for record in records
-        if record.threat_model is not None and not record.is_ablated
+        if record.threat_model is not None and record.is_direct
         for case in record.cases
         if case.epsilon and case.clip
     ]

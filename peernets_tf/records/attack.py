@@ -118,6 +118,9 @@ class AttackRecord:
             as they were trained.
         num_neighbors: int or None, K, if it was not the layers' own.
         threat_model: the `ThreatModel`, or None for a model without peers.
+        transfer_from: str or None, the file or preset of another model, on
+            which the adversarial images were made. `backward` is then that of
+            the other model.
         cases: tuple of `AttackCase`s, one for each strength.
         provenance: the `Provenance`.
     """
@@ -138,6 +141,7 @@ class AttackRecord:
     ablation: str | None = None
     num_neighbors: int | None = None
     threat_model: ThreatModel | None = None
+    transfer_from: str | None = None
     cases: tuple[AttackCase, ...]
     provenance: Provenance
 
@@ -151,3 +155,8 @@ class AttackRecord:
         """Whether the layers computed something else than in training."""
         changed = (self.ablation, self.num_neighbors, self.precision)
         return any(value is not None for value in changed)
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether it followed the model itself, as it was trained."""
+        return not self.is_ablated and self.transfer_from is None

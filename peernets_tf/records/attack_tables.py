@@ -41,6 +41,8 @@ def attack_tables(records: Sequence[AttackRecord]) -> list[Table]:
     of `ρ 0.10 unit` is 0.10 times the mean L2 norm of images in [0, 1]. That of
     an attack on a black box names its queries, the mean for each image.
 
+    `pgd from NAME` made its images on another model.
+
     The paper's column has accuracy / fooling rate of Tables 3 to 5, or fooling
     rate / mean L2 norm / mean L-infinity norm of Table 2.
     """
@@ -68,8 +70,11 @@ def attack_columns(record: AttackRecord) -> tuple[str, ...]:
 def attack_row(record: AttackRecord, case: AttackCase) -> tuple[str, ...]:
     """Returns the cells of an attack, in the order of `attack_columns`."""
     rejected = [] if record.rejected_as is None else [str(case.rejected)]
+    attack = record.attack
+    if record.transfer_from is not None:
+        attack += f" from {record.transfer_from}"
     return (
-        record.attack,
+        attack,
         _backward(record),
         _strength(case) + _steps(record, case) + _queries(record, case),
         rate_text(case.adversarial_correct, case.total),
