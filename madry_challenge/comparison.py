@@ -107,12 +107,25 @@ def compare(
         config=config, dataset=dataset, provenance=provenance
     )
     comparison.check()
+    given = {
+        row.key: comparison.load(row)
+        for row in config.rows
+        if row.key in config.checkpoints
+    }
     with records.lock_folder(config.output_dir):
-        return _compare(comparison, start)
+        return _compare(comparison, given, start)
 
 
-def _compare(comparison: _Comparison, start: float) -> records.ComparisonRecord:
-    """Trains, attacks and records, see `compare`; the folder is locked."""
+def _compare(
+    comparison: _Comparison, given: Mapping[str, _Network], start: float
+) -> records.ComparisonRecord:
+    """Trains, attacks and records, see `compare`; the folder is locked.
+
+    Args:
+        comparison: what to compare.
+        given: mapping from a row's key to its model, where one was given.
+        start: float, the time of the start.
+    """
     config, dataset = comparison.config, comparison.dataset
     provenance = comparison.provenance
     if not table6.BUDGETS[config.budget].trains:
@@ -127,9 +140,8 @@ def _compare(comparison: _Comparison, start: float) -> records.ComparisonRecord:
             f"\n[{number}/{len(config.rows)}] {row.name} on {row.trained_on}",
             flush=True,
         )
-        if row.key in config.checkpoints:
-            network = comparison.load(row)
-        else:
+        network = given.get(row.key)
+        if network is None:
             start_row = None
             if row.start:
                 start_row = next(r for r in rows if r.key == row.start)
@@ -175,9 +187,6 @@ class _Comparison:
                 f"`num_peers` must be at most {train_size}, the number of "
                 f"training images. Received: {self.config.num_peers}"
             )
-        for row in self.config.rows:
-            if row.key in self.config.checkpoints:
-                self.load(row)
         if self.config.budget == "full" and not devices.has_gpu():
             print(
                 "warning: without a GPU the full budget takes weeks. "

@@ -69,6 +69,8 @@ def test_randomness():
     assert check(name) == "passed"
     assert check(name, outcome(BLACK_BOX, 1), variation=0.1) == "failed"
     assert check(name, outcome(averages, 1), variation=0.1) == "passed"
+    idle = outcome(averages, 0, attacked=0)
+    assert check(name, idle, variation=0.1) == "not measured"
 
 
 def test_zero_gradients():

@@ -71,6 +71,25 @@ def test_the_flag_files_are_found_in_the_wheel(wheel, tmp_path):
     assert path == f"{folder}/table4_resnet32.flags"
 
 
+def test_a_preset_is_loaded_from_the_wheel(wheel, tmp_path):
+    wheel.extractall(tmp_path)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import peernets_tf as p; print(p.__file__);"
+            "print(p.load_pretrained('cifar10_pr_resnet32').count_params())",
+        ],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(tmp_path), "KERAS_BACKEND": "tensorflow"},
+        capture_output=True,
+        text=True,
+    )
+    path, parameters = done.stdout.splitlines()
+    assert path == str(tmp_path / "peernets_tf" / "__init__.py")
+    assert parameters == "469564"
+
+
 def test_console_scripts_are_functions(wheel):
     (name,) = [n for n in wheel.namelist() if n.endswith("entry_points.txt")]
     parser = configparser.ConfigParser()

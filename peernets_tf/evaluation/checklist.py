@@ -103,13 +103,19 @@ def _randomness(evidence: Evidence) -> _Answer:
     if evidence.variation == 0:
         return "passed", "two calls give the same logits"
     measured = f"two calls differ by {evidence.variation:.1%}"
-    averages = any(
-        outcome.step.options.get("expectation", 1) > 1
+    averaging = [
+        outcome
         for outcome in evidence.outcomes
-    )
-    if averages:
-        return "passed", f"{measured}; attacks average"
-    return "failed", f"{measured}; attacks do not average"
+        if outcome.step.options.get("expectation", 1) > 1
+    ]
+    if not averaging:
+        return "failed", f"{measured}; attacks do not average"
+    if not any(outcome.attacked.any() for outcome in averaging):
+        return (
+            "not measured",
+            f"{measured}; no image was left for attacks that average",
+        )
+    return "passed", f"{measured}; attacks average"
 
 
 def _gradient_is_not_zero(evidence: Evidence) -> _Answer:
