@@ -10,6 +10,7 @@ import statistics
 import speed_tables
 
 from peernets_tf import records
+from peernets_tf.evaluation.suites import SUITES
 from peernets_tf.records import (
     attack_tables,
     comparison_table,
@@ -274,6 +275,46 @@ def _ablation_order(record):
     )
 
 
+# How a table calls the `Traits` that a step needs.
+_NEEDS = {
+    "": "-",
+    "has_bpda": "BPDA",
+    "has_peers": "peers",
+    "has_labelled_peers": "peers that are drawn",
+    "guesses_graphs": "several graphs, unknown",
+    "is_random": "a random model",
+    "has_transfer_model": "`--transfer_from`",
+}
+
+
+def steps(found):
+    """The attacks of the suite of a record, as the package has them today."""
+    (record,) = found
+    rows = tuple(
+        (
+            step.name,
+            step.backward or "-",
+            ", ".join(_settings(step)) or "-",
+            "left" if step.only_survivors else "all",
+            _NEEDS[step.needs],
+        )
+        for step in SUITES[record.result.suite]
+    )
+    return [
+        Table("", ("step", "backward", "settings", "images", "needs"), rows)
+    ]
+
+
+def _settings(step):
+    """Yields the numbers of a step, and its loss if it is not the usual one."""
+    for name, value in step.options.items():
+        usual = isinstance(value, bool) or value in (1, "cross_entropy")
+        if name == "delta":
+            yield f"delta={255 * value:g}/255"
+        elif not usual:
+            yield f"{name}={value}"
+
+
 def trials(found):
     """Trials of the commands, and those that failed."""
     return [table for r in found for table in trials_tables.trials_tables(r)]
@@ -326,6 +367,7 @@ TABLES = {
     "runs": runs,
     "searches": speed_tables.searches,
     "speed": speed_tables.speed,
+    "steps": steps,
     "suites": suites,
     "training": training,
     "trials": trials,
