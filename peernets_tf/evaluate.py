@@ -103,8 +103,6 @@ class Config:
         checkpoint: str, a .keras file or the name of a preset.
         dataset: str, a data set's name.
         data_dir: str or None, the folder of TensorFlow Datasets.
-        transfer_from: str or None, the model on which an attack, or the
-            transfer attack of a suite, makes its images, as `checkpoint`.
         backward: str or None, the backward pass that the attack follows; None
             for all by which the model should be judged.
         output_dir: str or None, the folder of the results; None for a folder
@@ -121,7 +119,6 @@ class Config:
     checkpoint: str
     dataset: str
     data_dir: str | None
-    transfer_from: str | None
     backward: str | None
     output_dir: str | None
     workers: int
@@ -140,7 +137,6 @@ def _parse(arguments: list[str]) -> Config:
         dataset=_DATASET.value
         or evaluation.trained_on(models.preset_path(_CHECKPOINT.value)),
         data_dir=_DATA_DIR.value,
-        transfer_from=_SUITE_FLAGS.transfer_from,
         backward=_LAYER_FLAGS.backward,
         output_dir=_OUTPUT_DIR.value,
         workers=_SHARING_FLAGS.workers,
@@ -153,6 +149,7 @@ def _parse(arguments: list[str]) -> Config:
             seed=_SEED.value,
             rejected_as=_REJECTED_AS.value,
             precision=_PRECISION.value,
+            transfer_from=_SUITE_FLAGS.transfer_from,
             shard=_SHARING_FLAGS.shard(),
             output_dir=_OUTPUT_DIR.value or "",
         ),
@@ -173,7 +170,6 @@ def _parse_evaluation(
             attack=_ATTACK_FLAGS.attack(),
             temperature=_LAYER_FLAGS.temperature,
             ablation=_LAYER_FLAGS.ablation(_SEED.value),
-            transfer_from=_SUITE_FLAGS.transfer_from,
             **config,
         )
     _LAYER_FLAGS.check_suite()
@@ -221,9 +217,8 @@ def _load(config: Config) -> keras.Model:
 
 
 def _load_transfer(config: Config) -> keras.Model | None:
-    if config.transfer_from is None:
-        return None
-    return models.load(models.preset_path(config.transfer_from))
+    name = config.evaluation.transfer_from
+    return None if name is None else models.load(models.preset_path(name))
 
 
 def _run_suite(
@@ -242,7 +237,6 @@ def _run_suite(
             checkpoint=config.checkpoint,
             provenance=provenance,
             transfer_model=_load_transfer(config),
-            transfer_from=config.transfer_from,
         )
         if not config.is_worker:
             evaluation.print_report([folder])

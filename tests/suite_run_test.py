@@ -339,7 +339,7 @@ def test_bad_flags_are_one_line(flags, tmp_path):
         (["--attack=pgd", "--budget=0.1"], "--budget is for --suite"),
         (
             ["--suite=rand", "--transfer_from=cifar10_resnet32"],
-            "--transfer_from is for --attack and --suite=adaptive",
+            "transfer_from is for single attacks and the suite adaptive",
         ),
         ([suite, "--transfer_from=nowhere"], "mnist_pr_lenet5"),
         ([suite, "--transfer_from=cifar10_resnet32"], "images of shape"),

@@ -62,11 +62,6 @@ class SuiteFlags:
         suite, budget = self._suite.value, self._budget.value
         if self.transfer_from is not None:
             shared_flags.check_model(self.transfer_from, "--transfer_from")
-            if suite not in (None, "adaptive"):
-                raise UserError(
-                    "--transfer_from is for --attack and --suite=adaptive: "
-                    f"leave it out. Received: --suite={suite}"
-                )
         if suite is None:
             if budget is not None:
                 raise UserError("--budget is for --suite: leave it out")

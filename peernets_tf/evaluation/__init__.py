@@ -28,6 +28,7 @@ from peernets_tf.evaluation.shard import Shard
 from peernets_tf.evaluation.strength import Strength
 from peernets_tf.evaluation.suite_config import SuiteConfig
 from peernets_tf.evaluation.suites import SUITES
+from peernets_tf.evaluation.target_config import TargetConfig
 from peernets_tf.evaluation.threat_model import (
     POLICIES,
     ChosenGraphs,
@@ -94,6 +95,7 @@ __all__ = [
     "Shard",
     "Strength",
     "SuiteConfig",
+    "TargetConfig",
     "backward_passes",
     "check_fits",
     "choose_graphs",

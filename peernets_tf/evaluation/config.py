@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from peernets_tf import adaptive, attacks, datasets, records
 from peernets_tf.errors import UserError
 from peernets_tf.evaluation.plan import AttackConfig
-from peernets_tf.evaluation.shard import Shard
+from peernets_tf.evaluation.target_config import TargetConfig
 from peernets_tf.evaluation.threat_model import GraphsConfig, describe_graphs
 from peernets_tf.lazy import keras, module
 
@@ -21,36 +21,19 @@ _TEMPERATURE = 0.05
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluationConfig:
-    """How a model is attacked.
+class EvaluationConfig(TargetConfig):
+    """How a model is attacked by one attack.
 
     For a model without PeerRegularization layers `graphs`, `temperature` and
     `ablation` must be the defaults, and `backward`, too, unless the model
-    `adaptive.hides_gradient`.
+    `adaptive.hides_gradient`. With `transfer_from`, `backward` is that of the
+    other model, which attacks through its stored graphs.
 
     Attributes:
         attack: the `AttackConfig`.
-        graphs: the `GraphsConfig`.
-        backward: the backward pass of PeerRegularization layers that the
-            attack follows, one of `adaptive.BACKWARDS`.
         temperature: float, the temperature of the backward pass `"soft"`.
         ablation: the `adaptive.Ablation` of the layers, for predictions and for
             the attack.
-        test_size: int or None, the number of test images, the first ones; None
-            for all.
-        batch_size: int, test images attacked at once.
-        seed: int, the seed of everything drawn.
-        rejected_as: `"wrong"`, `"right"` or None, what a rejected adversarial
-            image counts as. The model's last logit is then that of rejection.
-            A rejected unperturbed image always counts as wrong.
-        precision: str or None, the precision in which the model was loaded, see
-            `peernets_tf.models.load`; None for that in which it was saved.
-        transfer_from: str or None, the file or preset of another model, on
-            which adversarial images are made for this one. `backward` is then
-            that of the other model, which attacks through its stored graphs.
-        shard: the `Shard`, the share of the batches that is attacked here.
-        output_dir: str, the folder of this evaluation: run.json, batches.jsonl
-            (batches-1-of-2.jsonl for a shard) and record.json.
 
     Raises:
         UserError: if the attack does not read one of these, or a value is out
@@ -58,32 +41,11 @@ class EvaluationConfig:
     """
 
     attack: AttackConfig
-    graphs: GraphsConfig = GraphsConfig()
-    backward: str = "exact"
     temperature: float = _TEMPERATURE
     ablation: adaptive.Ablation = adaptive.Ablation()
-    test_size: int | None = None
-    batch_size: int = 100
-    seed: int = 0
-    rejected_as: str | None = None
-    precision: str | None = None
-    transfer_from: str | None = None
-    shard: Shard = Shard()
-    output_dir: str
 
     def __post_init__(self) -> None:
-        if self.backward not in adaptive.BACKWARDS:
-            raise UserError(
-                f"`backward` must be one of {adaptive.BACKWARDS}. Received: "
-                f"{self.backward}"
-            )
-        attacks.rejection.check_rejected_as(self.rejected_as)
-        test_size = 1 if self.test_size is None else self.test_size
-        if self.batch_size < 1 or test_size < 1:
-            raise UserError(
-                "`batch_size` and `test_size` must be at least 1. Received: "
-                f"batch_size={self.batch_size}, test_size={self.test_size}"
-            )
+        super().__post_init__()
         if self.temperature != _TEMPERATURE and self.backward != "soft":
             raise UserError(
                 f"`temperature` is for backward=soft. Received: "

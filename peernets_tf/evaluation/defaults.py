@@ -49,8 +49,8 @@ def default_folder(
         parts.append(f"eot{graphs.expectation}")
     if isinstance(config, EvaluationConfig):
         parts += _names_of_ablation(config.ablation)
-        if config.transfer_from is not None:
-            parts.append(f"from_{folder_name(config.transfer_from)}")
+    if config.transfer_from is not None:
+        parts.append(f"from_{folder_name(config.transfer_from)}")
     if config.rejected_as is not None:
         parts.append(f"rejected_as_{config.rejected_as}")
     if config.precision is not None:

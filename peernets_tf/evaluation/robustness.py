@@ -110,6 +110,7 @@ def robust_accuracy(
         graphs=graphs or GraphsConfig(),
         batch_size=batch_size,
         seed=seed,
+        output_dir="",
     )
     chosen = None
     if not isinstance(model, keras.Model) and (

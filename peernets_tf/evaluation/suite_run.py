@@ -34,7 +34,6 @@ def evaluate_suite(
     checkpoint: str,
     provenance: records.Provenance,
     transfer_model: keras.Model | None = None,
-    transfer_from: str | None = None,
 ) -> records.SuiteRecord:
     """Attacks the test images with a suite and writes the record.
 
@@ -47,10 +46,7 @@ def evaluate_suite(
         config: the `SuiteConfig`.
         checkpoint: str, the file or preset that the model was loaded from.
         provenance: the `records.Provenance` of this start.
-        transfer_model: another model of the same images, or None; see
-            `robust_accuracy`.
-        transfer_from: str or None, the file or preset that `transfer_model` was
-            loaded from.
+        transfer_model: the model of `config.transfer_from`, None if that is.
 
     Returns:
         The `records.SuiteRecord` that is in record.json.
@@ -108,7 +104,7 @@ def evaluate_suite(
             dataset=dataset.name,
             test_size=len(test),
             threat_model=graphs.record if graphs else None,
-            transfer_from=transfer_from,
+            transfer_from=config.transfer_from,
             result=found.result,
             provenance=records.with_seconds(first_start, seconds),
         )
