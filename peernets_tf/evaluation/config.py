@@ -27,7 +27,8 @@ class EvaluationConfig(TargetConfig):
     For a model without PeerRegularization layers `graphs`, `temperature` and
     `ablation` must be the defaults, and `backward`, too, unless the model
     `adaptive.hides_gradient`. With `transfer_from`, `backward` is that of the
-    other model, which attacks through its stored graphs.
+    other model, which attacks through its stored graphs. It also has the fields
+    of `TargetConfig`.
 
     Attributes:
         attack: the `AttackConfig`.

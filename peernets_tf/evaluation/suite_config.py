@@ -15,7 +15,8 @@ class SuiteConfig(TargetConfig):
     """A suite of attacks, their strength, and what they attack.
 
     `backward` is that of attacks whose suite names none, `transfer_from` the
-    model on which a suite's transfer attack makes its images.
+    model on which a suite's transfer attack makes its images. It also has the
+    fields of `TargetConfig`.
 
     Attributes:
         suite: str, one of `suites.SUITES`.
