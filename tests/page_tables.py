@@ -281,8 +281,8 @@ _NEEDS = {
     "has_bpda": "BPDA",
     "has_peers": "peers",
     "has_labelled_peers": "peers that are drawn",
-    "guesses_graphs": "several graphs, unknown",
-    "is_random": "a random model",
+    "guesses_graphs": "drawn or fresh graphs",
+    "is_random": "random outputs",
     "has_transfer_model": "`--transfer_from`",
 }
 
