@@ -410,6 +410,8 @@ def test_images_made_on_another_model(linear, peernet, stripes, tmp_path):
     assert from_peers.backward == "identity"
     with pytest.raises(UserError, match="linear has no PeerReg"):
         transfer(peernet, linear, "wrong", backward="identity")
+    with pytest.raises(UserError, match="the model that transfer_from names"):
+        transfer(peernet, None, "none")
 
 
 @pytest.mark.parametrize(

@@ -202,6 +202,32 @@ def check_fits(
         )
 
 
+def check_transfer_model(
+    transfer_model: keras.Model | None,
+    dataset: datasets.Dataset,
+    config: TargetConfig,
+) -> None:
+    """Checks the model on which images are made for another one.
+
+    Args:
+        transfer_model: a Keras model, or None.
+        dataset: the `Dataset`.
+        config: the `TargetConfig`.
+
+    Raises:
+        UserError: if the configuration names a model and none is given, or the
+            other way round, or see `check_fits`.
+    """
+    if (transfer_model is None) != (config.transfer_from is None):
+        raise UserError(
+            "`transfer_model` must be the model that transfer_from names. "
+            f"Received: transfer_model={transfer_model}, "
+            f"transfer_from={config.transfer_from}"
+        )
+    if transfer_model is not None:
+        check_fits(transfer_model, dataset)
+
+
 def check_graphs(
     model: keras.Model, config: GraphsConfig, backward: str, *, seed: int
 ) -> records.ThreatModel | None:

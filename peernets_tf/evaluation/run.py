@@ -25,6 +25,7 @@ from peernets_tf.evaluation.config import (
     check_fits,
     check_peers,
     check_rejection,
+    check_transfer_model,
     needs_components,
     needs_labels,
 )
@@ -72,8 +73,7 @@ def evaluate(
     start = time.monotonic()
     check_rejection(model, dataset, config.rejected_as)
     check_fits(model, dataset, config.rejected_as)
-    if transfer_model is not None:
-        check_fits(transfer_model, dataset)
+    check_transfer_model(transfer_model, dataset, config)
     check_peers(model, config, transfer_model)
     planned = plan(config.attack, dataset)
     labels = dataset.train.labels if needs_labels(config.attack) else None

@@ -14,6 +14,7 @@ from peernets_tf.evaluation.config import (
     check_fits,
     check_graphs,
     check_rejection,
+    check_transfer_model,
 )
 from peernets_tf.evaluation.resumable import (
     open_log,
@@ -61,8 +62,7 @@ def evaluate_suite(
     start = time.monotonic()
     check_rejection(model, dataset, config.rejected_as)
     check_fits(model, dataset, config.rejected_as)
-    if transfer_model is not None:
-        check_fits(transfer_model, dataset)
+    check_transfer_model(transfer_model, dataset, config)
     check_graphs(model, config.graphs, config.backward, seed=config.seed)
     # Encodes the peers before anything is written, since they may not fit.
     graphs = choose_graphs(
