@@ -48,9 +48,9 @@ def test_a_black_box_names_its_queries():
     assert row["strength"] == "L-inf 8/255"
 
 
-def test_an_attack_names_the_model_on_which_it_made_its_images():
+def test_a_title_names_the_model_on_which_images_were_made():
     (row,) = attack_cells(make_attack(transfer_from="a.keras"))
-    assert row["attack"] == "universal.deepfool from a.keras"
+    assert ", images made on a.keras: 200 images" in row["title"]
 
 
 def test_a_title_names_what_the_layers_computed_instead():

@@ -191,6 +191,14 @@ def test_a_card_does_not_flatter():
         assert row[-2:] == ["200", "4.5% ±3.8"]
 
 
+def test_a_card_tells_images_of_another_model_apart():
+    rows = rows_of_card([make_attack(), make_attack(transfer_from="a.keras")])
+    assert [row[0] for row in rows] == [
+        "universal.deepfool",
+        "universal.deepfool from a.keras",
+    ]
+
+
 def test_a_card_shows_balls_without_a_suite_and_its_own_graphs_only():
     ball = make_case(norm="linf", epsilon=0.3, rho=None)
     (row,) = rows_of_card([make_attack(cases=(ball,))])

@@ -37,11 +37,10 @@ _NOISE = "noise"
 def attack_tables(records: Sequence[AttackRecord]) -> list[Table]:
     """Returns the tables of attacks, one for each model, images and graphs.
 
-    Images that are not clipped to [0, 1] have tables of their own. A strength
+    Images that are not clipped to [0, 1], or were made on another model, have
+    tables of their own. A strength
     of `ρ 0.10 unit` is 0.10 times the mean L2 norm of images in [0, 1]. That of
     an attack on a black box names its queries, the mean for each image.
-
-    `pgd from NAME` made its images on another model.
 
     The paper's column has accuracy / fooling rate of Tables 3 to 5, or fooling
     rate / mean L2 norm / mean L-infinity norm of Table 2.
@@ -70,11 +69,8 @@ def attack_columns(record: AttackRecord) -> tuple[str, ...]:
 def attack_row(record: AttackRecord, case: AttackCase) -> tuple[str, ...]:
     """Returns the cells of an attack, in the order of `attack_columns`."""
     rejected = [] if record.rejected_as is None else [str(case.rejected)]
-    attack = record.attack
-    if record.transfer_from is not None:
-        attack += f" from {record.transfer_from}"
     return (
-        attack,
+        record.attack,
         _backward(record),
         _strength(case) + _steps(record, case) + _queries(record, case),
         rate_text(case.adversarial_correct, case.total),
@@ -120,10 +116,18 @@ def _attack_title(record: AttackRecord, case: AttackCase) -> str:
         f"{network_name(record.model)} on {dataset_name(record.dataset)}"
         f"{peers_text(record.threat_model)}{_ablation(record)}"
         f"{precision_text(record.precision)}"
-        f"{'' if case.clip else ', not clipped'}: {case.total:,} images, "
+        f"{'' if case.clip else ', not clipped'}{_made_on(record)}: "
+        f"{case.total:,} images, "
         f"{rate_text(case.correct, case.total)} correct before the attack"
         f"{rejection_text(record.rejected_as, case.clean_rejected)}"
     )
+
+
+def _made_on(record: AttackRecord) -> str:
+    """Returns how a title names the other model that images were made on."""
+    if record.transfer_from is None:
+        return ""
+    return f", images made on {record.transfer_from}"
 
 
 def _ablation(record: AttackRecord) -> str:

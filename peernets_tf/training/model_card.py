@@ -161,6 +161,8 @@ def _attack_row(
 ) -> tuple[str, ...]:
     cells = attack_tables.attack_row(record, case)
     attack, backward, strength, accuracy, *_ = cells
+    if record.transfer_from is not None:
+        attack += f" from {record.transfer_from}"
     # Without the steps of an attack that was run with several.
     strength, *_ = strength.split(", ")
     graphs = _graphs(record.threat_model)
