@@ -50,7 +50,7 @@ def test_a_black_box_names_its_queries():
 
 def test_a_title_names_the_model_on_which_images_were_made():
     (row,) = attack_cells(make_attack(transfer_from="a.keras"))
-    assert ", images made on a.keras: 200 images" in row["title"]
+    assert ", 10 graphs of 50 peers, images made on a.keras: " in row["title"]
 
 
 def test_a_title_names_what_the_layers_computed_instead():

@@ -56,6 +56,7 @@ def test_without_the_record_of_a_training_the_flag_is_needed(tmp_path):
             "pgd_exact_eot4_rejected_as_right",
         ),
         ({"precision": "mixed_bfloat16"}, "pgd_exact_mixed_bfloat16"),
+        ({"transfer_from": "c/d.keras"}, "pgd_exact_from_c_d"),
     ],
 )
 def test_default_folder(config, name):

@@ -11,6 +11,7 @@ from keras import ops
 from small_models import SHAPE, make_linear, make_peernet
 
 from peernets_tf import (
+    PeerRegularization,
     datasets,
     evaluation,
     models,
@@ -210,6 +211,13 @@ def test_interrupted_equals_uninterrupted(linear, stripes, tmp_path):
     assert resumed.provenance.commit == "abc"
 
 
+def test_a_second_start_leaves_the_record(linear, stripes, tmp_path):
+    """It would have the time of the second start, which did nothing."""
+    first = evaluate(linear, stripes, tmp_path)
+    assert evaluate(linear, stripes, tmp_path) == first
+    assert records.read(str(tmp_path / "record.json")) == first
+
+
 def test_a_folder_is_for_one_evaluation(linear, stripes, tmp_path):
     evaluate(linear, stripes, tmp_path, batch_size=10, test_size=10)
     for changes, key in (
@@ -374,6 +382,25 @@ def test_predictions_use_the_defended_graphs(
     assert sum(found, []) == expected
 
 
+def peernet_like(model):
+    """The same model once more, as if it was loaded from its file."""
+    copy = keras.models.clone_model(model)
+    for own, other in zip(copy.weights, model.weights, strict=True):
+        own.assign(other)
+    peers.set_peers(copy, peers.stored_peers(model))
+    return copy
+
+
+def without_layers(model):
+    """The model without its one PeerRegularization layer."""
+    inputs = keras.Input(SHAPE)
+    x = inputs
+    for layer in model.layers[1:]:
+        if not isinstance(layer, PeerRegularization):
+            x = layer(x)
+    return keras.Model(inputs, x, name=model.name)
+
+
 def test_images_made_on_another_model(linear, peernet, stripes, tmp_path):
     """One with the same gradient fools as well, the opposite one helps."""
 
@@ -408,8 +435,21 @@ def test_images_made_on_another_model(linear, peernet, stripes, tmp_path):
     from_peers = transfer(linear, peernet, "from", backward="identity")
     assert from_peers.threat_model is None
     assert from_peers.backward == "identity"
+    # An ablation changes the attacked model alone.
+    drawn = GraphsConfig(num_graphs=1)
+    ablation = {"ablation": Ablation(name="no_layers"), "graphs": drawn}
+    assert (
+        transfer(peernet, peernet_like(peernet), "ablated", **ablation).cases
+        == transfer(
+            without_layers(peernet), peernet_like(peernet), "without"
+        ).cases
+    )
     with pytest.raises(UserError, match="linear has no PeerReg"):
         transfer(peernet, linear, "wrong", backward="identity")
+    inputs = keras.Input(SHAPE)
+    softmax = keras.Model(inputs, keras.layers.Softmax()(linear(inputs)))
+    with pytest.raises(AttackError, match="softmax"):
+        transfer(linear, softmax, "softmax")
     with pytest.raises(UserError, match="the model that transfer_from names"):
         transfer(peernet, None, "none")
 

@@ -308,7 +308,7 @@ def steps(found):
 def _settings(step):
     """Yields the numbers of a step, and its loss if it is not the usual one."""
     for name, value in step.options.items():
-        usual = isinstance(value, bool) or value in (1, "cross_entropy")
+        usual = (name, value) in (("restarts", 1), ("loss", "cross_entropy"))
         if name == "delta":
             yield f"delta={255 * value:g}/255"
         elif not usual:

@@ -111,7 +111,7 @@ def test_the_card_names_the_backward_passes_that_attacked():
     published = make_training(weights_sha256="0")
     for threat_model, shown, expected in (
         (THREAT_MODEL, cases, "exact, identity"),
-        (THREAT_MODEL, cases[2:], ""),
+        (THREAT_MODEL, cases[2:], "-"),
         (None, cases[:1], "-"),
         (None, cases[:2], "exact, identity"),
     ):
@@ -197,6 +197,7 @@ def test_a_card_tells_images_of_another_model_apart():
         "universal.deepfool",
         "universal.deepfool from a.keras",
     ]
+    assert [row[2] for row in rows] == ["50 x 10, known", "50 x 10"]
 
 
 def test_a_card_shows_balls_without_a_suite_and_its_own_graphs_only():

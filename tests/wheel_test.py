@@ -85,6 +85,7 @@ def test_a_preset_is_loaded_from_the_wheel(wheel, tmp_path):
         capture_output=True,
         text=True,
     )
+    assert done.returncode == 0, done.stderr
     path, parameters = done.stdout.splitlines()
     assert path == str(tmp_path / "peernets_tf" / "__init__.py")
     assert parameters == "469564"

@@ -121,6 +121,9 @@ def _ablate(
     order: tuple[Any, ...],
     kept: tuple[Any, ...],
 ) -> layers.PeerCall:
+    if call.layer not in order:
+        # A layer of another model, on which images are made.
+        return call
     if call.layer not in kept:
         return dataclasses.replace(call, outputs=call.inputs)
     layer, name = call.layer, ablation.name or ""

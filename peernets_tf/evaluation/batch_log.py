@@ -41,6 +41,9 @@ class BatchLog:
 
     Raises:
         UserError: if a file is damaged, or holds rows of another run.
+
+    Attributes:
+        has_grown: bool, whether a row was added to it in this process.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class BatchLog:
         self._check = check
         self._others = others
         self._rows: dict[str, _Stored] = {}
+        self.has_grown = False
         self.refresh()
         lines, is_whole = _read_lines(path)
         if not is_whole:
@@ -91,6 +95,7 @@ class BatchLog:
     def add(self, key: str, row: Any) -> None:
         """Stores a row; it is in the file when this returns."""
         fields = dataclasses.asdict(row)
+        self.has_grown = True
         self._rows[key] = _Stored(fields, self._path)
         line = json.dumps(
             {"key": key, "run": self._run, **fields}, allow_nan=False

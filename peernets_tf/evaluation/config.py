@@ -88,11 +88,11 @@ def _check_transfer(attack: AttackConfig, graphs: GraphsConfig) -> None:
             "--nostop_when_fooled, or choose pgd"
         )
     guessed = graphs.attack_graphs, graphs.expectation
-    if graphs.policy == "drawn" or guessed != (None, None):
+    if graphs.policy != "known" or guessed != (None, None):
         raise UserError(
             "with transfer_from, the attacker has no graphs of this model: "
-            "leave out attack_graphs, expectation (--graph_expectation) and "
-            f"policy=drawn (--peers=drawn). Received: {graphs}"
+            "leave out policy (--peers), attack_graphs and expectation "
+            f"(--graph_expectation). Received: {graphs}"
         )
 
 
@@ -217,6 +217,7 @@ def check_transfer_model(
     Raises:
         UserError: if the configuration names a model and none is given, or the
             other way round, or see `check_fits`.
+        AttackError: if its outputs are probabilities.
     """
     if (transfer_model is None) != (config.transfer_from is None):
         raise UserError(
@@ -226,6 +227,8 @@ def check_transfer_model(
         )
     if transfer_model is not None:
         check_fits(transfer_model, dataset)
+        images = dataset.test.images[:8]
+        attacks.checks.check_logits(peers.monte_carlo(transfer_model)(images))
 
 
 def check_graphs(

@@ -59,7 +59,7 @@ def evaluate(
         config: the `EvaluationConfig`.
         checkpoint: str, the file or preset that the model was loaded from.
         provenance: the `records.Provenance` of this start.
-        transfer_model: the model of `config.transfer_from`, None if that is.
+        transfer_model: the model of `config.transfer_from`, None without it.
 
     Returns:
         The `records.AttackRecord` that is in record.json.
@@ -170,7 +170,7 @@ def _evaluate(
         cases=cases,
         provenance=records.with_seconds(first_start, time.monotonic() - start),
     )
-    return sharing.write_once(record, config.output_dir, config.shard)
+    return sharing.write_once(record, config.output_dir, config.shard, log)
 
 
 def identity(

@@ -76,20 +76,27 @@ def all_batches(
     return work(dataclasses.replace(target, shard=Shard()))
 
 
-def write_once(record: SomeRecord, folder: str, shard: Shard) -> SomeRecord:
+def write_once(
+    record: SomeRecord, folder: str, shard: Shard, log: BatchLog
+) -> SomeRecord:
     """Writes the record of an evaluation, of which shards write only one.
+
+    A start that finds all batches in the log leaves the record that is there,
+    which has the time that they took.
 
     Args:
         record: the record.
         folder: str, the folder of the evaluation.
         shard: the `Shard` that has put all batches together.
+        log: the `BatchLog`.
 
     Returns:
         The record that is in the folder's record.json.
     """
     path = os.path.join(folder, "record.json")
     with records.take_turn(folder):
-        if not shard.is_whole and os.path.exists(path):
+        is_done = not (shard.is_whole and log.has_grown)
+        if is_done and os.path.exists(path):
             found = records.read(path)
             assert isinstance(found, type(record))
             return found

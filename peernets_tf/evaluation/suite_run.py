@@ -47,7 +47,7 @@ def evaluate_suite(
         config: the `SuiteConfig`.
         checkpoint: str, the file or preset that the model was loaded from.
         provenance: the `records.Provenance` of this start.
-        transfer_model: the model of `config.transfer_from`, None if that is.
+        transfer_model: the model of `config.transfer_from`, None without it.
 
     Returns:
         The `records.SuiteRecord` that is in record.json.
@@ -108,7 +108,7 @@ def evaluate_suite(
             result=found.result,
             provenance=records.with_seconds(first_start, seconds),
         )
-        return sharing.write_once(record, config.output_dir, config.shard)
+        return sharing.write_once(record, config.output_dir, config.shard, log)
 
 
 def suite_identity(

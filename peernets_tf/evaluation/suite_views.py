@@ -195,7 +195,6 @@ class Views:
         assert model is not None
         view = _with_graphs(model, None)
         if isinstance(model, keras.Model):
-            # Its exact gradient may be masked.
             view = adaptive.bpda(view, "identity")
         return Classifier(view)
 

@@ -200,6 +200,8 @@ _ADAPTIVE = (
         attack="pgd",
         options={"steps": 40},
         access="transfer",
+        # The exact gradient of the other model may be masked.
+        backward="identity",
         needs="has_transfer_model",
     ),
     Step(

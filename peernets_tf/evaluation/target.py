@@ -51,7 +51,7 @@ class Target:
         defended: the `Classifier` whose predictions count.
         attacker: the `Classifier` whose gradient the attack follows: that of
             the same model, perhaps with other graphs of peers or another
-            backward pass.
+            backward pass, or that of another model.
         test: the `Split` whose images are attacked.
         num_classes: int, without rejection.
         batch_size: int, images attacked at once.

@@ -38,9 +38,9 @@ def attack_tables(records: Sequence[AttackRecord]) -> list[Table]:
     """Returns the tables of attacks, one for each model, images and graphs.
 
     Images that are not clipped to [0, 1], or were made on another model, have
-    tables of their own. A strength
-    of `ρ 0.10 unit` is 0.10 times the mean L2 norm of images in [0, 1]. That of
-    an attack on a black box names its queries, the mean for each image.
+    tables of their own. A strength of `ρ 0.10 unit` is 0.10 times the mean L2
+    norm of images in [0, 1]. That of a black-box attack includes its queries,
+    the mean for each image.
 
     The paper's column has accuracy / fooling rate of Tables 3 to 5, or fooling
     rate / mean L2 norm / mean L-infinity norm of Table 2.
@@ -114,13 +114,22 @@ def published_universal(
 def _attack_title(record: AttackRecord, case: AttackCase) -> str:
     return (
         f"{network_name(record.model)} on {dataset_name(record.dataset)}"
-        f"{peers_text(record.threat_model)}{_ablation(record)}"
+        f"{_peers(record)}{_ablation(record)}"
         f"{precision_text(record.precision)}"
         f"{'' if case.clip else ', not clipped'}{_made_on(record)}: "
         f"{case.total:,} images, "
         f"{rate_text(case.correct, case.total)} correct before the attack"
         f"{rejection_text(record.rejected_as, case.clean_rejected)}"
     )
+
+
+def _peers(record: AttackRecord) -> str:
+    """Returns how a title names the graphs, and whether the attacker knew them.
+
+    Images that were made on another model needed none.
+    """
+    text = peers_text(record.threat_model)
+    return text if record.transfer_from is None else text.rpartition(", ")[0]
 
 
 def _made_on(record: AttackRecord) -> str:

@@ -153,7 +153,7 @@ def _followed(record: records.SuiteRecord) -> str:
     )
     if record.threat_model is None and list(followed) == ["exact"]:
         return "-"
-    return ", ".join(followed)
+    return ", ".join(followed) or "-"
 
 
 def _attack_row(
@@ -166,6 +166,9 @@ def _attack_row(
     # Without the steps of an attack that was run with several.
     strength, *_ = strength.split(", ")
     graphs = _graphs(record.threat_model)
+    if record.transfer_from is not None:
+        # Whether the attacker knows them makes no difference.
+        graphs = graphs.split(", ")[0]
     return (attack, backward, graphs, strength, f"{case.total:,}", accuracy)
 
 
