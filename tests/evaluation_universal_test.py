@@ -1,5 +1,7 @@
 """Universal perturbations that are fitted once, resumed, and read."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import sample_records
@@ -58,7 +60,7 @@ def test_interrupted_equals_uninterrupted(classifier, images, path):
     steps = ATTACK.iterate(classifier, images, seed=0)
     for _ in range(4):
         progress = next(steps)
-    progress.save(f"{path}.npz")
+    np.savez(f"{path}.npz", **dataclasses.asdict(progress))
     resumed = universal.fit(ATTACK, classifier, images, path=path, seed=0)
     whole = ATTACK.fit(classifier, images, seed=0)
     np.testing.assert_array_equal(resumed.perturbation, whole.perturbation)
