@@ -11,7 +11,6 @@ from keras import ops
 from small_models import SHAPE, make_linear, make_peernet
 
 from peernets_tf import (
-    PeerRegularization,
     datasets,
     evaluation,
     models,
@@ -36,7 +35,7 @@ def peernet(stripes):
     return make_peernet(stripes)
 
 
-def evaluate(model, dataset, folder, attack=PGD, transfer_model=None, **config):
+def evaluate(model, dataset, folder, attack=PGD, **config):
     config = EvaluationConfig(
         attack=attack, output_dir=str(folder), **{"batch_size": 12, **config}
     )
@@ -46,7 +45,6 @@ def evaluate(model, dataset, folder, attack=PGD, transfer_model=None, **config):
         config,
         checkpoint="model.keras",
         provenance=sample_records.make_provenance(seconds=None),
-        transfer_model=transfer_model,
     )
 
 
@@ -380,97 +378,6 @@ def test_predictions_use_the_defended_graphs(
     ]
     found = [row["predictions"] for row in rows if "predictions" in row]
     assert sum(found, []) == expected
-
-
-def peernet_like(model):
-    """The same model once more, as if it was loaded from its file."""
-    copy = keras.models.clone_model(model)
-    for own, other in zip(copy.weights, model.weights, strict=True):
-        own.assign(other)
-    peers.set_peers(copy, peers.stored_peers(model))
-    return copy
-
-
-def without_layers(model):
-    """The model without its one PeerRegularization layer."""
-    inputs = keras.Input(SHAPE)
-    x = inputs
-    for layer in model.layers[1:]:
-        if not isinstance(layer, PeerRegularization):
-            x = layer(x)
-    return keras.Model(inputs, x, name=model.name)
-
-
-def test_images_made_on_another_model(linear, peernet, stripes, tmp_path):
-    """One with the same gradient fools as well, the opposite one helps."""
-
-    def transfer(model, source, name, **config):
-        return evaluate(
-            model,
-            stripes,
-            tmp_path / name,
-            transfer_model=source,
-            transfer_from="other.keras",
-            **config,
-        )
-
-    direct = evaluate(linear, stripes, tmp_path / "direct")
-    same = transfer(linear, make_linear(scale=0.2), "same")
-    opposite = transfer(linear, make_linear(scale=-0.1), "opposite")
-    assert same.transfer_from == "other.keras"
-    fooled = [
-        [case.fooled for case in r.cases] for r in (direct, same, opposite)
-    ]
-    assert fooled[0] == fooled[1]
-    assert fooled[2] == [0, 0] != fooled[0]
-    assert identity(linear, stripes) != evaluation.identity(
-        linear,
-        stripes,
-        EvaluationConfig(attack=PGD, output_dir=""),
-        make_linear(scale=0.2),
-    )
-    # Each model has its own backward pass and graphs.
-    onto = transfer(peernet, linear, "onto", graphs=GraphsConfig(num_graphs=1))
-    assert onto.threat_model.defended.num_graphs == 1
-    from_peers = transfer(linear, peernet, "from", backward="identity")
-    assert from_peers.threat_model is None
-    assert from_peers.backward == "identity"
-    # An ablation changes the attacked model alone.
-    drawn = GraphsConfig(num_graphs=1)
-    ablation = {"ablation": Ablation(name="no_layers"), "graphs": drawn}
-    assert (
-        transfer(peernet, peernet_like(peernet), "ablated", **ablation).cases
-        == transfer(
-            without_layers(peernet), peernet_like(peernet), "without"
-        ).cases
-    )
-    with pytest.raises(UserError, match="linear has no PeerReg"):
-        transfer(peernet, linear, "wrong", backward="identity")
-    inputs = keras.Input(SHAPE)
-    softmax = keras.Model(inputs, keras.layers.Softmax()(linear(inputs)))
-    with pytest.raises(AttackError, match="softmax"):
-        transfer(linear, softmax, "softmax")
-    with pytest.raises(UserError, match="the model that transfer_from names"):
-        transfer(peernet, None, "none")
-
-
-@pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        ({"attack": AttackConfig(name="noise")}, "same images on every"),
-        ({"attack": AttackConfig(name="neighbor_guided")}, "needs the peers"),
-        ({"attack": AttackConfig(name="fab")}, "stops at an image"),
-        ({"attack": AttackConfig(name="apgd")}, "--nostop_when_fooled"),
-        ({"attack": AttackConfig(name="pgd", search=True)}, "--search"),
-        ({"graphs": GraphsConfig(policy="drawn")}, "no graphs of this model"),
-        ({"graphs": GraphsConfig(expectation=2)}, "--graph_expectation"),
-    ],
-)
-def test_what_cannot_be_made_on_another_model(config, message):
-    with pytest.raises(UserError, match=message):
-        EvaluationConfig(
-            **{"attack": PGD, **config}, transfer_from="a", output_dir=""
-        )
 
 
 def test_stopping_needs_the_graphs_that_predictions_use(

@@ -52,41 +52,39 @@ def test_the_wheel_is_complete(wheel):
     assert found == expected
 
 
-def test_the_flag_files_are_found_in_the_wheel(wheel, tmp_path):
+@pytest.fixture
+def run(wheel, tmp_path):
+    """Runs code with the wheel's packages, and returns the lines it prints."""
     wheel.extractall(tmp_path)
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "from peernets_tf.cli import flag_files as f; print(f.FOLDER);"
-            "print(f.find('table4_resnet32'))",
-        ],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(tmp_path), "KERAS_BACKEND": "tensorflow"},
-        capture_output=True,
-        text=True,
+
+    def run(code):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(tmp_path), "KERAS_BACKEND": "tensorflow"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    return run
+
+
+def test_the_flag_files_are_found_in_the_wheel(run, tmp_path):
+    folder, path = run(
+        "from peernets_tf.cli import flag_files as f; print(f.FOLDER);"
+        "print(f.find('table4_resnet32'))"
     )
-    folder, path = done.stdout.splitlines()
     assert folder == str(tmp_path / "peernets_tf" / "flag_files")
     assert path == f"{folder}/table4_resnet32.flags"
 
 
-def test_a_preset_is_loaded_from_the_wheel(wheel, tmp_path):
-    wheel.extractall(tmp_path)
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import peernets_tf as p; print(p.__file__);"
-            "print(p.load_pretrained('cifar10_pr_resnet32').count_params())",
-        ],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(tmp_path), "KERAS_BACKEND": "tensorflow"},
-        capture_output=True,
-        text=True,
+def test_a_preset_is_loaded_from_the_wheel(run, tmp_path):
+    path, parameters = run(
+        "import peernets_tf as p; print(p.__file__);"
+        "print(p.load_pretrained('cifar10_pr_resnet32').count_params())"
     )
-    assert done.returncode == 0, done.stderr
-    path, parameters = done.stdout.splitlines()
     assert path == str(tmp_path / "peernets_tf" / "__init__.py")
     assert parameters == "469564"
 

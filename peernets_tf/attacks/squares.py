@@ -74,7 +74,7 @@ def draw_moves(
 ) -> NDArray[np.int32]:
     """Draws the moves of all queries, int32 of shape `(queries, 6 + C)`.
 
-    The first one asks for the start. `Square` has the meaning of the arguments.
+    The first one asks for the start. The arguments are those of `Square`.
     """
     height, width, channels = shape
     done = np.arange(queries - 1)

@@ -152,7 +152,7 @@ class Views:
     def attacker_of(self, step: Step) -> Classifier:
         """Returns the model that a step attacks."""
         if step.access == "transfer":
-            return self._transfer
+            return self._transfer(step.backward)
         num_redrawn = (
             _num_redrawn(self._graphs) if step.redraws_graphs else None
         )
@@ -189,13 +189,12 @@ class Views:
         draws_graphs = self._graphs and self._graphs.record.expectation
         return self.traits.is_random or bool(draws_graphs)
 
-    @functools.cached_property
-    def _transfer(self) -> Classifier:
+    def _transfer(self, backward: str) -> Classifier:
         model = self._transfer_model
         assert model is not None
         view = _with_graphs(model, None)
         if isinstance(model, keras.Model):
-            view = adaptive.bpda(view, "identity")
+            view = adaptive.bpda(view, backward)
         return Classifier(view)
 
     def _view(self, num_redrawn: int | None) -> LogitsFunction:

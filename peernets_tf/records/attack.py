@@ -119,8 +119,9 @@ class AttackRecord:
         num_neighbors: int or None, K, if it was not the layers' own.
         threat_model: the `ThreatModel`, or None for a model without peers.
         transfer_from: str or None, the file or preset of another model, on
-            which the adversarial images were made. `backward` is then that of
-            the other model.
+            which the adversarial images were made. `backward` and, in the
+            cases, `zero_gradients` and `queries` are then those of the other
+            model.
         cases: tuple of `AttackCase`s, one for each strength.
         provenance: the `Provenance`.
     """

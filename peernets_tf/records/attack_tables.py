@@ -112,24 +112,18 @@ def published_universal(
 
 
 def _attack_title(record: AttackRecord, case: AttackCase) -> str:
+    # Images that were made on another model needed no graphs.
+    is_own = record.transfer_from is None
+    peers = peers_text(record.threat_model, with_policy=is_own)
     return (
         f"{network_name(record.model)} on {dataset_name(record.dataset)}"
-        f"{_peers(record)}{_ablation(record)}"
+        f"{peers}{_ablation(record)}"
         f"{precision_text(record.precision)}"
         f"{'' if case.clip else ', not clipped'}{_made_on(record)}: "
         f"{case.total:,} images, "
         f"{rate_text(case.correct, case.total)} correct before the attack"
         f"{rejection_text(record.rejected_as, case.clean_rejected)}"
     )
-
-
-def _peers(record: AttackRecord) -> str:
-    """Returns how a title names the graphs, and whether the attacker knew them.
-
-    Images that were made on another model needed none.
-    """
-    text = peers_text(record.threat_model)
-    return text if record.transfer_from is None else text.rpartition(", ")[0]
 
 
 def _made_on(record: AttackRecord) -> str:

@@ -83,13 +83,20 @@ def size_text(graphs: Graphs | None) -> str:
     return f"{graphs.num_peers} x {graphs.num_graphs}" if graphs else "-"
 
 
-def peers_text(threat_model: ThreatModel | None) -> str:
-    """Returns how a title names the defended model's graphs."""
+def peers_text(
+    threat_model: ThreatModel | None, *, with_policy: bool = True
+) -> str:
+    """Returns how a title names the defended model's graphs.
+
+    Args:
+        threat_model: the `ThreatModel`, None for a model without peers.
+        with_policy: bool, whether to say what the attacker knows of them.
+    """
     if threat_model is None:
         return ""
     graphs = threat_model.defended
     text = graphs_text(graphs.num_graphs, graphs.num_peers)
-    return f", {text}, {threat_model.policy}"
+    return f", {text}, {threat_model.policy}" if with_policy else f", {text}"
 
 
 def precision_text(precision: str | None) -> str:

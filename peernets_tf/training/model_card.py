@@ -165,17 +165,18 @@ def _attack_row(
         attack += f" from {record.transfer_from}"
     # Without the steps of an attack that was run with several.
     strength, *_ = strength.split(", ")
-    graphs = _graphs(record.threat_model)
-    if record.transfer_from is not None:
-        # Whether the attacker knows them makes no difference.
-        graphs = graphs.split(", ")[0]
+    is_own = record.transfer_from is None
+    graphs = _graphs(record.threat_model, with_policy=is_own)
     return (attack, backward, graphs, strength, f"{case.total:,}", accuracy)
 
 
-def _graphs(threat_model: records.ThreatModel | None) -> str:
+def _graphs(
+    threat_model: records.ThreatModel | None, *, with_policy: bool = True
+) -> str:
     if threat_model is None:
         return "-"
-    return f"{tables.size_text(threat_model.defended)}, {threat_model.policy}"
+    size = tables.size_text(threat_model.defended)
+    return f"{size}, {threat_model.policy}" if with_policy else size
 
 
 def _accuracy(record: records.TrainingRecord) -> str:
