@@ -14,8 +14,8 @@ class Preset:
         name: str, what `load_pretrained` calls it.
         training: the `records.TrainingRecord` of the file: a PeerNet's counts
             are those of the one graph that the file holds.
-        suite: the `records.SuiteRecord` of the suite of attacks `adaptive` on
-            the file, or None if it was not run.
+        suite: the `records.SuiteRecord` of attacks on the file: of the suite
+            `adaptive`, or else of `autoattack`. None if neither was run.
         num_bytes: int, the size of the file.
     """
 
@@ -33,8 +33,8 @@ class Preset:
     def robust_accuracy(self) -> float | None:
         """Accuracy in [0, 1] in the worst case of the suite's attacks.
 
-        It is that of the first `suite.test_size` test images; None if the suite
-        was not run.
+        It is that of the first `suite.test_size` test images; None without a
+        suite.
         """
         return self.suite.result.robust_accuracy if self.suite else None
 
@@ -63,8 +63,8 @@ def _under_attack(suite: records.SuiteRecord | None) -> str:
     result = suite.result
     ball = records.ball_text(result.norm, result.epsilon)
     return (
-        f"{result.robust_accuracy:.1%} of {result.total:,} under attack "
-        f"({ball})"
+        f"{result.robust_accuracy:.1%} of {result.total:,} under "
+        f"{result.suite} ({ball})"
     )
 
 
