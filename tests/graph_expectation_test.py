@@ -175,6 +175,42 @@ def test_all_graphs_are_the_mean_over_the_bank(problem):
     )
 
 
+def branching():
+    """Two tensors pass the first peers: one past them, one through them."""
+    inputs = keras.Input((4, 4, 2))
+    peers = PeerRegularization(num_neighbors=3)(layers.Conv2D(3, 2)(inputs))
+    x = layers.Add()([peers, layers.Conv2D(3, 2)(inputs)])
+    return keras.Model(inputs, layers.Dense(3)(layers.Flatten()(x)))
+
+
+class Subclassed(keras.Model):
+    """A model that cannot be split in front of its peers."""
+
+    def __init__(self):
+        super().__init__()
+        self.inside = branching()
+
+    def call(self, inputs, training=False):
+        return self.inside(inputs, training=training)
+
+
+@pytest.mark.parametrize("make", [branching, Subclassed])
+def test_the_gradient_passes_what_is_in_front_of_the_peers(make, problem):
+    _, _, images = problem
+    model = make()
+    rng = np.random.default_rng(0)
+    bank = encode_peers(model, rng.random((5, 3, 4, 4, 2)).astype("float32"))
+    found, expected = (
+        of_sum(Classifier(bpda(with_graphs, "identity")), images)
+        for with_graphs in (
+            random_graphs(model, bank, 5),
+            monte_carlo(model, bank),
+        )
+    )
+    assert np.abs(expected).min() > 1e-6
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize("num_draws", [0, 6])
 def test_refuses_more_graphs_than_there_are(num_draws, problem):
     with pytest.raises(UserError, match="number of graphs, 5"):

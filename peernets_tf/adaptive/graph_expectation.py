@@ -6,6 +6,7 @@ to. Source: Athalye, Engstrom, Ilyas and Kwok (2018), *Synthesizing Robust
 Adversarial Examples* (expectation over transformation).
 """
 
+import functools
 from typing import Any
 
 import keras
@@ -16,6 +17,7 @@ from peernets_tf.errors import UserError
 from peernets_tf.layers import current_scope, keras_internals, peer_scope
 from peernets_tf.peers import PeerBank, peer_layers
 from peernets_tf.peers.bank import check_fits
+from peernets_tf.peers.split import split_at_peers
 from peernets_tf.types import Tensor
 
 
@@ -27,7 +29,9 @@ def random_graphs(
     All images of a call share the graphs. Under an attack every step draws
     others, which the attack's seed repeats, see `attacks.draws`. Outside of
     attacks all calls draw the same. The gradient is that of the mean logits;
-    its memory is that of one graph, however many are drawn.
+    its memory is that of one graph, however many are drawn. What lies in front
+    of the first PeerRegularization layers is computed once for all graphs, see
+    `split_at_peers`.
 
     Args:
         model: a built Keras model that holds PeerRegularization layers.
@@ -73,39 +77,49 @@ class RandomGraphs(keras.Model):
         key = draws.fold(draws.current_key(), self.seed)
         graphs = draws.choose(key, self.bank.num_graphs, self.num_draws)
         layers = peer_layers(self.model)
-        features = dict(zip(layers, self.bank.features, strict=True))
+        bank = dict(zip(layers, self.bank.features, strict=True))
         # The backward pass runs after the scopes of this call have ended.
-        scope = {**vars(current_scope()), "bank": features}
+        scope = {**vars(current_scope()), "bank": bank}
+        front, rest = split_at_peers(self.model, layers)
 
-        def logits_with(graph: Tensor, images: Tensor) -> Tensor:
+        def logits_with(graph: Tensor, features: list[Tensor]) -> Tensor:
             with peer_scope(**{**scope, "graph": graph}):
-                return self.model(images, training=False)
+                return rest(features)
 
         # Differentiating a loop would keep what each of its iterations
         # computed. So the gradient computes each graph's logits again.
         @ops.custom_gradient
-        def mean_logits(images: Tensor) -> Any:
-            constant = ops.stop_gradient(images)
+        def mean_logits(*features: Tensor) -> Any:
+            constants = [ops.stop_gradient(x) for x in features]
             logits = ops.mean(
-                ops.map(lambda graph: logits_with(graph, constant), graphs),
+                ops.map(lambda graph: logits_with(graph, constants), graphs),
                 axis=0,
             )
 
             def gradient(upstream: Tensor, variables: Any = ()) -> Any:
-                def add(i: Tensor, total: Tensor) -> Tensor:
-                    def value(images: Tensor) -> tuple[Tensor, None]:
-                        logits = logits_with(graphs[i], images)
-                        return ops.sum(upstream * logits, axis=1), None
+                def value_with(
+                    graph: Tensor, features: list[Tensor]
+                ) -> tuple[Tensor, None]:
+                    logits = logits_with(graph, features)
+                    return ops.sum(upstream * logits, axis=1), None
 
-                    found = autodiff.value_and_gradient(value, constant)
-                    return total + found[2] / self.num_draws
+                def add(i: Tensor, sums: list[Tensor]) -> list[Tensor]:
+                    value = functools.partial(value_with, graphs[i])
+                    found = autodiff.value_and_gradient(value, constants)[2]
+                    return [
+                        total + ops.cast(x, total.dtype)
+                        for total, x in zip(sums, found, strict=True)
+                    ]
 
-                total = ops.fori_loop(
-                    0, self.num_draws, add, ops.zeros_like(constant)
+                zeros = [ops.zeros_like(x, dtype="float32") for x in constants]
+                sums = ops.fori_loop(0, self.num_draws, add, zeros)
+                means = tuple(
+                    ops.cast(total / self.num_draws, x.dtype)
+                    for total, x in zip(sums, constants, strict=True)
                 )
                 # TensorFlow asks for the weights' gradients, too.
-                return (total, [None] * len(variables)) if variables else total
+                return (means, [None] * len(variables)) if variables else means
 
             return logits, gradient
 
-        return mean_logits(inputs)
+        return mean_logits(*front(inputs))

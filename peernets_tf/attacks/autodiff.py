@@ -34,14 +34,14 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def value_and_gradient(
-    function: Callable[[Tensor], tuple[Tensor, Any]], inputs: Tensor
-) -> tuple[Tensor, Any, Tensor]:
+    function: Callable[[Any], tuple[Tensor, Any]], inputs: Any
+) -> tuple[Tensor, Any, Any]:
     """Differentiates each image's value with respect to that image.
 
     Args:
         function: from inputs `(B, ...)` to values `(B,)` and an auxiliary
             result. Each image's value depends on that image only.
-        inputs: float tensor of shape `(B, ...)`.
+        inputs: float tensor of shape `(B, ...)`, or a list of such.
 
     Returns:
         The values, the auxiliary result and the gradient, of the shape of

@@ -15,18 +15,18 @@ from peernets_tf.types import Tensor
 
 def split_at_peers(
     model: keras.Model, layers: Sequence[PeerRegularization]
-) -> tuple[Callable[[Tensor], Any], Callable[[Any], Tensor]]:
+) -> tuple[Callable[[Tensor], list[Tensor]], Callable[[list[Tensor]], Tensor]]:
     """Returns a model in inference mode as two functions.
 
-    The first, `front`, computes what depends on no peers. The second, `rest`,
-    takes what `front` returns: `rest(front(images))` equals
+    The first, `front`, computes what depends on no peers, a list of tensors.
+    The second, `rest`, takes that list: `rest(front(images))` equals
     `model(images, training=False)`. Both share the layers of `model`, which
     does not change.
 
     Functional and sequential models are split. An inner model is one operation
     of the outer one: if it holds a PeerRegularization layer, all of it belongs
     to `rest`. Where nothing is in front, and for subclassed models, `front`
-    returns the images and `rest` is the whole model.
+    returns the images in a list and `rest` is the whole model.
 
     Args:
         model: a built Keras model.
@@ -35,7 +35,7 @@ def split_at_peers(
     graph = keras_internals.functional_graph(model)
     border = [] if graph is None else _border(graph, layers)
     if not border:
-        return _same, functools.partial(model, training=False)
+        return _listed, functools.partial(_whole, model)
     before = keras_internals.model_before(graph, border)
 
     def front(images: Tensor) -> list[Tensor]:
@@ -71,5 +71,10 @@ def _holds_any(operation: Any, layers: Sequence[PeerRegularization]) -> bool:
     return any(layer in layers for layer in inside)
 
 
-def _same(images: Tensor) -> Tensor:
-    return images
+def _listed(images: Tensor) -> list[Tensor]:
+    return [images]
+
+
+def _whole(model: keras.Model, listed: list[Tensor]) -> Tensor:
+    (images,) = listed
+    return model(images, training=False)
