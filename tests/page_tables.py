@@ -164,7 +164,7 @@ def verdicts(found):
             (
                 records.network_name(record.model),
                 graphs,
-                ", ".join(filter(None, (result.suite, result.rejected_as))),
+                _suite_name(result),
                 f"{result.total:,}",
                 tables.rate_text(result.correct, result.total),
                 tables.rate_text(result.robust, result.total),
@@ -181,6 +181,11 @@ def verdicts(found):
         "failed checks",
     )
     return [Table("", columns, tuple(rows))]
+
+
+def _suite_name(result):
+    parts = suite_tables.suite_text(result), result.rejected_as
+    return ", ".join(filter(None, parts))
 
 
 def training(found):

@@ -138,3 +138,24 @@ def test_another_budget_stands_in_the_titles():
     result = make_suite_result(budget=0.1)
     for table in suite_tables.result_tables(result, "A"):
         assert "adaptive with budget 0.1" in table.title
+
+
+@pytest.mark.parametrize(
+    ("passes", "text"),
+    [
+        (["identity", "identity"], "adaptive, identity"),
+        (["exact", "identity"], "adaptive"),
+        (["exact", "exact"], "adaptive"),
+    ],
+)
+def test_the_one_backward_pass_stands_in_the_titles(passes, text):
+    cases = [make_suite_case(backward=backward) for backward in passes]
+    # Neither a black box nor an attack for the checklist follows it.
+    cases.append(make_suite_case(name="square", access="black-box"))
+    cases.append(make_suite_case(backward="soft", is_counted=False))
+    result = make_suite_result(cases=tuple(cases), robust=60)
+    assert result.backward == (passes[0] if len(set(passes)) == 1 else None)
+    assert suite_tables.suite_text(result) == text
+    attacks, checks = suite_tables.result_tables(result, "A")
+    assert attacks.title.startswith(f"A, {text}, L-inf")
+    assert checks.title == f"Checklist of A, {text}"

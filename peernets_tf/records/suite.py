@@ -145,6 +145,19 @@ class SuiteResult:
         return statistics.wilson_interval(self.robust, self.total)
 
     @property
+    def backward(self) -> str | None:
+        """The one backward pass of the white-box attacks that count, or None.
+
+        It is None if they follow several, or none counts.
+        """
+        passes = {
+            case.backward
+            for case in self.cases
+            if case.is_counted and case.access == "white-box"
+        }
+        return passes.pop() if len(passes) == 1 else None
+
+    @property
     def failed(self) -> tuple[Check, ...]:
         """The checks that failed."""
         return tuple(c for c in self.checks if c.verdict == "failed")

@@ -46,9 +46,7 @@ def result_tables(result: SuiteResult, subject: str) -> list[Table]:
         result: the `SuiteResult`.
         subject: str, what the titles call the model and its images.
     """
-    suite = result.suite
-    if result.budget != 1:
-        suite += f" with budget {result.budget:g}"
+    suite = suite_text(result)
     title = (
         f"{subject}, {suite}, {ball_text(result.norm, result.epsilon)}: "
         f"{result.total:,} images, {rate_text(result.correct, result.total)} "
@@ -68,6 +66,19 @@ def result_tables(result: SuiteResult, subject: str) -> list[Table]:
         Table(title, SUITE_COLUMNS, tuple(rows)),
         Table(f"Checklist of {subject}, {suite}", CHECK_COLUMNS, checks),
     ]
+
+
+def suite_text(result: SuiteResult) -> str:
+    """Returns a suite's name, with what differs from its defaults.
+
+    That is its budget, and the backward pass if it is not the exact one.
+    """
+    text = result.suite
+    if result.budget != 1:
+        text += f" with budget {result.budget:g}"
+    if result.backward not in (None, "exact"):
+        text += f", {result.backward}"
+    return text
 
 
 def _case_row(result: SuiteResult, case: SuiteCase) -> tuple[str, ...]:
