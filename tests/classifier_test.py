@@ -409,6 +409,7 @@ def test_all_of_this_on_jax():
         "fab",
         "finite",
         "gradient_estimates",
+        "graph_expectation",
     ]
     process = subprocess.run(
         [

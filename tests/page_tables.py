@@ -164,7 +164,7 @@ def verdicts(found):
             (
                 records.network_name(record.model),
                 graphs,
-                _suite_name(result),
+                ", ".join(filter(None, (result.title, result.rejected_as))),
                 f"{result.total:,}",
                 tables.rate_text(result.correct, result.total),
                 tables.rate_text(result.robust, result.total),
@@ -181,11 +181,6 @@ def verdicts(found):
         "failed checks",
     )
     return [Table("", columns, tuple(rows))]
-
-
-def _suite_name(result):
-    parts = suite_tables.suite_text(result), result.rejected_as
-    return ", ".join(filter(None, parts))
 
 
 def training(found):

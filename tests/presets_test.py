@@ -1,10 +1,17 @@
 """The trained models inside the package are those of their records."""
 
+import dataclasses
 import functools
 import math
 
 import generate_tables
 import pytest
+from sample_records import (
+    THREAT_MODEL,
+    make_attack,
+    make_suite,
+    make_suite_result,
+)
 
 import peernets_tf
 from peernets_tf import (
@@ -76,6 +83,37 @@ def test_a_preset_says_what_was_measured_of_it(preset, loaded):
         result = preset.suite.result
         assert preset.robust_accuracy == result.robust / result.total
         assert f"{result.robust_accuracy:.1%} of {result.total:,}" in text
+        assert f"under the suite {result.title}" in text
+
+
+def test_the_suite_that_leaves_fewest_images_speaks():
+    def suite(name, robust=40, policy="known", graphs=THREAT_MODEL.defended):
+        threat_model = dataclasses.replace(
+            THREAT_MODEL, policy=policy, defended=graphs
+        )
+        result = make_suite_result(suite=name, robust=robust, cases=())
+        return make_suite(threat_model=threat_model, result=result)
+
+    def published(*attacks):
+        return generate_tables.published_suite(attacks, THREAT_MODEL.defended)
+
+    adaptive, first, second = (
+        suite("adaptive"),
+        suite("autoattack", 30),
+        suite("autoattack", 20),
+    )
+    assert published(make_attack(), first, adaptive, second) is adaptive
+    assert published(first, second) is second
+    other = dataclasses.replace(THREAT_MODEL.defended, num_graphs=7)
+    assert (
+        published(
+            make_attack(),
+            suite("rand"),
+            suite("adaptive", policy="fresh"),
+            suite("adaptive", graphs=other),
+        )
+        is None
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -6,7 +6,13 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from peernets_tf import PeerRegularization, monte_carlo, set_peers
+from peernets_tf import (
+    PeerRegularization,
+    encode_peers,
+    monte_carlo,
+    set_peers,
+)
+from peernets_tf.adaptive import random_graphs
 
 SHAPE = (8, 8, 3)
 
@@ -141,6 +147,10 @@ def randomize(model, rng):
             variable.assign(rng.uniform(0.5, 2, variable.shape))
 
 
+def all_of_random_graphs(model, bank):
+    return random_graphs(model, bank, bank.num_graphs)
+
+
 def logits_and_gradient(model, images):
     x = tf.constant(images)
     with tf.GradientTape() as tape:
@@ -150,12 +160,13 @@ def logits_and_gradient(model, images):
     return logits, tape.gradient(loss, x)
 
 
+@pytest.mark.parametrize("average_of", [monte_carlo, all_of_random_graphs])
 @pytest.mark.parametrize(
     ("make", "compiled"),
     [(make, False) for make in MODELS] + [(make_branches, True)],
 )
 def test_mean_and_gradient_over_graphs(
-    make, compiled, graphs, images, rng, in_float64
+    make, compiled, average_of, graphs, images, rng, in_float64
 ):
     model = make()
     randomize(model, rng)
@@ -168,8 +179,7 @@ def test_mean_and_gradient_over_graphs(
         return logits
 
     expected, expected_gradient = logits_and_gradient(mean_of_passes, images)
-    set_peers(model, graphs)
-    average = monte_carlo(model)
+    average = average_of(model, encode_peers(model, graphs))
     if compiled:
         average = tf.function(average)
     logits, gradient = logits_and_gradient(average, images)
@@ -180,11 +190,11 @@ def test_mean_and_gradient_over_graphs(
     np.testing.assert_allclose(gradient, expected_gradient, atol=1e-4 * largest)
 
 
+@pytest.mark.parametrize("average_of", [monte_carlo, all_of_random_graphs])
 @pytest.mark.parametrize("make", MODELS, ids=lambda make: make.__name__)
-def test_the_front_is_computed_once(make, graphs, images):
+def test_the_front_is_computed_once(make, average_of, graphs, images):
     model = make()
-    set_peers(model, graphs)
-    average = monte_carlo(model)
+    average = average_of(model, encode_peers(model, graphs))
     Spy.calls = 0
     average(images)
     assert Spy.calls == 1 if MODELS[make] else Spy.calls >= len(graphs)

@@ -150,12 +150,13 @@ def test_another_budget_stands_in_the_titles():
 )
 def test_the_one_backward_pass_stands_in_the_titles(passes, text):
     cases = [make_suite_case(backward=backward) for backward in passes]
-    # Neither a black box nor an attack for the checklist follows it.
+    # These do not count: a black box, a check, an attack without images.
     cases.append(make_suite_case(name="square", access="black-box"))
     cases.append(make_suite_case(backward="soft", is_counted=False))
+    cases.append(make_suite_case(backward="soft", attacked=0, fooled=0))
     result = make_suite_result(cases=tuple(cases), robust=60)
-    assert result.backward == (passes[0] if len(set(passes)) == 1 else None)
-    assert suite_tables.suite_text(result) == text
+    assert result.backwards == tuple(dict.fromkeys(passes))
+    assert result.title == text
     attacks, checks = suite_tables.result_tables(result, "A")
     assert attacks.title.startswith(f"A, {text}, L-inf")
     assert checks.title == f"Checklist of A, {text}"

@@ -111,7 +111,12 @@ class RandomGraphs(keras.Model):
                         for total, x in zip(sums, found, strict=True)
                     ]
 
-                zeros = [ops.zeros_like(x, dtype="float32") for x in constants]
+                zeros = [
+                    ops.zeros_like(
+                        x, dtype=keras.backend.result_type(x.dtype, "float32")
+                    )
+                    for x in constants
+                ]
                 sums = ops.fori_loop(0, self.num_draws, add, zeros)
                 means = tuple(
                     ops.cast(total / self.num_draws, x.dtype)

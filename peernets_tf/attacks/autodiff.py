@@ -36,7 +36,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 def value_and_gradient(
     function: Callable[[Any], tuple[Tensor, Any]], inputs: Any
 ) -> tuple[Tensor, Any, Any]:
-    """Differentiates each image's value with respect to that image.
+    """Differentiates each image's value with respect to it or its features.
 
     Args:
         function: from inputs `(B, ...)` to values `(B,)` and an auxiliary
@@ -45,7 +45,7 @@ def value_and_gradient(
 
     Returns:
         The values, the auxiliary result and the gradient, of the shape of
-        `inputs`.
+        `inputs`, or a list of such.
     """
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf

@@ -32,12 +32,9 @@ def black_box_table(record: SuiteRecord, subject: str) -> Table:
         subject: str, what the title calls the model and its images.
     """
     result = record.result
-    suite = result.suite
-    if result.budget != 1:
-        suite += f" with budget {result.budget:g}"
     title = (
-        f"{subject}, {suite}: images fooled of {result.correct:,} that were "
-        "classified correctly"
+        f"{subject}, {result.title}: images fooled of {result.correct:,} that "
+        "were classified correctly"
     )
     return Table(title, COLUMNS, tuple(_rows(record)))
 

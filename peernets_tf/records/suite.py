@@ -145,17 +145,31 @@ class SuiteResult:
         return statistics.wilson_interval(self.robust, self.total)
 
     @property
-    def backward(self) -> str | None:
-        """The one backward pass of the white-box attacks that count, or None.
+    def backwards(self) -> tuple[str, ...]:
+        """The backward passes of white-box attacks, in their order.
 
-        It is None if they follow several, or none counts.
+        They are those of attacks that count and had an image left to attack.
         """
-        passes = {
+        followed = (
             case.backward
             for case in self.cases
-            if case.is_counted and case.access == "white-box"
-        }
-        return passes.pop() if len(passes) == 1 else None
+            if case.is_counted and case.attacked and case.access == "white-box"
+        )
+        return tuple(dict.fromkeys(followed))
+
+    @property
+    def title(self) -> str:
+        """The suite's name, with what differs from its defaults.
+
+        That is its budget, and the backward pass of its white-box attacks if
+        all follow the same one and it is not the exact one.
+        """
+        text = self.suite
+        if self.budget != 1:
+            text += f" with budget {self.budget:g}"
+        if len(self.backwards) == 1 and self.backwards != ("exact",):
+            text += f", {self.backwards[0]}"
+        return text
 
     @property
     def failed(self) -> tuple[Check, ...]:

@@ -46,9 +46,8 @@ def result_tables(result: SuiteResult, subject: str) -> list[Table]:
         result: the `SuiteResult`.
         subject: str, what the titles call the model and its images.
     """
-    suite = suite_text(result)
     title = (
-        f"{subject}, {suite}, {ball_text(result.norm, result.epsilon)}: "
+        f"{subject}, {result.title}, {ball_text(result.norm, result.epsilon)}: "
         f"{result.total:,} images, {rate_text(result.correct, result.total)} "
         "correct before the attacks"
         f"{rejection_text(result.rejected_as, result.clean_rejected)}"
@@ -64,21 +63,8 @@ def result_tables(result: SuiteResult, subject: str) -> list[Table]:
     checks = tuple((c.name, c.verdict, c.measured) for c in result.checks)
     return [
         Table(title, SUITE_COLUMNS, tuple(rows)),
-        Table(f"Checklist of {subject}, {suite}", CHECK_COLUMNS, checks),
+        Table(f"Checklist of {subject}, {result.title}", CHECK_COLUMNS, checks),
     ]
-
-
-def suite_text(result: SuiteResult) -> str:
-    """Returns a suite's name, with what differs from its defaults.
-
-    That is its budget, and the backward pass if it is not the exact one.
-    """
-    text = result.suite
-    if result.budget != 1:
-        text += f" with budget {result.budget:g}"
-    if result.backward not in (None, "exact"):
-        text += f", {result.backward}"
-    return text
 
 
 def _case_row(result: SuiteResult, case: SuiteCase) -> tuple[str, ...]:

@@ -146,12 +146,8 @@ def _suite_row(record: records.SuiteRecord) -> tuple[str, ...]:
 
 def _followed(record: records.SuiteRecord) -> str:
     """Returns the backward passes whose attacks count and attacked an image."""
-    followed = dict.fromkeys(
-        case.backward
-        for case in record.result.cases
-        if case.is_counted and case.attacked and case.access == "white-box"
-    )
-    if record.threat_model is None and list(followed) == ["exact"]:
+    followed = record.result.backwards
+    if record.threat_model is None and followed == ("exact",):
         return "-"
     return ", ".join(followed) or "-"
 

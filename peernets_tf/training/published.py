@@ -63,8 +63,8 @@ def _under_attack(suite: records.SuiteRecord | None) -> str:
     result = suite.result
     ball = records.ball_text(result.norm, result.epsilon)
     return (
-        f"{result.robust_accuracy:.1%} of {result.total:,} under "
-        f"{result.suite} ({ball})"
+        f"{result.robust_accuracy:.1%} of {result.total:,} under the suite "
+        f"{result.title} ({ball})"
     )
 
 
