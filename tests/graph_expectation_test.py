@@ -178,13 +178,12 @@ def test_all_graphs_are_the_mean_over_the_bank(problem):
 @pytest.mark.parametrize("backward", ["identity", "soft"])
 def test_bfloat16_features_are_averaged_in_float32(backward, problem):
     _, _, images = problem
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
+    mixed = {"dtype": "mixed_bfloat16"}
     inputs = keras.Input((4, 4, 2))
-    x = PeerRegularization(num_neighbors=3)(layers.Conv2D(3, 2)(inputs))
+    x = layers.Conv2D(3, 2, **mixed)(inputs)
+    x = PeerRegularization(num_neighbors=3, **mixed)(x)
     x = layers.Activation("tanh")(layers.Flatten()(x))
-    model = keras.Model(inputs, layers.Dense(3, dtype="float32")(x))
-    keras.config.set_dtype_policy(policy)
+    model = keras.Model(inputs, layers.Dense(3)(x))
     graphs = np.random.default_rng(0).random((5, 3, 4, 4, 2))
     bank = encode_peers(model, graphs.astype("float32"))
     found, expected = (
