@@ -3,12 +3,12 @@
 The attacks of both attack the same test images on the same weights: ours on
 Keras's TensorFlow backend, those of torchattacks on its PyTorch backend. Each
 attack attacks all images; `worst case` counts the images that stand against all
-four attacks of AutoAttack's standard version. The two sides run at the same
-time on the CPU, each on one core of its own where there are two.
+four attacks of AutoAttack's standard version. Each attack of each side is a
+process on the CPU. Two run at a time, each on one core where there are two.
 
 It needs `pip install torch torchattacks`. With 500 images and 5,000 queries it
-takes two hours on two cores; with --work_dir it resumes after the last attack
-that is complete.
+takes two hours on two cores; with --work_dir it leaves out the attacks that are
+complete.
 """
 
 import dataclasses
@@ -115,7 +115,7 @@ def benchmark(config, provenance):
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(config.work_dir or temporary)
         _prepare(config, folder)
-        _run_sides(folder)
+        _run_attacks(folder)
         outcomes = {
             name: {
                 side: _read(folder, side, name)
@@ -209,32 +209,49 @@ def _prepare(config, folder):
     )
 
 
-def _run_sides(folder):
-    """Runs both sides at the same time, in processes of their own."""
-    module = autoattack_side.__name__
-    processes = []
-    for number, (side, backend) in enumerate(autoattack_side.BACKENDS.items()):
-        process = subprocess.Popen(
-            [sys.executable, "-m", module, side, str(folder)],
-            env={
-                **os.environ,
-                "KERAS_BACKEND": backend,
-                # torchattacks gets its images on the CPU.
-                "CUDA_VISIBLE_DEVICES": "",
-            },
-        )
-        timing.pin(process, number)
-        processes.append(process)
+def _run_attacks(folder):
+    """Runs each attack of each side in a process of its own, two at a time."""
+    waiting = [
+        (side, name)
+        for name in autoattack_side.LONGEST_FIRST
+        for side in autoattack_side.BACKENDS
+        if not autoattack_side.result_path(folder, side, name).exists()
+    ]
+    running = {}
     try:
-        running = list(processes)
-        while running:
+        while waiting or running:
+            for number in range(2):
+                if number not in running and waiting:
+                    running[number] = _start(folder, *waiting.pop(0), number)
             time.sleep(_SECONDS_BETWEEN_LOOKS)
-            if any(process.poll() for process in running):
-                raise UserError("one side failed: see its error above")
-            running = [p for p in running if p.returncode is None]
+            if any(process.poll() for process in running.values()):
+                raise UserError("an attack failed: see its error above")
+            running = {n: p for n, p in running.items() if p.returncode is None}
     finally:
-        for process in processes:
+        for process in running.values():
             process.kill()
+
+
+def _start(folder, side, name, number):
+    """Starts one attack of one side, and returns its process.
+
+    Args:
+        folder: path of the folder.
+        side: str, a key of `autoattack_side.BACKENDS`.
+        name: str, the attack.
+        number: int, see `timing.pin`.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-m", autoattack_side.__name__, side, name, folder],
+        env={
+            **os.environ,
+            "KERAS_BACKEND": autoattack_side.BACKENDS[side],
+            # torchattacks gets its images on the CPU.
+            "CUDA_VISIBLE_DEVICES": "",
+        },
+    )
+    timing.pin(process, number)
+    return process
 
 
 def _read(folder, side, name):

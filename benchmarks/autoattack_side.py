@@ -1,9 +1,9 @@
-"""One side of `benchmarks.autoattack`: our attacks, or those of torchattacks.
+"""One attack of `benchmarks.autoattack`: ours, or that of torchattacks.
 
-`benchmarks.autoattack` starts it twice: python -m benchmarks.autoattack_side
-SIDE FOLDER. It reads `settings.json` and `images.npz` in the folder. For each
-attack it writes `SIDE_ATTACK.npz`, with `is_correct` of shape `(images,)` and
-`seconds`, and leaves out the attacks that are there.
+`benchmarks.autoattack` starts it once for each attack of each side: python -m
+benchmarks.autoattack_side SIDE ATTACK FOLDER. It reads `settings.json` and
+`images.npz` in the folder, and writes `SIDE_ATTACK.npz`, with `is_correct` of
+shape `(images,)` and `seconds`.
 """
 
 import json
@@ -17,14 +17,16 @@ import numpy as np
 # The attacks of AutoAttack's standard version.
 STANDARD = ("APGD-CE", "APGD-T", "FAB-T", "Square")
 ATTACKS = ("none", *STANDARD, "APGD-DLR")
+LONGEST_FIRST = ("Square", "FAB-T", "APGD-T", "APGD-DLR", "APGD-CE", "none")
 BACKENDS = {"ours": "tensorflow", "torchattacks": "torch"}
 
 
-def attack(side, folder):
-    """Attacks all images by one side, and writes which of them stand.
+def attack(side, name, folder):
+    """Attacks all images by one attack, and writes which of them stand.
 
     Args:
         side: str, a key of `BACKENDS`.
+        name: str, one of `ATTACKS`.
         folder: path of the folder.
     """
     settings = json.loads((folder / "settings.json").read_text())
@@ -37,27 +39,24 @@ def attack(side, folder):
     size = settings["batch_size"]
     batches = [slice(i, i + size) for i in range(0, len(images), size)]
     clean = np.concatenate([predict(images[batch]) for batch in batches])
-    for name in ATTACKS:
-        path = result_path(folder, side, name)
-        if path.exists():
-            continue
-        seconds, found = 0.0, []
-        for batch in batches:
-            start = time.perf_counter()
-            adversarial = attacks[name](images[batch], labels[batch])
-            seconds += time.perf_counter() - start
-            check_ball(settings, adversarial - images[batch], f"{side} {name}")
-            found.append(predict(adversarial))
-            done = min(batch.stop, len(images))
-            print(
-                f"{side}, {name}: {done}/{len(images)} images, {seconds:.0f} s",
-                flush=True,
-            )
-        is_correct = (clean == labels) & (np.concatenate(found) == labels)
-        # A file that is there is whole.
-        temporary = path.with_name(f"writing.{path.name}")
-        np.savez(temporary, is_correct=is_correct, seconds=seconds)
-        temporary.replace(path)
+    seconds, found = 0.0, []
+    for batch in batches:
+        start = time.perf_counter()
+        adversarial = attacks[name](images[batch], labels[batch])
+        seconds += time.perf_counter() - start
+        check_ball(settings, adversarial - images[batch], f"{side} {name}")
+        found.append(predict(adversarial))
+        done = min(batch.stop, len(images))
+        print(
+            f"{side}, {name}: {done}/{len(images)} images, {seconds:.0f} s",
+            flush=True,
+        )
+    is_correct = (clean == labels) & (np.concatenate(found) == labels)
+    # A file that is there is whole.
+    path = result_path(folder, side, name)
+    temporary = path.with_name(f"writing.{path.name}")
+    np.savez(temporary, is_correct=is_correct, seconds=seconds)
+    temporary.replace(path)
 
 
 def result_path(folder, side, name):
@@ -103,6 +102,9 @@ def their_attacks(settings, model, num_classes):
     """Returns the attacks of torchattacks, see `our_attacks`."""
     import torch
     import torchattacks
+
+    # No gradients of weights, which ours do not compute either.
+    model.trainable = False
 
     class Module(torch.nn.Module):
         def __init__(self):
@@ -173,4 +175,4 @@ def check_ball(settings, change, name):
 
 
 if __name__ == "__main__":
-    attack(sys.argv[1], pathlib.Path(sys.argv[2]))
+    attack(sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3]))
