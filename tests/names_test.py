@@ -3,6 +3,7 @@
 import pytest
 
 from peernets_tf.records import (
+    checkpoint_name,
     dataset_name,
     graphs_text,
     network_name,
@@ -21,6 +22,21 @@ from peernets_tf.records import (
 )
 def test_names_of_models(model, name):
     assert network_name(model) == name
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "name"),
+    [
+        ("cifar10_pr_resnet32", "PR-ResNet-32"),
+        ("cifar10_pr_resnet32_long", "PR-ResNet-32 (long)"),
+        ("cifar10_pr_resnet32_three_days", "PR-ResNet-32 (three days)"),
+        ("runs/cifar10_pr_resnet32_long/model.keras", "PR-ResNet-32"),
+        ("cifar10_pr_resnet32_mine.keras", "PR-ResNet-32"),
+        ("another", "PR-ResNet-32"),
+    ],
+)
+def test_names_of_checkpoints(checkpoint, name):
+    assert checkpoint_name("pr_resnet32", "cifar10", checkpoint) == name
 
 
 def test_names_of_data_sets():

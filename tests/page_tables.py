@@ -162,7 +162,9 @@ def verdicts(found):
         measured = [c for c in result.checks if c.verdict != "not measured"]
         rows.append(
             (
-                records.network_name(record.model),
+                records.checkpoint_name(
+                    record.model, record.dataset, record.checkpoint
+                ),
                 graphs,
                 ", ".join(filter(None, (result.title, result.rejected_as))),
                 f"{result.total:,}",
@@ -178,7 +180,7 @@ def verdicts(found):
         "images",
         "no attack",
         "worst case",
-        "failed checks",
+        "failed",
     )
     return [Table("", columns, tuple(rows))]
 

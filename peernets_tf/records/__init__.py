@@ -24,6 +24,7 @@ from peernets_tf.records.folder_lock import lock_folder, take_turn
 from peernets_tf.records.kinds import Record
 from peernets_tf.records.names import (
     ball_text,
+    checkpoint_name,
     dataset_name,
     graphs_text,
     network_name,
@@ -78,6 +79,7 @@ __all__ = [
     "ball_text",
     "benchmark_tables",
     "capture",
+    "checkpoint_name",
     "claim",
     "code",
     "comparison_table",

@@ -7,8 +7,8 @@ from peernets_tf.records import paper
 from peernets_tf.records.attack import AttackCase, AttackRecord
 from peernets_tf.records.names import (
     ball_text,
+    checkpoint_name,
     dataset_name,
-    network_name,
     norm_name,
 )
 from peernets_tf.records.tables import (
@@ -115,8 +115,9 @@ def _attack_title(record: AttackRecord, case: AttackCase) -> str:
     # Images that were made on another model needed no graphs.
     is_own = record.transfer_from is None
     peers = peers_text(record.threat_model, with_policy=is_own)
+    name = checkpoint_name(record.model, record.dataset, record.checkpoint)
     return (
-        f"{network_name(record.model)} on {dataset_name(record.dataset)}"
+        f"{name} on {dataset_name(record.dataset)}"
         f"{peers}{_ablation(record)}"
         f"{precision_text(record.precision)}"
         f"{'' if case.clip else ', not clipped'}{_made_on(record)}: "

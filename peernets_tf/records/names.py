@@ -16,6 +16,24 @@ def network_name(model: str) -> str:
     return model.replace("lenet5", "LeNet-5")
 
 
+def checkpoint_name(model: str, dataset: str, checkpoint: str) -> str:
+    """Returns a model's name, with what its preset's name adds to it.
+
+    The preset `cifar10_resnet32_long` is ResNet-32 (long). A file is called
+    like its model.
+
+    Args:
+        model: str, such as `resnet32`.
+        dataset: str, such as `cifar10`.
+        checkpoint: str, a file or the name of a preset.
+    """
+    name = network_name(model)
+    prefix = f"{dataset}_{model}_"
+    if checkpoint.startswith(prefix) and not checkpoint.endswith(".keras"):
+        name += f" ({checkpoint.removeprefix(prefix).replace('_', ' ')})"
+    return name
+
+
 def dataset_name(dataset: str) -> str:
     """Returns the usual spelling of a data set's name."""
     return _DATASETS.get(dataset, dataset)

@@ -1,7 +1,7 @@
 """The tables of a suite: its attacks in their order, and its checklist."""
 
 from peernets_tf.records.black_box_table import black_box_table
-from peernets_tf.records.names import ball_text, dataset_name, network_name
+from peernets_tf.records.names import ball_text, checkpoint_name, dataset_name
 from peernets_tf.records.suite import SuiteCase, SuiteRecord, SuiteResult
 from peernets_tf.records.tables import (
     Table,
@@ -25,8 +25,9 @@ CHECK_COLUMNS = ("check", "verdict", "measured")
 
 def suite_tables(record: SuiteRecord) -> list[Table]:
     """Returns the table of a record's attacks and that of its checklist."""
+    name = checkpoint_name(record.model, record.dataset, record.checkpoint)
     subject = (
-        f"{network_name(record.model)} on {dataset_name(record.dataset)}"
+        f"{name} on {dataset_name(record.dataset)}"
         f"{peers_text(record.threat_model)}"
         f"{precision_text(record.precision)}"
     )
