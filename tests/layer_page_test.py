@@ -1,4 +1,4 @@
-"""The code of README.md, docs/layer.md and docs/attacks.md runs as printed."""
+"""The Python code of README.md and of pages in docs/ runs as printed."""
 
 import pathlib
 import re
@@ -20,6 +20,8 @@ def names(rng, tmp_path, monkeypatch):
         "labels": labels,
         "test_images": images[:8],
         "test_labels": labels[:8],
+        "validation_images": images[:8],
+        "validation_labels": labels[:8],
         "queries": rng.random((7, 4)),
         "keys": rng.random((20, 4)),
         "large_images": images.repeat(2, axis=1).repeat(2, axis=2),
@@ -48,12 +50,14 @@ def test_the_code_of_the_page_on_the_layer_runs(names):
 
 
 @pytest.mark.slow
-def test_the_code_of_the_readme_and_of_the_page_on_attacks_runs(names):
+def test_the_code_of_the_readme_and_of_the_pages_on_attacks_runs(names):
     run("README.md", names)
-    first = names["adversarial"]
-    run("docs/attacks.md", names)
-    second = names["adversarial"]
     assert names["logits"].shape == (100, 10)
-    for adversarial in (first, second):
-        change = np.abs(np.asarray(adversarial) - names["test_images"])
-        assert 0.03 < change.max() < 0.0315
+    first = names["result"]
+    run("docs/robustness.md", names)
+    for result in (first, names["result"]):
+        assert result.total == 8
+        assert 0 <= result.robust_accuracy <= result.clean_accuracy
+    run("docs/attacks.md", names)
+    change = np.abs(np.asarray(names["adversarial"]) - names["test_images"])
+    assert 0.03 < change.max() < 0.0315

@@ -21,6 +21,7 @@ from peernets_tf.records import (
     trials_tables,
 )
 from peernets_tf.records.tables import Table
+from peernets_tf.training import published as published_models
 
 RESULTS = pathlib.Path(__file__).resolve().parent.parent / "results"
 # What the README shows: an attack, its backward pass and its strength.
@@ -188,6 +189,35 @@ def verdicts(found):
 def training(found):
     """Test accuracies of trained models."""
     return [training_tables.training_table(found)]
+
+
+def presets(found):
+    """Published models; the records are those of their trainings, by name."""
+    rows = []
+    for preset, record in zip(published_models.presets(), found, strict=True):
+        if record != records.read(str(RESULTS / f"train_{preset.name}.json")):
+            raise ValueError(f"expected train_{preset.name} among the records")
+        suite = preset.suite and preset.suite.result
+        rows.append(
+            (
+                f"`{preset.name}`",
+                record.epochs,
+                tables.size_text(record.graphs),
+                *training_tables.training_row(record)[-2:],
+                tables.rate_text(suite.robust, suite.total) if suite else "-",
+                suite.suite if suite else "-",
+            )
+        )
+    columns = (
+        "name",
+        "epochs",
+        "graphs",
+        "accuracy",
+        "paper",
+        "under attack",
+        "suite",
+    )
+    return [Table("", columns, tuple(rows))]
 
 
 def precisions(found):
@@ -363,9 +393,9 @@ TABLES = {
     "ablations": ablations,
     "attacks": attacks,
     "comparison": comparison,
-    "curves": training_tables.accuracy_curves,
     "headline": headline,
     "precisions": precisions,
+    "presets": presets,
     "runs": runs,
     "searches": speed_tables.searches,
     "speed": speed_tables.speed,
@@ -383,6 +413,7 @@ WHOLE = (
     "attacks",
     "comparison",
     "precisions",
+    "presets",
     "speed",
     "suites",
     "training",
