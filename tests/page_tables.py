@@ -200,7 +200,7 @@ def presets(found):
         suite = preset.suite and preset.suite.result
         rows.append(
             (
-                f"`{preset.name}`",
+                preset.name,
                 record.epochs,
                 tables.size_text(record.graphs),
                 *training_tables.training_row(record)[-2:],
