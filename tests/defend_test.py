@@ -5,7 +5,7 @@ import pytest
 from commands import ROOT, check_errors, run_command
 from small_models import make_linear
 
-from peernets_tf import datasets, models, records
+from peernets_tf import datasets, defenses, models, records
 
 DEFEND = "peernets_tf.defend"
 
@@ -41,6 +41,19 @@ def test_the_defended_model_is_trained_tested_and_attacked(
     model = models.load(folder / "model.keras")
     predictions = model.predict(dataset.test.images, verbose=0).argmax(axis=1)
     record = records.read(str(folder / "record.json"))
+    # The last 12 images set the thresholds.
+    expected = defenses.with_magnet(
+        models.load(checkpoint),
+        dataset.train.images[:-12],
+        dataset.train.images[-12:],
+        false_positive_rate=0.5,
+        epochs=1,
+        seed=3,
+        verbose=0,
+    )
+    values = zip(model.get_weights(), expected.get_weights(), strict=True)
+    for value, other in values:
+        np.testing.assert_allclose(value, other, rtol=1e-5, atol=1e-6)
     assert record.model == model.name == "magnet_linear"
     assert record.weights_sha256 == models.weights_sha256(model)
     assert record.correct == np.sum(predictions == dataset.test.labels)

@@ -156,17 +156,13 @@ def verdicts(found):
     rows = []
     for record in found:
         result = record.result
-        graphs = "-"
-        if record.threat_model:
-            graphs = tables.size_text(record.threat_model.defended)
-            graphs += f", {record.threat_model.policy}"
         measured = [c for c in result.checks if c.verdict != "not measured"]
         rows.append(
             (
                 records.checkpoint_name(
                     record.model, record.dataset, record.checkpoint
                 ),
-                graphs,
+                tables.graphs_cell(record.threat_model),
                 ", ".join(filter(None, (result.title, result.rejected_as))),
                 f"{result.total:,}",
                 tables.rate_text(result.correct, result.total),

@@ -83,6 +83,22 @@ def size_text(graphs: Graphs | None) -> str:
     return f"{graphs.num_peers} x {graphs.num_graphs}" if graphs else "-"
 
 
+def graphs_cell(
+    threat_model: ThreatModel | None, *, with_policy: bool = True
+) -> str:
+    """Returns the defended model's graphs as a cell, such as `50 x 10, known`.
+
+    Args:
+        threat_model: the `ThreatModel`; None, which gives `-`, for a model
+            without peers.
+        with_policy: bool, whether to say what the attacker knows of them.
+    """
+    if threat_model is None:
+        return "-"
+    size = size_text(threat_model.defended)
+    return f"{size}, {threat_model.policy}" if with_policy else size
+
+
 def peers_text(
     threat_model: ThreatModel | None, *, with_policy: bool = True
 ) -> str:

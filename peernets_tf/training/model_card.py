@@ -137,7 +137,7 @@ def _suite_row(record: records.SuiteRecord) -> tuple[str, ...]:
     return (
         f"suite {result.suite}",
         _followed(record),
-        _graphs(record.threat_model),
+        tables.graphs_cell(record.threat_model),
         records.ball_text(result.norm, result.epsilon),
         f"{result.total:,}",
         tables.rate_text(result.robust, result.total),
@@ -162,17 +162,8 @@ def _attack_row(
     # Without the steps of an attack that was run with several.
     strength, *_ = strength.split(", ")
     is_own = record.transfer_from is None
-    graphs = _graphs(record.threat_model, with_policy=is_own)
+    graphs = tables.graphs_cell(record.threat_model, with_policy=is_own)
     return (attack, backward, graphs, strength, f"{case.total:,}", accuracy)
-
-
-def _graphs(
-    threat_model: records.ThreatModel | None, *, with_policy: bool = True
-) -> str:
-    if threat_model is None:
-        return "-"
-    size = tables.size_text(threat_model.defended)
-    return f"{size}, {threat_model.policy}" if with_policy else size
 
 
 def _accuracy(record: records.TrainingRecord) -> str:
