@@ -158,14 +158,21 @@ def _row_name(name: str) -> str:
 def _title(case: Mapping[str, Any]) -> str:
     """Returns the first settings of a case, without what rows are called."""
     settings = [
-        f"{key.removeprefix('num_').replace('_', ' ')} "
-        + network_name(str(value))
+        _setting(key, value)
         for key, value in case.items()
         if isinstance(value, str | int | float)
         and key not in _ROUNDS
         and value not in case["median_seconds"]
     ]
     return labels.short(", ".join(settings[:_MAX_SETTINGS]), length=70)
+
+
+def _setting(key: str, value: str | int | float) -> str:
+    """Returns a setting as words; a phrase needs no key before it."""
+    text = network_name(str(value))
+    if " " in str(value):
+        return text
+    return f"{key.removeprefix('num_').replace('_', ' ')} {text}"
 
 
 def _duration(seconds: float) -> str:
