@@ -100,6 +100,21 @@ def _narrowed(table):
     return Table(table.title, columns, tuple(rows))
 
 
+def transfers(found):
+    """Accuracies of PeerNets after one attack, by what the images fooled."""
+    models = sorted({record.checkpoint for record in found})
+    rates = {}
+    for record in found:
+        maker = record.transfer_from or "the PeerNet itself"
+        (case,) = record.cases
+        rates.setdefault(maker, {})[record.checkpoint] = _rate(case)
+    rows = tuple(
+        (maker, *(rates[maker].get(model, "-") for model in models))
+        for maker in rates
+    )
+    return [Table("", ("images made on", *models), rows)]
+
+
 def universal(found):
     """Universal perturbations of CIFAR-10, a row for each record (Table 4)."""
     columns = (
@@ -398,6 +413,7 @@ TABLES = {
     "steps": steps,
     "suites": suites,
     "training": training,
+    "transfers": transfers,
     "trials": trials,
     "trials_summary": trials_summary,
     "universal": universal,
