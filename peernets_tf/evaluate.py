@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -24,6 +25,7 @@ from peernets_tf import (
     attacks,
     datasets,
     evaluation,
+    lazy,
     models,
     quiet,
     records,
@@ -186,6 +188,10 @@ def _run(config: Config, provenance: records.Provenance | None) -> None:
         evaluation.print_report(_folders_of_workers(config))
         return
     assert provenance is not None
+    if config.is_worker:
+        # The command that started the workers has no --shard.
+        command = re.sub(r" --shard[= ]\S+", "", provenance.command)
+        provenance = dataclasses.replace(provenance, command=command)
     model = _load(config)
     dataset = datasets.load(config.dataset, config.data_dir)
     if isinstance(config.evaluation, evaluation.SuiteConfig):
@@ -260,6 +266,8 @@ def _folders_of_workers(config: Config) -> list[str]:
     if isinstance(config.evaluation, evaluation.SuiteConfig):
         return [_folder(config, config.evaluation)]
     with quiet.starting_tensorflow():
+        # Keras loads a PeerNet only after its layers were imported.
+        lazy.import_exports("peernets_tf")
         source = _load_transfer(config) or _load(config)
     planned = _evaluations(config, config.evaluation, source)
     return [each.output_dir for each in planned]

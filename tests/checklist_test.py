@@ -53,7 +53,6 @@ def check(name, *outcomes, **fields):
         }
     )
     found = {c.name: c for c in checklist.checklist(evidence)}
-    assert set(found) <= set(checklist.NAMES)
     return found[name].verdict if name in found else None
 
 

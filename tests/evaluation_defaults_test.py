@@ -52,6 +52,10 @@ def test_without_the_record_of_a_training_the_flag_is_needed(tmp_path):
             "noise_exact_Nx2_random_neighbors_3nn",
         ),
         (
+            {"graphs": GraphsConfig(policy="fresh", num_graphs=2)},
+            "pgd_exact_fresh_Nx2",
+        ),
+        (
             {"graphs": GraphsConfig(expectation=4), "rejected_as": "right"},
             "pgd_exact_eot4_rejected_as_right",
         ),

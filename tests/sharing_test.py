@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import sample_records
 import suite_models
-from commands import ROOT, check_errors, run_command
+from commands import ROOT, check_errors, run_command, run_process
 from small_models import make_linear, make_peernet
 
 from peernets_tf import datasets, evaluation, records
@@ -448,6 +448,26 @@ def test_workers_find_what_one_process_finds(command, linear, tmp_path):
     assert not any("has ended" in line for line in lines)
     path = str(tmp_path / "shards" / "record.json")
     assert printed.endswith(records.report([path]) + "\n")
+
+
+@pytest.mark.slow
+def test_workers_report_both_backward_passes_of_a_peernet(
+    command, stripes, tmp_path
+):
+    """The process that starts them loads the model only for the report."""
+    flags = ["--attack=fgsm", "--test_size=8", "--workers=2"]
+    arguments = command(make_peernet(stripes), "run", *flags)
+    result = run_process(*arguments, module=MODULE)
+    assert result.status == 0, result.stderr
+    paths = [
+        str(tmp_path / "run" / backward / "record.json")
+        for backward in ("exact", "identity")
+    ]
+    assert records.report(paths) in result.stdout
+    assert result.stdout.count("judge the model by the lower accuracy") == 1
+    for path in paths:
+        line = records.read(path).provenance.command
+        assert "--workers=2" in line and "--shard" not in line
 
 
 def process_with(*words):

@@ -256,6 +256,10 @@ def test_graphs_in_python(peernet, stripes):
         evaluation.robust_accuracy(
             peernet, images, labels, graphs=fresh, **settings
         )
+    with pytest.raises(UserError, match="give both or neither"):
+        evaluation.robust_accuracy(
+            peernet, images, labels, train_labels=labels, **settings
+        )
     found = evaluation.robust_accuracy(
         peernet,
         images,

@@ -84,7 +84,7 @@ def test_a_killed_worker_is_started_again(command, capfd):
     [
         (
             "print('error: no data', file=sys.stderr); sys.exit(1)",
-            r"worker 2/2 .*: 1 \(no data\). Give the same command again",
+            "worker 2/2 failed: no data$",
         ),
         ("os.kill(os.getpid(), signal.SIGKILL)", "worker 2/2 .*: -9. Give"),
     ],

@@ -50,8 +50,8 @@ class Ablation:
         seed: int, the seed of random neighbours.
 
     Raises:
-        UserError: if an argument is out of range, or K is given to a network
-            without layers.
+        UserError: if an argument is out of range, or `num_neighbors` is given
+            with `"no_layers"`.
     """
 
     name: str | None = None

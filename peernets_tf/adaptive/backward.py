@@ -14,7 +14,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from peernets_tf.adaptive.choices import BACKWARDS
+from peernets_tf.adaptive.choices import BACKWARDS, TEMPERATURE
 from peernets_tf.adaptive.straight_through import (
     hides_gradient,
     straight_through,
@@ -27,7 +27,9 @@ from peernets_tf.types import Tensor
 
 
 def bpda(
-    model: keras.Model, backward: str = "identity", temperature: float = 0.05
+    model: keras.Model,
+    backward: str = "identity",
+    temperature: float = TEMPERATURE,
 ) -> keras.Model:
     """Returns a model with the same logits and another gradient.
 

@@ -1,6 +1,8 @@
-"""Names to choose from, known before Keras is imported."""
+"""Names to choose from and a default, known before Keras is imported."""
 
 BACKWARDS = ("exact", "identity", "soft")
+# The default softmax temperature of the soft backward pass.
+TEMPERATURE = 0.05
 ABLATIONS = (
     "random_neighbors",
     "uniform_attention",

@@ -22,7 +22,7 @@ from peernets_tf.types import Tensor
 
 
 def random_graphs(
-    model: keras.Model, bank: PeerBank, num_draws: int = 1, seed: int = 0
+    model: keras.Model, bank: PeerBank, num_draws: int = 1
 ) -> keras.Model:
     """Returns a model whose logits are the mean over graphs drawn in each call.
 
@@ -37,7 +37,6 @@ def random_graphs(
         model: a built Keras model that holds PeerRegularization layers.
         bank: the `PeerBank` whose graphs are drawn from, of `model`.
         num_draws: int, the distinct graphs that are drawn in each call.
-        seed: int, the seed of the draws outside of attacks.
 
     Returns:
         A `keras.Model` from images `(B, H, W, C)` to logits `(B, classes)`,
@@ -53,20 +52,19 @@ def random_graphs(
             "`num_draws` must be at least 1 and at most the number of graphs, "
             f"{bank.num_graphs}. Received: num_draws={num_draws}"
         )
-    return RandomGraphs(model, bank, num_draws, seed)
+    return _RandomGraphs(model, bank, num_draws)
 
 
-class RandomGraphs(keras.Model):
+class _RandomGraphs(keras.Model):
     """The mean of a model's logits over random graphs."""
 
     def __init__(
-        self, model: keras.Model, bank: PeerBank, num_draws: int, seed: int
+        self, model: keras.Model, bank: PeerBank, num_draws: int
     ) -> None:
         super().__init__(name=f"random_graphs_{model.name}")
         self.model = model
         self.bank = bank
         self.num_draws = num_draws
-        self.seed = seed
         # It has no weights of its own to build.
         self.built = True
 
@@ -74,7 +72,7 @@ class RandomGraphs(keras.Model):
         del training
         if keras_internals.infers_shapes():
             return self.model(inputs, training=False)
-        key = draws.fold(draws.current_key(), self.seed)
+        key = draws.fold(draws.current_key(), 0)
         graphs = draws.choose(key, self.bank.num_graphs, self.num_draws)
         layers = peer_layers(self.model)
         bank = dict(zip(layers, self.bank.features, strict=True))

@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from peernets_tf.adaptive.backward import bpda
+from peernets_tf.adaptive.choices import TEMPERATURE
 from peernets_tf.adaptive.unit_vectors import unit
 from peernets_tf.attacks import Classifier, autodiff, draws, losses, norms
 from peernets_tf.errors import UserError
@@ -43,7 +44,7 @@ class Guides:
     model: keras.Model
     bank: PeerBank
     backward: str = "identity"
-    temperature: float = 0.05
+    temperature: float = TEMPERATURE
 
     def __post_init__(self) -> None:
         check_fits(self.bank, peer_layers(self.model))

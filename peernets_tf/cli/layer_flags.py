@@ -27,8 +27,9 @@ class LayerFlags:
         )
         self._temperature = flags.DEFINE_float(
             "temperature",
-            0.05,
-            "Softmax temperature of --backward=soft (default: 0.05).",
+            adaptive.TEMPERATURE,
+            "Softmax temperature of --backward=soft (default: "
+            f"{adaptive.TEMPERATURE}).",
             1e-6,
         )
         self._ablation = flags.DEFINE_enum(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from peernets_tf.errors import UserError
 
 # No number needs more characters than this.
-_MAX_DIGITS = 50
+_MAX_CHARACTERS = 50
 
 
 def parse_numbers(texts: Sequence[str]) -> tuple[float, ...]:
@@ -28,17 +28,16 @@ def parse_counts(texts: Sequence[str]) -> tuple[int, ...]:
         digits = text.strip()
         is_count = digits.isascii() and digits.isdecimal() and len(digits) < 11
         if not is_count or not 0 < int(digits) < 2**31:
-            shown = text if len(text) <= _MAX_DIGITS else f"{text[:20]}..."
             raise UserError(
                 "expected whole numbers from 1 to 2147483647. Received: "
-                f"'{shown}'"
+                f"'{_shown(text)}'"
             )
     return tuple(map(int, texts))
 
 
 def _parse_number(text: str) -> float:
     try:
-        if len(text) > _MAX_DIGITS or not text.isascii():
+        if len(text) > _MAX_CHARACTERS or not text.isascii():
             raise ValueError(text)
         parts = [float(part) for part in text.split("/")]
         number, divisor = parts if len(parts) == 2 else (*parts, 1.0)
@@ -46,11 +45,15 @@ def _parse_number(text: str) -> float:
         if not all(map(math.isfinite, (number, divisor, number / divisor))):
             raise ValueError(text)
     except (OverflowError, ValueError, ZeroDivisionError) as error:
-        shown = text if len(text) <= _MAX_DIGITS else f"{text[:20]}..."
         raise UserError(
             "numbers must be finite, such as 0.03 or 8/255. Received: "
-            f"'{shown}'"
+            f"'{_shown(text)}'"
         ) from error
     if number / divisor < 0:
         raise UserError(f"numbers must not be negative. Received: '{text}'")
     return abs(number / divisor)
+
+
+def _shown(text: str) -> str:
+    """Returns a text for an error, a long one shortened."""
+    return text if len(text) <= _MAX_CHARACTERS else f"{text[:20]}..."

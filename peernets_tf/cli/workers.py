@@ -13,7 +13,7 @@ from typing import IO
 
 from peernets_tf.errors import UserError
 
-# A worker that is killed is started again so many times.
+# How often a killed worker is started again.
 _RESTARTS = 3
 
 
@@ -128,10 +128,11 @@ class _Worker:
             )
             self.start()
             return True
+        if self._last_error:
+            raise UserError(f"worker {self._shard} failed: {self._last_error}")
         raise UserError(
-            f"worker {self._shard} must end with status 0. Received: {status}"
-            f"{self._last_error and f' ({self._last_error})'}. Give the same "
-            "command again to resume"
+            f"worker {self._shard} must end with status 0. Received: {status}. "
+            "Give the same command again to resume"
         )
 
     def stop(self) -> None:

@@ -44,7 +44,8 @@ def attack_cases(
     follows_gradient = config.attack.attack_type.follows_gradient
     loss = planned[0][1].loss if follows_gradient else None
     clean = attack_loop.clean_predictions(target, log, loss=loss)
-    _warn_of_masked_gradients(clean)
+    if target.shard.is_whole:
+        _warn_of_masked_gradients(clean)
     # A function compiled for test batches rounds differently: a perturbation
     # must not depend on their size.
     fit_classifier = attacks.Classifier(target.attacker.logits_fn)

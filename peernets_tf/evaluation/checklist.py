@@ -213,7 +213,6 @@ _CHECKS: dict[str, Callable[[Evidence], _Answer]] = {
     "a large enough ball fools all": _large_ball_fools_all,
     "exact gradient is as strong as BPDA": _exact_equals_bpda,
 }
-NAMES = tuple(_CHECKS)
 
 
 def _verdict(is_passed: bool | np.bool_) -> str:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 else:
     peers = module("peernets_tf.peers")
 
-_TEMPERATURE = 0.05
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluationConfig(TargetConfig):
@@ -42,12 +40,12 @@ class EvaluationConfig(TargetConfig):
     """
 
     attack: AttackConfig
-    temperature: float = _TEMPERATURE
+    temperature: float = adaptive.TEMPERATURE
     ablation: adaptive.Ablation = adaptive.Ablation()
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.temperature != _TEMPERATURE and self.backward != "soft":
+        if self.temperature != adaptive.TEMPERATURE and self.backward != "soft":
             raise UserError(
                 f"`temperature` is for backward=soft. Received: "
                 f"backward={self.backward}, temperature={self.temperature}"
@@ -59,7 +57,10 @@ class EvaluationConfig(TargetConfig):
         for name, is_given in (
             ("backward", self.backward != "exact"),
             ("attack_graphs", self.graphs.attack_graphs is not None),
-            ("expectation", self.graphs.expectation is not None),
+            (
+                "expectation (--graph_expectation)",
+                self.graphs.expectation is not None,
+            ),
         ):
             if is_given:
                 raise UserError(
@@ -189,7 +190,7 @@ def check_fits(
         raise UserError(
             f"the model must take images of shape {shape} for {dataset.name}. "
             f"Received: {model.name} for images of shape "
-            f"{tuple(model.input_shape[1:])}"
+            f"{tuple(model.input_shape[1:])}; give another model or data set"
         )
     num_logits = model.output_shape[-1]
     needed = dataset.num_classes + (rejected_as is not None)
@@ -198,7 +199,12 @@ def check_fits(
         raise UserError(
             f"the model must have {needed} logits, one for each class of "
             f"{dataset.name}{rejection}. Received: {model.name} with "
-            f"{num_logits} logits"
+            f"{num_logits} logits; "
+            + (
+                "give another model or data set"
+                if rejected_as is None
+                else "leave out rejected_as"
+            )
         )
 
 
@@ -249,8 +255,9 @@ def check_graphs(
     ):
         raise UserError(
             f"{model.name} has no PeerRegularization layer: leave out "
-            "backward, peers, num_peers, num_graphs, attack_graphs and "
-            f"expectation. Received: backward={backward}, {config}"
+            "backward, policy (--peers), num_peers, num_graphs, attack_graphs "
+            "and expectation (--graph_expectation). Received: "
+            f"backward={backward}, {config}"
         )
     return graphs
 
@@ -280,10 +287,10 @@ def check_peers(
     graphs = check_graphs(model, config.graphs, backward, seed=config.seed)
     if graphs is None:
         if needs_labels(config.attack) or config.ablation:
-            needed = config.ablation or config.attack.name
+            needed = "an ablation" if config.ablation else config.attack.name
             raise UserError(
                 f"{model.name} has no PeerRegularization layer, which {needed} "
-                "needs: choose another attack, and no ablation"
+                "needs: leave it out, or give another model"
             )
         return
     stores = None in (graphs.defended.seed, graphs.attacker.seed)

@@ -38,11 +38,15 @@ def default_folder(
 ) -> str:
     """Returns the folder of an evaluation, named by what is evaluated."""
     if isinstance(config, SuiteConfig):
-        parts = _names_of_suite(config)
+        parts = [config.suite]
+        if config.backward != "exact":
+            parts.append(config.backward)
     else:
         search = ["search"] if config.attack.search else []
         parts = [config.attack.name, *search, config.backward]
     graphs = config.graphs
+    if graphs.policy != "known":
+        parts.append(graphs.policy)
     if graphs.num_peers or graphs.num_graphs:
         parts.append(f"{graphs.num_peers or 'N'}x{graphs.num_graphs or 'M'}")
     if graphs.expectation:
@@ -57,15 +61,6 @@ def default_folder(
         parts.append(config.precision)
     name = "_".join([folder_name(checkpoint), *parts])
     return os.path.join("runs", "attacks", name)
-
-
-def _names_of_suite(config: SuiteConfig) -> list[str]:
-    names = [config.suite]
-    if config.backward != "exact":
-        names.append(config.backward)
-    if config.graphs.policy != "known":
-        names.append(config.graphs.policy)
-    return names
 
 
 def _names_of_ablation(ablation: Ablation) -> list[str]:

@@ -15,8 +15,8 @@ from peernets_tf.evaluation.strength import DEFAULT_EPSILON, Strength
 # A search sets these itself.
 _SET_BY_SEARCH = {"keep_best", "step_size", "stop_when_fooled"}
 _TRAIN_SIZE = 10_000
-# Stands for an epsilon that depends on training images which are not read yet.
-# No step is longer.
+# Stands for an epsilon that is computed from training images, before they are
+# read. It is so large that no `step_size` exceeds it.
 _UNKNOWN_EPSILON = 1e30
 
 
@@ -168,7 +168,11 @@ class AttackConfig:
         return issubclass(self.attack_type, attacks.UniversalAttack)
 
     def training_images(self, dataset: datasets.Dataset) -> datasets.Split:
-        """Returns the images that a universal perturbation is fitted to."""
+        """Returns the training images that an attack uses.
+
+        A universal perturbation is fitted to them, and principal components
+        are computed from them.
+        """
         return dataset.train.first(self.train_size or _TRAIN_SIZE)
 
     def _unread(self) -> list[str]:

@@ -85,8 +85,9 @@ def robust_accuracy(
         train_images: float array of shape `(N', H, W, C)`, from which graphs
             are drawn; needed if `graphs` asks for new ones.
         train_labels: int array of shape `(N',)`, their classes, or None.
-            `"adaptive"` needs them to pull pixels towards peers of another
-            class.
+            `"adaptive"` pulls pixels towards peers of another class only if
+            they are given and `graphs` draws peers: stored graphs have no
+            classes.
         transfer_model: another model, with logits, or None. `"adaptive"` also
             makes images on it, and shows them to `model`.
 
@@ -157,6 +158,11 @@ def _chosen_graphs(
         raise UserError(
             "`train_images` must be the images from which graphs of peers are "
             f"drawn. Received: None, with graphs={config.graphs}"
+        )
+    if images is None and labels is not None:
+        raise UserError(
+            "`train_labels` must be the classes of `train_images`. Received: "
+            "train_labels without train_images; give both or neither"
         )
     images = np.zeros(0) if images is None else np.asarray(images, np.float32)
     if labels is not None:

@@ -36,7 +36,11 @@ from peernets_tf.evaluation.resumable import (
     unchanged_weights,
 )
 from peernets_tf.evaluation.target import Target
-from peernets_tf.evaluation.threat_model import ChosenGraphs, choose_graphs
+from peernets_tf.evaluation.threat_model import (
+    ChosenGraphs,
+    attackers_view,
+    choose_graphs,
+)
 
 
 def evaluate(
@@ -229,12 +233,9 @@ def _target(
     Another model attacks through its stored graphs, and rejects nothing.
     """
     defended = peers.monte_carlo(model, graphs.defended if graphs else None)
-    attacker = peers.monte_carlo(model, graphs.attacker if graphs else None)
-    if graphs and graphs.record.expectation:
-        attacker = adaptive.random_graphs(
-            model, graphs.attacker, graphs.record.expectation
-        )
-    if transfer_model is not None:
+    if transfer_model is None:
+        attacker = attackers_view(model, graphs)
+    else:
         attacker = peers.monte_carlo(transfer_model)
     attacker = adaptive.bpda(attacker, config.backward, config.temperature)
     if config.rejected_as == "right" and transfer_model is None:

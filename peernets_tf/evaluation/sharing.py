@@ -38,7 +38,8 @@ def all_batches(
         log: the `BatchLog`.
         work: function of a `Target` that does its batches, each once, and
             returns what is found.
-        of: str, what messages call that to which the batches belong.
+        of: str, the folder or the attack that messages name, as in `3 of 8
+            batches of OF`.
         waits: bool, whether to wait for batches of other shards.
 
     Returns:
@@ -116,7 +117,7 @@ def _missing(
 
 
 def _owners(shard: Shard, missing: Sequence[int]) -> str:
-    """Returns the flags of the shards that have some batches."""
+    """Returns the --shard flags of the processes whose batches are missing."""
     owners = sorted(
         {shard.owner(number) for number in missing}, key=lambda o: o.index
     )

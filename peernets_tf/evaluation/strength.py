@@ -15,8 +15,8 @@ class Strength:
         epsilon: float or None, the radius for images in [0, 1]; None if the
             attack has none or its smallest radius is searched.
         rho: float or None, epsilon over the mean L2 norm of training images.
-        rho_of: str, which x that mean norm is of, one of
-            `attacks.RHO_READINGS`; without a meaning if `rho` is None.
+        rho_of: str, the reading of x in the mean norm E‖x‖₂, one of
+            `attacks.RHO_READINGS`; not used if `rho` is None.
         clip: bool, whether the images lie in [0, 1], too.
         steps: int or None, the number of gradient steps if an evaluation tries
             several; None if all its attacks take as many.

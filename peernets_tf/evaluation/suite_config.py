@@ -14,9 +14,9 @@ from peernets_tf.evaluation.target_config import TargetConfig
 class SuiteConfig(TargetConfig):
     """A suite of attacks, their strength, and what they attack.
 
-    `backward` is that of attacks whose suite names none, `transfer_from` the
-    model on which a suite's transfer attack makes its images. It also has the
-    fields of `TargetConfig`.
+    `backward` applies to the attacks for which the suite names no backward
+    pass. The transfer attack makes its images on `transfer_from`. It also has
+    the fields of `TargetConfig`.
 
     Attributes:
         suite: str, one of `suites.SUITES`.

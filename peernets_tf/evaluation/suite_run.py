@@ -132,6 +132,8 @@ def suite_identity(
                 "name": step.name,
                 "backward": step.backward,
                 "only_survivors": step.only_survivors,
+                # As in `resumable.target_identity`.
+                **({} if step.epsilon is None else {"epsilon": step.epsilon}),
                 "attack": repr(
                     step.make(
                         config.norm,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from peernets_tf import adaptive, peers
 from peernets_tf.attacks import Attack, Classifier, Rejecting, checks, draws
 from peernets_tf.evaluation.suite_step import Step, Traits
-from peernets_tf.evaluation.threat_model import ChosenGraphs
+from peernets_tf.evaluation.threat_model import ChosenGraphs, attackers_view
 from peernets_tf.types import LogitsFunction, Tensor
 
 # A random model's prediction is the class of the mean logits of these calls.
@@ -199,15 +199,9 @@ class Views:
 
     def _view(self, num_redrawn: int | None) -> LogitsFunction:
         """Returns the model with the attacker's graphs."""
-        graphs = self._graphs
-        if graphs is None:
+        if self._graphs is None:
             return _with_graphs(self._model, None)
-        num_redrawn = num_redrawn or graphs.record.expectation
-        if num_redrawn:
-            return adaptive.random_graphs(
-                self._model, graphs.attacker, num_redrawn
-            )
-        return _with_graphs(self._model, graphs.attacker)
+        return attackers_view(self._model, self._graphs, num_redrawn)
 
     def _as_logits(self, logits_fn: LogitsFunction) -> LogitsFunction:
         if not self.outputs.are_probabilities:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from peernets_tf import records
+from peernets_tf import adaptive, records
 from peernets_tf.errors import UserError
 from peernets_tf.lazy import keras, module
 from peernets_tf.seeds import Stream
@@ -131,8 +131,9 @@ def describe_graphs(
         )
     if config.expectation is not None and config.expectation > attack_graphs:
         raise UserError(
-            "`expectation` must be at most the number of graphs that the "
-            f"attacker has, {attack_graphs}. Received: {config.expectation}. "
+            "`expectation` (--graph_expectation) must be at most the number of "
+            f"graphs that the attacker has, {attack_graphs}. Received: "
+            f"{config.expectation}. "
             "Choose the policy drawn (--peers=drawn) for an attacker that "
             "draws more"
         )
@@ -188,6 +189,27 @@ def choose_graphs(
     else:
         attacker = _bank(model, images, labels, record.attacker)
     return ChosenGraphs(defended=defended, attacker=attacker, record=record)
+
+
+def attackers_view(
+    model: keras.Model,
+    graphs: ChosenGraphs | None,
+    num_redrawn: int | None = None,
+) -> keras.Model:
+    """Returns a model with the graphs that an attacker averages over.
+
+    Args:
+        model: a built Keras model.
+        graphs: the `ChosenGraphs`, None for a model without peers.
+        num_redrawn: int or None, how many of the attacker's graphs each step
+            draws; None for what the threat model says.
+    """
+    if graphs is None:
+        return peers.monte_carlo(model)
+    num_redrawn = num_redrawn or graphs.record.expectation
+    if num_redrawn:
+        return adaptive.random_graphs(model, graphs.attacker, num_redrawn)
+    return peers.monte_carlo(model, graphs.attacker)
 
 
 def _bank(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from peernets_tf import attacks, files, records
 from peernets_tf.errors import UserError
 from peernets_tf.lazy import keras
-from peernets_tf.progress import Progress
+from peernets_tf.progress import Progress as ProgressBar
 
 # The numbers of `attacks.Progress`.
 _PROGRESS_FIELDS: dict[str, type] = {
@@ -59,7 +59,7 @@ def fit(
     if os.path.exists(f"{path}.npz"):
         progress = _load(f"{path}.npz", attack, images, run)
     print(f"{os.path.basename(path)}: {attack}", flush=True)
-    bar = Progress(
+    bar = ProgressBar(
         -(-len(images) // attack.batch_size) * attack.passes, "batches"
     )
     bar.skip(progress.batches if progress else 0)
