@@ -102,6 +102,9 @@ def compare(
     start = time.monotonic()
     check_backend()
     provenance = evaluation.with_settings(provenance, config.attack)
+    # The default depends on the machine.
+    flags = {**provenance.flags, "budget": config.budget}
+    provenance = dataclasses.replace(provenance, flags=flags)
     dataset = data.load(config.dataset, config.data_dir)
     comparison = _Comparison(
         config=config, dataset=dataset, provenance=provenance

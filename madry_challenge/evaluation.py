@@ -139,7 +139,9 @@ def evaluate(config: EvaluateConfig, provenance: records.Provenance) -> None:
         # Before the data, which may have to be downloaded.
         model = models.load(newest)
         dataset = data.load(config.dataset, config.data_dir)
-        evaluate_model(model, newest, dataset, config, provenance)
+        # A record names a published model by its name.
+        name = newest if os.path.isdir(path) else config.checkpoint
+        evaluate_model(model, name, dataset, config, provenance)
         return
     dataset = data.load(config.dataset, config.data_dir)
     for newest in saved_models.watch(path, config.watch_seconds):
@@ -162,7 +164,7 @@ def evaluate_model(
     config: EvaluateConfig,
     provenance: records.Provenance,
 ) -> list[records.AttackRecord]:
-    """Evaluates a model that was read from `path`, with each backward pass.
+    """Evaluates a model of a file or preset, with each backward pass.
 
     Evaluations of other models or with other attacks get folders of their own
     in `config.output_dir`, so that each can be resumed.

@@ -281,7 +281,7 @@ def _train_network(
     """Trains and saves, see `train_network`; the folder is locked."""
     seed, folder = settings.tf_random_seed, settings.model_dir
     # The folder must be this run's before anything is written to it.
-    records.claim(folder, identity, provenance)
+    records.claim(folder, identity, provenance, makes="model.keras")
     settings.write(os.path.join(folder, "config.json"))
     checkpoint = training.Checkpoint(folder, identity, provenance)
     fitted = step_schedule.fit(

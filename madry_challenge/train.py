@@ -7,6 +7,7 @@ PGD attacks each batch, and the network trains on the adversarial images. With
 resume an interrupted training. It needs Keras's TensorFlow backend.
 """
 
+import os
 import shlex
 
 from absl import flags
@@ -119,8 +120,13 @@ def _run(config: runs.TrainConfig, provenance: records.Provenance) -> None:
     trained = runs.train(config, provenance)
     command = ["python", "-m", "madry_challenge.evaluate"]
     command.append(f"--checkpoint={trained.path}")
+    if config.settings.num_steps:
+        folder = os.path.dirname(trained.path)
+        command.append(f"--config={os.path.join(folder, 'config.json')}")
     if config.dataset != _DEFAULT_DATASET:
         command.append(f"--dataset={config.dataset}")
+    if config.data_dir is not None:
+        command.append(f"--data_dir={config.data_dir}")
     print(f"Model: {trained.path}\nIts robust accuracy: {shlex.join(command)}")
 
 

@@ -24,9 +24,10 @@ from peernets_tf.errors import UserError
 from peernets_tf.lazy import module
 
 if TYPE_CHECKING:
-    from peernets_tf import defenses
+    from peernets_tf import defenses, peers
 else:
     defenses = module("peernets_tf.defenses")
+    peers = module("peernets_tf.peers")
 
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint",
@@ -158,7 +159,9 @@ def _run(config: Config, provenance: records.Provenance) -> None:
         "seed": config.seed,
     }
     with records.lock_folder(config.output_dir):
-        records.claim(config.output_dir, identity, provenance)
+        records.claim(
+            config.output_dir, identity, provenance, makes="model.keras"
+        )
         print(
             f"Training MagNet's autoencoders for {classifier.name} on "
             f"{train_size} images of {dataset.name} in {config.output_dir}",
@@ -176,7 +179,11 @@ def _run(config: Config, provenance: records.Provenance) -> None:
         seconds = time.monotonic() - start
         test = dataset.test.first(config.test_size)
         print(f"Testing on {len(test)} images", flush=True)
-        predictions = training.predict_classes(model, test.images)
+        bank = peers.stored_peers(model)
+        # The mean over all graphs of a PeerNet, as evaluations predict.
+        predictions = training.predict_classes(
+            peers.monte_carlo(model), test.images
+        )
         record = records.TrainingRecord(
             model=model.name,
             weights_sha256=models.weights_sha256(model),
@@ -186,6 +193,11 @@ def _run(config: Config, provenance: records.Provenance) -> None:
             correct=int(np.sum(predictions == test.labels)),
             rejected=int(np.sum(predictions == dataset.num_classes)),
             num_parameters=model.count_params(),
+            graphs=None
+            if bank is None
+            else records.Graphs(
+                num_peers=bank.num_peers, num_graphs=bank.num_graphs
+            ),
             history=(),
             initial_model=training.describe(config.checkpoint, classifier),
             defense=defense,

@@ -114,6 +114,8 @@ def _parse(arguments: list[str]) -> Config:
             f"--output must end in {_SUFFIX}. Received: {_OUTPUT.value!r}"
         )
     files.check_parent_exists(_OUTPUT.value)
+    if _DATASET.value:
+        datasets.check_name(_DATASET.value)
     return Config(
         checkpoint=_CHECKPOINT.value,
         image=int(image) if is_index else image,

@@ -239,7 +239,7 @@ def _parse(arguments: list[str]) -> Config:
     if _TENSORBOARD_IMAGES.value and not model.startswith("pr_"):
         raise UserError(
             "--tensorboard_images is for PeerNets: leave it out or choose "
-            f"--model=pr_{model}"
+            f"--model=pr_{model.removeprefix('brelu_')}"
         )
     if _TENSORBOARD_IMAGES.value and training.processes.several_requested():
         raise UserError("--tensorboard_images is for one process: leave it out")

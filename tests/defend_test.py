@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from commands import ROOT, check_errors, run_command
-from small_models import make_linear
+from small_models import make_linear, make_peernet
 
-from peernets_tf import datasets, defenses, models, records
+from peernets_tf import datasets, defenses, models, peers, records
 
 DEFEND = "peernets_tf.defend"
 
@@ -87,6 +87,41 @@ def test_the_defended_model_is_trained_tested_and_attacked(
     for backward in ("exact", "identity"):
         path = tmp_path / "attack" / backward / "record.json"
         assert records.read(str(path)).backward == backward
+
+
+def test_a_peernet_is_tested_with_the_mean_over_its_graphs(
+    npz_path, stripes, tmp_path
+):
+    checkpoint = tmp_path / "peernet.keras"
+    models.save(make_peernet(stripes), str(checkpoint))
+    folder = tmp_path / "magnet"
+    run(
+        DEFEND,
+        f"--checkpoint={checkpoint}",
+        f"--dataset={npz_path}",
+        f"--output_dir={folder}",
+        "--validation_size=12",
+        "--epochs=1",
+    )
+    record = records.read(str(folder / "record.json"))
+    assert record.graphs == records.Graphs(num_peers=6, num_graphs=2)
+    model = peers.monte_carlo(models.load(folder / "model.keras"))
+    test = datasets.load(npz_path).test
+    predictions = model.predict(test.images, verbose=0).argmax(axis=1)
+    assert record.correct == np.sum(predictions == test.labels)
+    published = tmp_path / "published"
+    run(
+        "peernets_tf.publish",
+        f"--run_dir={folder}",
+        f"--output_dir={published}",
+        "--name=defended",
+        "--test_size=5",
+    )
+    small = records.read(str(published / "defended.json"))
+    assert (small.test_size, small.graphs.num_graphs) == (5, 1)
+    assert small.rejected <= 5
+    card = (published / "defended.md").read_text(encoding="utf-8")
+    assert "`MagNet(" in card and "in front of the peernet" in card
 
 
 def test_the_recorded_defences_cost_little_accuracy():

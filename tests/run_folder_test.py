@@ -104,3 +104,17 @@ def test_an_identity_that_is_not_an_object_is_damaged(folder):
     (folder / "run.json").write_text(json.dumps(run))
     with pytest.raises(UserError, match="`object`, got `array`"):
         claim(folder)
+
+
+def test_a_file_of_somebody_else_is_not_overwritten(folder):
+    folder.mkdir(parents=True)
+    (folder / "model.keras").write_text("mine")
+    provenance = make_provenance()
+    with pytest.raises(UserError, match="model.keras that is not of this run"):
+        records.claim(str(folder), IDENTITY, provenance, makes="model.keras")
+    assert [path.name for path in folder.iterdir()] == ["model.keras"]
+    (folder / "model.keras").unlink()
+    for _ in range(2):
+        records.claim(str(folder), IDENTITY, provenance, makes="model.keras")
+        # From now on it is the run's own.
+        (folder / "model.keras").write_text("the run's")

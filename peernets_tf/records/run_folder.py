@@ -17,7 +17,11 @@ _MISSING = "missing"
 
 
 def claim(
-    folder: str, identity: dict[str, Any], provenance: Provenance
+    folder: str,
+    identity: dict[str, Any],
+    provenance: Provenance,
+    *,
+    makes: str | None = None,
 ) -> Provenance:
     """Makes a run's folder, or checks that it holds the same run.
 
@@ -28,18 +32,26 @@ def claim(
         identity: dict of JSON values, everything that the run's figures depend
             on, and the kind of the run.
         provenance: the `Provenance` of this start.
+        makes: str or None, a file that the run will write, and that the folder
+            must not hold before its first start.
 
     Returns:
         The `Provenance` of the first start.
 
     Raises:
-        UserError: if the folder holds another run or a damaged run.json.
+        UserError: if the folder holds another run or a damaged run.json, or a
+            file that the run would overwrite.
     """
     path = os.path.join(folder, "run.json")
     # As a file gives it back: lists instead of tuples.
     identity = json.loads(json.dumps(identity))
     os.makedirs(folder, exist_ok=True)
     if not os.path.lexists(path):
+        if makes and os.path.lexists(os.path.join(folder, makes)):
+            raise UserError(
+                f"{folder} holds a {makes} that is not of this run, which "
+                "would overwrite it: move it, or give another --output_dir"
+            )
         run = {
             "identity": identity,
             "provenance": dataclasses.asdict(provenance),

@@ -58,7 +58,10 @@ class Checkpoint(keras.callbacks.Callback):
             UserError: if the folder holds another run.
         """
         self.provenance = records.claim(
-            self.output_dir, self._identity, self.provenance
+            self.output_dir,
+            self._identity,
+            self.provenance,
+            makes="model.keras",
         )
         self._run_id = records.run_id(self.output_dir)
         found = self._checkpoints()

@@ -172,6 +172,12 @@ def _accuracy(record: records.TrainingRecord) -> str:
 
 def _training(run: records.TrainingRecord) -> str:
     """Returns the sentences about a model's epochs."""
+    if run.defense is not None and run.initial_model is not None:
+        return (
+            f"{records.escape(run.model)}: `{records.code(run.defense)}` in "
+            f"front of the {records.escape(run.initial_model.model)} in "
+            f"`{records.code(run.initial_model.path)}`."
+        )
     images, length = "", f"{len(run.history)} epochs"
     if run.attack is not None:
         images = f"images of `{records.code(run.attack)}` from "

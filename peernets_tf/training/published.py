@@ -86,7 +86,9 @@ def _preset(name: str) -> Preset:
     if (path := _file(name, ".suite.json")).exists():
         found = records.read(str(path))
         assert isinstance(found, records.SuiteRecord)
-        suite = found
+        # Another model may have been published under the name since.
+        if found.weights_sha256 == training.weights_sha256:
+            suite = found
     return Preset(
         name=name,
         training=training,

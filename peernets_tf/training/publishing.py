@@ -94,7 +94,7 @@ def publish(config: PublishingConfig) -> records.TrainingRecord:
         UserError: if the model.keras of the training is not the one of its
             record.
     """
-    from peernets_tf.training.accuracy import count_correct
+    from peernets_tf.training.accuracy import predict_classes
 
     run = config.run()
     model = models.load(config.model_path)
@@ -111,19 +111,25 @@ def publish(config: PublishingConfig) -> records.TrainingRecord:
         peers.set_peers(model, bank.first(1))
     dataset = datasets.load(run.dataset, config.data_dir)
     test = dataset.test.first(config.test_size)
+    classes = predict_classes(model, test.images)
+    rejected = None
+    if run.rejected is not None:
+        rejected = int((classes == dataset.num_classes).sum())
     published = dataclasses.replace(
         run,
         weights_sha256=models.weights_sha256(model),
         test_size=len(test),
-        correct=count_correct(model, test),
+        correct=int((classes == test.labels).sum()),
+        rejected=rejected,
         num_parameters=model.count_params(),
         graphs=run.graphs and dataclasses.replace(run.graphs, num_graphs=1),
     )
     os.makedirs(config.output_dir, exist_ok=True)
     path = os.path.join(config.output_dir, config.name)
-    models.save(model, f"{path}.keras")
     records.write(published, f"{path}.json")
     files.write_text(model_card(config.name, run, published), f"{path}.md")
+    # Last: a model without its record would be a preset that cannot be listed.
+    models.save(model, f"{path}.keras")
     size = os.path.getsize(f"{path}.keras") / 1e6
     print(
         f"{path}.keras: {size:.1f} MB, {published.accuracy:.2%} of "
