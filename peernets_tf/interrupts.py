@@ -3,7 +3,10 @@
 import os
 import signal
 
-MESSAGE = "Interrupted: give the same command again to resume."
+MESSAGE = (
+    "Interrupted: give the same command again to resume a training or an "
+    "evaluation."
+)
 STATUS = 130
 
 
