@@ -55,7 +55,10 @@ def test_publish(npz_path, tmp_path):
     assert record.correct == correct
     card = (published / "stripes.md").read_text()
     run_record = records.read(str(run_dir / "record.json"))
-    assert card == training.model_card("stripes", run_record, record)
+    assert card == training.model_card(
+        "stripes", run_record, record, is_preset=False
+    )
+    assert 'model = peernets_tf.models.load("stripes.keras")' in card
     models.save(small, str(run_dir / "model.keras"))
     flags = [f"--run_dir={run_dir}", f"--output_dir={published}", "--name=b"]
     check_errors(

@@ -14,6 +14,8 @@ def model_card(
     run: records.TrainingRecord,
     published: records.TrainingRecord,
     attacks: Sequence[records.Record] = (),
+    *,
+    is_preset: bool = True,
 ) -> str:
     """Returns the Markdown text that describes a published model.
 
@@ -23,7 +25,11 @@ def model_card(
         published: the `records.TrainingRecord` of the published model.
         attacks: sequence of records; the card shows those of attacks on the
             published weights, see `attacks_on`.
+        is_preset: bool, whether `load_pretrained` finds the model by its name.
     """
+    load = f'models.load("{name}.keras")'
+    if is_preset:
+        load = f'load_pretrained("{name}")'
     averaged = this_file = ""
     command = records.code(run.provenance.command)
     if run.graphs:
@@ -56,7 +62,7 @@ commit {records.escape(run.provenance.commit)}.
 ```python
 import peernets_tf
 
-model = peernets_tf.load_pretrained("{name}")
+model = peernets_tf.{load}
 logits = model(images, training=False)
 ```
 

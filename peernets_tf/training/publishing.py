@@ -127,7 +127,11 @@ def publish(config: PublishingConfig) -> records.TrainingRecord:
     os.makedirs(config.output_dir, exist_ok=True)
     path = os.path.join(config.output_dir, config.name)
     records.write(published, f"{path}.json")
-    files.write_text(model_card(config.name, run, published), f"{path}.md")
+    is_preset = os.path.realpath(config.output_dir) == os.path.realpath(
+        models.PRESET_FOLDER
+    )
+    card = model_card(config.name, run, published, is_preset=is_preset)
+    files.write_text(card, f"{path}.md")
     # Last: a model without its record would be a preset that cannot be listed.
     models.save(model, f"{path}.keras")
     size = os.path.getsize(f"{path}.keras") / 1e6
