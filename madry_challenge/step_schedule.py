@@ -115,6 +115,7 @@ def fit(
             validation_size=options.validation_size,
             num_devices=num_devices,
             verbose=verbose,
+            steps=settings.max_num_training_steps,
         ),
         checkpoint=checkpoint,
         callbacks=[StopAtStep(settings.max_num_training_steps), *callbacks],

@@ -35,3 +35,17 @@ def test_the_time_of_a_training_is_told_once(monkeypatch, capsys):
         "The training will take about 48 s for 3 epochs on this machine, "
         "without its validations. Do less."
     )
+
+
+def test_the_time_of_a_training_that_ends_after_steps(monkeypatch, capsys):
+    now = iter([100.0, 110.0])
+    monkeypatch.setattr(callbacks.time, "monotonic", lambda: next(now))
+    # It was resumed after 100 steps, and has seen six since.
+    monkeypatch.setattr(callbacks, "steps_taken", lambda model: 106)
+    callback = callbacks.TellDuration(epochs=2, steps=150)
+    callback.set_params({"steps": 100})
+    callback.on_epoch_begin(1)
+    for batch in range(6):
+        callback.on_train_batch_end(batch)
+    told = capsys.readouterr().out
+    assert "about 2 min for 44 more steps on this machine" in told

@@ -74,14 +74,19 @@ class TellDuration(keras.callbacks.Callback):
     Args:
         epochs: int, the epochs of the whole training.
         advice: str, what is printed after the estimate, or empty.
+        steps: int or None, the steps of the whole training if it ends after
+            steps instead of epochs.
     """
 
-    _STEPS = 5
+    _TIMED_STEPS = 5
 
-    def __init__(self, epochs: int, advice: str = "") -> None:
+    def __init__(
+        self, epochs: int, advice: str = "", steps: int | None = None
+    ) -> None:
         super().__init__()
         self._epochs = epochs
         self._advice = advice
+        self._steps = steps
         self._seen = 0
         self._left = 0
 
@@ -91,13 +96,17 @@ class TellDuration(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if self._seen == 0:
             self._start = time.monotonic()
-        elif self._seen == self._STEPS:
-            per_step = (time.monotonic() - self._start) / self._STEPS
-            left = self.params["steps"] * self._left - batch - 1
-            epochs = "1 epoch" if self._left == 1 else f"{self._left} epochs"
+        elif self._seen == self._TIMED_STEPS:
+            per_step = (time.monotonic() - self._start) / self._TIMED_STEPS
+            if self._steps is None:
+                left = self.params["steps"] * self._left - batch - 1
+                text = "1 epoch" if self._left == 1 else f"{self._left} epochs"
+            else:
+                left = self._steps - steps_taken(self.model)
+                text = f"{left:,} more steps"
             print(
                 f"\nThe training will take about {duration(per_step * left)} "
-                f"for {epochs} on this machine, without its "
+                f"for {text} on this machine, without its "
                 f"validations.{self._advice}",
                 flush=True,
             )

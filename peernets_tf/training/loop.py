@@ -41,6 +41,8 @@ class FitPlan:
         verbose: the verbosity of `keras.Model.fit`; `"auto"`: a progress bar
             in a terminal, otherwise one line per epoch.
         advice: str, what is printed after the estimate of the time.
+        steps: int or None, the steps after which the training ends, if that is
+            before the end of its last epoch.
     """
 
     epochs: int
@@ -51,6 +53,7 @@ class FitPlan:
     num_devices: int = 1
     verbose: int | str = "auto"
     advice: str = ""
+    steps: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -184,7 +187,7 @@ def fit_batches(
     checkpoint.restore(model)
     callbacks.append(checkpoint)
     if plan.verbose:
-        callbacks.append(TellDuration(plan.epochs, plan.advice))
+        callbacks.append(TellDuration(plan.epochs, plan.advice, plan.steps))
     if all(map(importlib.util.find_spec, ("tensorflow", "tensorboard"))):
         # Keras writes TensorBoard's files with TensorFlow, on every backend.
         logs = os.path.join(checkpoint.output_dir, "tensorboard")
