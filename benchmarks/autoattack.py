@@ -230,6 +230,7 @@ def _run_attacks(folder):
     finally:
         for process in running.values():
             process.kill()
+            process.wait()
 
 
 def _start(folder, side, name, number):

@@ -18,6 +18,7 @@ import numpy as np
 STANDARD = ("APGD-CE", "APGD-T", "FAB-T", "Square")
 ATTACKS = ("none", *STANDARD, "APGD-DLR")
 LONGEST_FIRST = ("Square", "FAB-T", "APGD-T", "APGD-DLR", "APGD-CE", "none")
+assert sorted(LONGEST_FIRST) == sorted(ATTACKS)
 BACKENDS = {"ours": "tensorflow", "torchattacks": "torch"}
 
 

@@ -7,11 +7,11 @@ PGD attacks each batch, and the network trains on the adversarial images. With
 resume an interrupted training. It needs Keras's TensorFlow backend.
 """
 
-import os
 import shlex
 
 from absl import flags
 
+from madry_challenge import config as challenge_config
 from madry_challenge import config_flags, options, runs
 from peernets_tf import adaptive, records
 from peernets_tf.cli import app, shared_flags
@@ -120,9 +120,9 @@ def _run(config: runs.TrainConfig, provenance: records.Provenance) -> None:
     trained = runs.train(config, provenance)
     command = ["python", "-m", "madry_challenge.evaluate"]
     command.append(f"--checkpoint={trained.path}")
-    if config.settings.num_steps:
-        folder = os.path.dirname(trained.path)
-        command.append(f"--config={os.path.join(folder, 'config.json')}")
+    epsilon = config.settings.epsilon
+    if epsilon != challenge_config.Config().epsilon:
+        command.append(f"--epsilon={epsilon:g}")
     if config.dataset != _DEFAULT_DATASET:
         command.append(f"--dataset={config.dataset}")
     if config.data_dir is not None:

@@ -191,7 +191,11 @@ def _run(config: Config, provenance: records.Provenance | None) -> None:
     if config.is_worker:
         # The command that started the workers has no --shard.
         command = re.sub(r" --shard[= ]\S+", "", provenance.command)
-        provenance = dataclasses.replace(provenance, command=command)
+        provenance = dataclasses.replace(
+            provenance,
+            command=command,
+            flags={**provenance.flags, "shard": None},
+        )
     model = _load(config)
     dataset = datasets.load(config.dataset, config.data_dir)
     if isinstance(config.evaluation, evaluation.SuiteConfig):

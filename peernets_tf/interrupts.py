@@ -4,8 +4,8 @@ import os
 import signal
 
 MESSAGE = (
-    "Interrupted: give the same command again to resume a training or an "
-    "evaluation."
+    "Interrupted. Give the same command again: a training or an evaluation "
+    "resumes, other commands start anew."
 )
 STATUS = 130
 

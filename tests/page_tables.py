@@ -105,7 +105,7 @@ def transfers(found):
     models = sorted({record.checkpoint for record in found})
     rates = {}
     for record in found:
-        maker = record.transfer_from or "the PeerNet itself"
+        maker = record.transfer_from or f"itself, {record.backward}"
         (case,) = record.cases
         rates.setdefault(maker, {})[record.checkpoint] = _rate(case)
     rows = tuple(

@@ -466,8 +466,10 @@ def test_workers_report_both_backward_passes_of_a_peernet(
     assert records.report(paths) in result.stdout
     assert result.stdout.count("judge the model by the lower accuracy") == 1
     for path in paths:
-        line = records.read(path).provenance.command
-        assert "--workers=2" in line and "--shard" not in line
+        provenance = records.read(path).provenance
+        assert provenance.command.endswith("--workers=2")
+        assert provenance.flags["workers"] == 2
+        assert provenance.flags["shard"] is None
 
 
 def process_with(*words):

@@ -196,15 +196,13 @@ def check_fits(
     needed = dataset.num_classes + (rejected_as is not None)
     if num_logits != needed:
         rejection = "" if rejected_as is None else ", and one of rejection"
+        advice = "give another model or data set"
+        if rejected_as is not None and num_logits == dataset.num_classes:
+            advice = "leave out rejected_as"
         raise UserError(
             f"the model must have {needed} logits, one for each class of "
             f"{dataset.name}{rejection}. Received: {model.name} with "
-            f"{num_logits} logits; "
-            + (
-                "give another model or data set"
-                if rejected_as is None
-                else "leave out rejected_as"
-            )
+            f"{num_logits} logits; {advice}"
         )
 
 
