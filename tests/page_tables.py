@@ -225,7 +225,7 @@ def presets(found):
         "graphs",
         "accuracy",
         "paper",
-        "under attack",
+        "attacked",
         "suite",
     )
     return [Table("", columns, tuple(rows))]
