@@ -4,8 +4,8 @@ import os
 import signal
 
 MESSAGE = (
-    "Interrupted. Give the same command again: a training or an evaluation "
-    "resumes, other commands start anew."
+    "Interrupted: give the same command again to resume a training or an "
+    "evaluation; other commands start anew."
 )
 STATUS = 130
 
