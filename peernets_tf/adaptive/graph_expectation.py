@@ -72,6 +72,7 @@ class _RandomGraphs(keras.Model):
         del training
         if keras_internals.infers_shapes():
             return self.model(inputs, training=False)
+        # Folded, so that the key of the attack's own draws is not used twice.
         key = draws.fold(draws.current_key(), 0)
         graphs = draws.choose(key, self.bank.num_graphs, self.num_draws)
         layers = peer_layers(self.model)
