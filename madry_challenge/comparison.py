@@ -96,11 +96,14 @@ def compare(
         provenance: the `records.Provenance` of this start.
 
     Raises:
-        UserError: if the configuration does not fit the data set, or a folder
-            holds another run.
+        UserError: if the configuration does not fit the data set, a folder
+            holds another run, or a network is to be trained and Keras has
+            another backend than TensorFlow.
     """
     start = time.monotonic()
-    check_backend()
+    if any(row.key not in config.checkpoints for row in config.rows):
+        # To train them. Attacks work with other backends, too.
+        check_backend()
     provenance = evaluation.with_settings(provenance, config.attack)
     # The default depends on the machine.
     flags = {**provenance.flags, "budget": config.budget}

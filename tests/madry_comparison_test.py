@@ -38,6 +38,30 @@ def test_refuses_other_checkpoints(texts, message):
         comparison.parse_checkpoints(texts)
 
 
+def test_only_trainings_need_tensorflow(rng, monkeypatch, tmp_path):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    monkeypatch.setattr(comparison, "_compare", lambda *_: "compared")
+    images = rng.integers(0, 255, (10, 32, 32, 3)).astype(np.uint8)
+    data = {"x_train": images, "y_train": np.arange(10)}
+    path = tmp_path / "images.npz"
+    np.savez(path, **data, x_test=images, y_test=np.arange(10))
+    row = table6.rows(Config(), table6.BUDGETS["day"], "identity")[0]
+    config = comparison.CompareConfig(
+        rows=(row,),
+        budget="day",
+        attack=Config(),
+        num_peers=2,
+        output_dir=str(tmp_path / "out"),
+        dataset=str(path),
+    )
+    with pytest.raises(UserError, match="needs KERAS_BACKEND=tensorflow"):
+        comparison.compare(config, make_provenance())
+    given = dataclasses.replace(
+        config, checkpoints={"resnet32": "cifar10_resnet32"}
+    )
+    assert comparison.compare(given, make_provenance()) == "compared"
+
+
 @pytest.mark.slow
 def test_a_row_with_its_real_network(rng, tmp_path):
     images = rng.integers(0, 255, (24, 12, 12, 3)).astype(np.uint8)
