@@ -63,12 +63,25 @@ def test_short_files_need_nothing_but_each_other(dataset, model):
                 assert not value.startswith("runs/") or value in made
 
 
-def test_the_flag_file_that_trains_a_model():
+def test_what_makes_a_model():
     for name in ("short_cifar10_start", "cifar10_resnet32"):
-        assert flag_files.trained_by(f"runs/{name}/model.keras") == name
-    assert flag_files.trained_by("runs/table6/model.keras") is None
-    assert flag_files.trained_by("model.keras") is None
-    assert flag_files.trained_by("") is None
+        made_by = flag_files.maker(f"runs/{name}/model.keras")
+        assert made_by == ("peernets_tf.train", name)
+    for name in ("magnet_cifar10_resnet32", "magnet_mnist_lenet5"):
+        made_by = flag_files.maker(f"runs/{name}/model.keras")
+        assert made_by == ("peernets_tf.defend", name)
+    assert flag_files.maker("runs/table6/model.keras") is None
+    assert flag_files.maker("model.keras") is None
+    assert flag_files.maker("") is None
+
+
+def test_each_model_in_a_flag_file_is_made_by_another():
+    """So that the error about a missing model says how to make it."""
+    for name in flag_files.names():
+        text = (flag_files.FOLDER / f"{name}.flags").read_text()
+        pattern = "^--(?:checkpoint|initial_model)=(runs/.*)$"
+        for path in re.findall(pattern, text, re.MULTILINE):
+            assert flag_files.maker(path), f"{name}: {path}"
 
 
 @pytest.mark.parametrize("text", ["--epochs=2\n-", "\0\0\0", "epochs=2"])

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+from typing import NamedTuple
 
 from peernets_tf.errors import UserError
 
@@ -94,12 +95,19 @@ def short_files(dataset: str, model: str) -> list[str]:
     name = f"short_{dataset}_{model}"
     if name not in names():
         return []
-    start = trained_by(_flags_in(name).get("initial_model", ""))
-    return [start, name] if start else [name]
+    start = maker(_flags_in(name).get("initial_model", ""))
+    return [start.name, name] if start else [name]
 
 
-def trained_by(path: str) -> str | None:
-    """Returns the name of the packaged flag file that trains a model, or None.
+class Maker(NamedTuple):
+    """What makes a model: `python -m {module} --flagfile={name}`."""
+
+    module: str
+    name: str
+
+
+def maker(path: str) -> Maker | None:
+    """Returns the command and the packaged flag file that make a model, if any.
 
     Args:
         path: str, the model's .keras file.
@@ -107,9 +115,13 @@ def trained_by(path: str) -> str | None:
     folder = os.path.dirname(path)
     for name in names():
         own = _flags_in(name)
-        # Flag files of evaluations name a checkpoint.
-        if own.get("output_dir") == folder and "model" in own:
-            return name
+        if own.get("output_dir") != folder:
+            continue
+        # Flag files of evaluations have an attack and a checkpoint.
+        if "model" in own:
+            return Maker("peernets_tf.train", name)
+        if "attack" not in own and "checkpoint" in own:
+            return Maker("peernets_tf.defend", name)
     return None
 
 

@@ -42,7 +42,7 @@ def define_dataset(
 def check_model(name_or_path: str, flag: str) -> None:
     """Raises a `UserError` if a flag names neither a preset nor a file.
 
-    The error says which command trains the model, if a flag file does.
+    The error says which command makes the model, if a flag file does.
 
     Args:
         name_or_path: str, the flag's value.
@@ -51,12 +51,12 @@ def check_model(name_or_path: str, flag: str) -> None:
     try:
         models.check_name(name_or_path, flag)
     except UserError as error:
-        name = flag_files.trained_by(name_or_path)
-        if name is None:
+        maker = flag_files.maker(name_or_path)
+        if maker is None:
             raise
         raise UserError(
-            f"{error}; make it with python -m peernets_tf.train "
-            f"--flagfile={name}"
+            f"{error}; make it with python -m {maker.module} "
+            f"--flagfile={maker.name}"
         ) from error
 
 
