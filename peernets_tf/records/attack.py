@@ -29,7 +29,8 @@ class AttackCase:
             records of earlier versions.
         total: int, test images attacked.
         correct: int, those classified correctly before the attack.
-        adversarial_correct: int, those classified correctly after it.
+        adversarial_correct: int, those classified correctly after it, a
+            few of them perhaps not before it.
         changed: int, those whose predicted class changed.
         fooled: int, those that were correct and no longer are; for a targeted
             attack, those that were correct and reached their target class.

@@ -17,12 +17,18 @@ COMPARISON_COLUMNS = (
     "backward",
     "clean",
     "attacked",
+    "robust",
     "paper",
 )
 
 
 def comparison_table(record: ComparisonRecord) -> Table:
     """Returns the table of a comparison, one row for each backward pass.
+
+    As in the challenge, `attacked` is the share of all images that are
+    classified correctly after the attack; `robust` is the share of those that
+    are so before it, too. Columns in which all rows agree are left out: the
+    title has the graphs, and `steps` of models from files say nothing.
 
     The paper's column has its clean accuracy / accuracy under attack. It stands
     only beside the networks that the paper trained, under the attack that it
@@ -36,19 +42,28 @@ def comparison_table(record: ComparisonRecord) -> Table:
     title = f"{dataset_name(record.dataset)}, {record.test_size:,} images"
     if modes:
         title += f"; attack mode while training: {', '.join(sorted(modes))}"
-    rows = tuple(
+    rows = [
         _comparison_row(record, row, attacked)
         for row in record.rows
         for attacked in row.cases
-    )
-    return Table(title, COMPARISON_COLUMNS, rows)
+    ]
+    columns = list(COMPARISON_COLUMNS)
+    if {row["steps"] for row in rows} == {"file"}:
+        columns.remove("steps")
+    graphs = {row["graphs"] for row in rows} - {"-"}
+    if len(graphs) == 1:
+        columns.remove("graphs")
+        title += f"; graphs of {graphs.pop()} peers"
+    cells = tuple(tuple(row[column] for column in columns) for row in rows)
+    return Table(title, tuple(columns), cells)
 
 
 def _comparison_row(
     record: ComparisonRecord, row: ComparisonRow, attacked: ComparisonCase
-) -> tuple[str, ...]:
+) -> dict[str, str]:
+    """Returns the cells of a row by their columns."""
     case = attacked.case
-    return (
+    cells = (
         row.name,
         row.trained_on,
         "+".join("file" if n is None else str(n) for n in row.steps),
@@ -56,8 +71,10 @@ def _comparison_row(
         attacked.backward if row.threat_model else "-",
         rate_text(case.correct, case.total),
         rate_text(case.adversarial_correct, case.total),
+        f"{(case.correct - case.fooled) / case.total:.1%}",
         _published_comparison(record, row, attacked),
     )
+    return dict(zip(COMPARISON_COLUMNS, cells, strict=True))
 
 
 def _published_comparison(
