@@ -94,12 +94,14 @@ def test_groups_give_the_mean_of_the_gradient_in_each(count, classifier, batch):
     assert is_same == (count in (1, LENGTH))
 
 
-def test_components_give_the_projection(classifier, batch, rng):
-    images = rng.uniform(0, 1, (30, *SHAPE)).astype("float32")
+@pytest.mark.parametrize("num_images", [30, 80])
+def test_components_give_the_projection(num_images, classifier, batch, rng):
+    """Of fewer images than an image has values, and of more."""
+    images = rng.uniform(0, 1, (num_images, *SHAPE)).astype("float32")
     images[..., 0] *= np.linspace(0, 2, 5)
     components = principal_components(images, 7)
     found = estimated(classifier, batch, components)
-    flat = images.reshape(30, -1)
+    flat = images.reshape(num_images, -1)
     _, _, rows = np.linalg.svd(flat - flat.mean(axis=0))
     basis = rows[:7]
     np.testing.assert_allclose(
@@ -107,6 +109,16 @@ def test_components_give_the_projection(classifier, batch, rng):
     )
     expected = automatic(classifier, batch) @ basis.T @ basis
     assert relative_error(found, expected) < 1e-2
+
+
+def test_one_classifier_keeps_components_of_equal_count_apart(
+    classifier, batch
+):
+    for place in (7, 22):
+        vectors = np.eye(LENGTH, dtype="float32")[[place]]
+        components = PrincipalComponents(vectors=vectors, count=1)
+        found = estimated(classifier, batch, components)
+        assert set(np.nonzero(found)[1]) == {place}
 
 
 def test_components_must_exist(classifier, batch, rng):

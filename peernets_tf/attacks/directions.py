@@ -13,7 +13,8 @@ from peernets_tf.lazy import ops
 from peernets_tf.types import Tensor
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+# Without `eq`, or components of equal count would be equal.
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Directions(abc.ABC):
     """Directions in the space of images, one row of D = H W C numbers each.
 
@@ -151,11 +152,15 @@ def principal_components(
             f"images of {flat.shape[1]} values. Received: {count}"
         )
     centered = flat - flat.mean(axis=0)
-    _, vectors = np.linalg.eigh(centered.T @ centered)
-    # eigh sorts variances upwards.
+    if len(flat) < flat.shape[1]:
+        # Without a matrix of H W C rows, which few large images do not need.
+        vectors = np.linalg.svd(centered, full_matrices=False)[2][:count]
+    else:
+        _, vectors = np.linalg.eigh(centered.T @ centered)
+        # eigh sorts variances upwards.
+        vectors = vectors.T[::-1][:count]
     return PrincipalComponents(
-        count=count,
-        vectors=np.ascontiguousarray(vectors.T[::-1][:count], np.float32),
+        count=count, vectors=np.ascontiguousarray(vectors, np.float32)
     )
 
 
