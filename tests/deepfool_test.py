@@ -52,6 +52,22 @@ def test_fools_a_curved_model_and_ignores_the_labels(rng):
     )
 
 
+@pytest.mark.parametrize("factor", [1e-30, 1e-9, 1e9])
+def test_does_not_depend_on_the_scale_of_logits(factor, rng):
+    weights = rng.standard_normal((4, 3)).astype("float32")
+
+    def scaled(factor):
+        return lambda images: (
+            factor * ops.matmul(ops.reshape(images, (-1, 4)) - 0.5, weights)
+        )
+
+    images = rng.uniform(0.4, 0.6, (20, 2, 2, 1)).astype("float32")
+    expected, _ = DeepFool().perturbations(scaled(1.0), images)
+    found, fools = DeepFool().perturbations(scaled(factor), images)
+    assert fools.all()
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def test_stays_where_there_is_no_gradient(rng):
     def constant(images):
         scores = 0 * ops.sum(images, axis=(1, 2, 3))

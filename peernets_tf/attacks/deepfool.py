@@ -12,9 +12,6 @@ from peernets_tf.attacks.classifier import Classifier
 from peernets_tf.lazy import ops
 from peernets_tf.types import LogitsFunction, Tensor
 
-# Where the squared gradient is smaller, no direction leads to the boundary.
-_SMALLEST_SQUARE = 1e-16
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DeepFool(Attack):
@@ -150,12 +147,16 @@ def _linearised_step(
     gaps = logits[:, 1:] - logits[:, :1]
     normals = jacobian[:, 1:] - jacobian[:, :1]
     axes = tuple(range(2, len(normals.shape)))
+    # Squares of very small gradients would be zero.
+    scales = ops.max(ops.abs(normals), axis=axes, keepdims=True)
+    normals = normals / ops.where(scales > 0, scales, 1.0)
+    scales = ops.reshape(scales, ops.shape(gaps))
     squares = ops.sum(ops.square(normals), axis=axes)
-    reachable = squares > _SMALLEST_SQUARE
-    squares = ops.where(reachable, squares, 1.0)
-    distances = ops.where(
-        reachable, ops.abs(gaps) / ops.sqrt(squares), float("inf")
-    )
+    squares = ops.where(scales > 0, squares, 1.0)
+    distances = ops.abs(gaps) / (scales * ops.sqrt(squares))
+    # No direction leads to the boundary where the gradient is zero.
+    reachable = (scales > 0) & ops.isfinite(distances)
+    distances = ops.where(reachable, distances, float("inf"))
     nearest = ops.argmin(distances, axis=1)
     chosen = ops.one_hot(nearest, gaps.shape[1], dtype=normals.dtype)
     chosen = chosen * ops.cast(reachable, normals.dtype)
