@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from peernets_tf import PeerRegularization, encode_peers, monte_carlo
+from peernets_tf import (
+    PeerRegularization,
+    encode_peers,
+    monte_carlo,
+    set_peers,
+)
 from peernets_tf.adaptive import (
     Guides,
     NeighborGuided,
@@ -195,6 +200,29 @@ def test_queries_are_counted(colors):
     # The clean images, then for each of two classes three choices of guides,
     # five steps in all, and three looks at what they reached.
     assert classifier.queries - before == 4 * (1 + 2 * (3 + 5 + 3))
+
+
+def test_may_attack_the_classifier_of_its_guides(colors):
+    guides, classifier, images = colors
+    model = keras.models.clone_model(guides.model)
+    set_peers(model, images)
+    guides = Guides(model=model, bank=guides.bank)
+    attack = NeighborGuided(guides=guides, steps=2)
+    asked = []
+    for attacked in (classifier, guides.classifier):
+        before = attacked.queries
+        assert attack(attacked, images, REDS).shape == images.shape
+        asked.append(attacked.queries - before)
+    assert asked[0] == asked[1]
+
+
+def test_refuses_peers_of_a_class_that_the_model_lacks(colors):
+    guides, classifier, images = colors
+    labels = guides.bank.labels + 17
+    bank = dataclasses.replace(guides.bank, labels=labels)
+    attack = NeighborGuided(guides=dataclasses.replace(guides, bank=bank))
+    with pytest.raises(AttackError, match="below the number of logits, 3"):
+        attack(classifier, images, REDS)
 
 
 def test_needs_peers_of_another_class(colors):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -79,7 +80,10 @@ class NeighborGuided(Attack):
         guided = guides.classifier
         logits = classifier.logits(images)
         best = BestImages(images)
-        with guided.seeded(seed), guided.observed(classifier.count):
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(guided.seeded(seed))
+            if guided is not classifier:
+                stack.enter_context(guided.observed(classifier.count))
             for classes in _wrong_classes(
                 logits, labels, guides.classes, self.restarts
             ):
@@ -152,8 +156,14 @@ def _wrong_classes(
         count: int, how many classes to return, at most.
 
     Raises:
-        AttackError: if there is no wrong class for some label.
+        AttackError: if there is no wrong class for some label, or the model
+            does not know a class.
     """
+    if max(available, default=0) >= logits.shape[1]:
+        raise AttackError(
+            "peers must have labels below the number of logits, "
+            f"{logits.shape[1]}. Received: peers of the classes {available}"
+        )
     candidates = np.full(logits.shape, -np.inf)
     candidates[:, available] = logits[:, available]
     wrong = min(sum(c != label for c in available) for label in labels)
