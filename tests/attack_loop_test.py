@@ -76,6 +76,17 @@ def run(target, attack, log, *, loss="cross_entropy", strength=STRENGTH):
     )
 
 
+def test_another_attempt_draws_other_numbers(target):
+    attack = Brighten()
+    for attempt in (0, 1, 0):
+        part = dataclasses.replace(target, attempt=attempt)
+        for number, batch in part.batches():
+            part.perturb(attack, STRENGTH, number, batch)
+    first, second, third = np.reshape(attack.seeds, (3, -1))
+    np.testing.assert_array_equal(first, third)
+    assert len({*first, *second}) == 2 * len(first)
+
+
 def test_counts(target, log):
     case = run(target, Brighten(), log)
     # 0.05 to 0.45 are of class 0, but the first one's label is 1; 0.35 and

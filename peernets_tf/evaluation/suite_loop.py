@@ -176,6 +176,8 @@ def _run_step(
                 images=target.test.images[where],
                 labels=target.test.labels[where],
             ),
+            # More restarts are more only from other starts.
+            attempt=int(step.role == suites.MORE),
         )
         rows = sharing.all_batches(
             part,

@@ -62,6 +62,8 @@ class Target:
             image counts as. The model's last logit is then that of rejection.
             A rejected unperturbed image always counts as wrong.
         shard: the `Shard`, which of the batches are attacked.
+        attempt: int, which attempt this is: another one draws other random
+            numbers for attacks.
     """
 
     defended: Classifier
@@ -73,6 +75,7 @@ class Target:
     targeted: bool = False
     rejected_as: str | None = None
     shard: Shard = Shard()
+    attempt: int = 0
 
     def target_labels(
         self, number: int, labels: NDArray[np.int32]
@@ -146,7 +149,7 @@ class Target:
                 ball, or logits are not finite.
         """
         labels = self.target_labels(number, batch.labels)
-        rng = seeds.generator(Stream.ATTACK, self.seed, number)
+        rng = seeds.generator(Stream.ATTACK, self.seed, number, self.attempt)
         before = self.attacker.queries
         adversarial = attack(
             self.attacker, batch.images, labels, seed=int(rng.integers(2**31))
