@@ -77,6 +77,21 @@ def test_an_attack_says_what_it_is(name):
     assert not cls.internal & cls.options()
 
 
+@pytest.mark.parametrize(
+    "argument",
+    [
+        {"epsilon": 0.1},
+        {"step_size": 0.01},
+        {"keep_best": False},
+        {"stop_when_fooled": False},
+    ],
+    ids=str,
+)
+def test_a_search_refuses_what_it_sets(argument):
+    with pytest.raises(UserError, match=f"sets `{next(iter(argument))}`"):
+        registry.make_search("pgd", image_shape=(2, 2, 1), **argument)
+
+
 def test_refuses_a_name_that_is_no_attack():
     with pytest.raises(UserError, match="one of gradient_descent, .*: cw"):
         registry.make("cw")

@@ -1,11 +1,13 @@
 """Square against the authors' algorithm, written out for one image."""
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
 from linear_model import linear
 
 from peernets_tf.attacks import Classifier, RandomNoise, Square
+from peernets_tf.errors import AttackError
 from peernets_tf.seeds import Stream, generator
 
 SHAPE = (11, 9, 2)
@@ -232,3 +234,12 @@ def test_one_query_asks_for_the_stripes(classifier, batch):
     assert set(np.unique(columns)) == {-1, 1}
     other = attack(classifier, images, labels, seed=3)
     assert np.any(other != adversarial)
+
+
+def test_refuses_images_with_channels_first(monkeypatch, classifier, batch):
+    """Its squares would lie across channels, where they find little."""
+    monkeypatch.setattr(
+        keras.config, "image_data_format", lambda: "channels_first"
+    )
+    with pytest.raises(AttackError, match="square changes squares"):
+        Square(queries=1)(classifier, *batch)

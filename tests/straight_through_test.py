@@ -196,6 +196,7 @@ def test_evaluations_follow_both_gradients():
     bounded, plain = make_bounded(1.0), make_bounded(None)
     both = ("exact", "identity")
     assert evaluation.backward_passes(bounded, pgd, None) == both
+    assert evaluation.backward_passes(monte_carlo(bounded), pgd, None) == both
     assert evaluation.backward_passes(plain, pgd, None) == ("exact",)
     settings = {"suite": "autoattack", "budget": 0.02, "epsilon": 0.1}
     images, labels = np.full((2, *SHAPE), 0.5, "float32"), np.array([0, 1])

@@ -89,6 +89,20 @@ def test_unclipped_images_may_leave_the_range(problem):
         assert perturbed.max() > 1
 
 
+def test_a_perturbation_fits_the_images_and_is_finite(problem):
+    classifier, images = problem
+    shape = images.shape[1:]
+    smaller = FixedPerturbation(
+        perturbation=np.zeros((*shape[:-1], 1 + shape[-1]), "f4"), source=""
+    )
+    with pytest.raises(AttackError, match="must have the shape"):
+        smaller(classifier, images)
+    with pytest.raises(UserError, match="must be finite.*from a file"):
+        FixedPerturbation(
+            perturbation=np.full(shape, np.nan, "f4"), source="a file"
+        )
+
+
 def published_perturbation(images, orders, *, epsilon, num_classes):
     """The authors' loops in plain NumPy, for the network of `curved`."""
     total = np.zeros(images.shape[1:])

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from peernets_tf.attacks.base import Attack
 from peernets_tf.attacks.classifier import Classifier
-from peernets_tf.errors import UserError
+from peernets_tf.errors import AttackError, UserError
 
 # The readings of x in the mean norm E||x||_2.
 RHO_READINGS = ("unit", "centered", "standardized")
@@ -87,6 +87,9 @@ class FixedPerturbation(Attack):
         source: str, how it was made, or its file and hash.
         norm: `"l2"` or `"linf"`, the norm in which `epsilon` measures it.
         clip: bool, whether the images are clipped to [0, 1].
+
+    Raises:
+        UserError: if a value is not finite.
     """
 
     name: ClassVar[str] = "universal.file"
@@ -101,6 +104,14 @@ class FixedPerturbation(Attack):
     source: str
     norm: str = dataclasses.field(default="l2", repr=False)
     clip: bool = dataclasses.field(default=True, repr=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not np.all(np.isfinite(self.perturbation)):
+            raise UserError(
+                "`perturbation` must be finite. Received: NaN or infinite "
+                f"values from {self.source}"
+            )
 
     @property
     def epsilon(self) -> float:
@@ -118,4 +129,9 @@ class FixedPerturbation(Attack):
         epsilon: NDArray[np.float32] | None,
     ) -> NDArray[np.float32]:
         del classifier, labels, seed, epsilon
+        if self.perturbation.shape != images.shape[1:]:
+            raise AttackError(
+                f"the perturbation must have the shape {images.shape[1:]} of "
+                f"an image. Received: {self.perturbation.shape}"
+            )
         return apply_perturbation(images, self.perturbation, clip=self.clip)

@@ -17,8 +17,10 @@ def variables(logits_fn: Any) -> list[keras.Variable]:
     """Returns the variables of all models that a function reaches.
 
     Models are looked for in closures, default values, the arguments of a
-    `functools.partial`, attributes, dicts, lists, tuples, and the globals that
-    a function names. A model in another place, such as a slot, is not found.
+    `functools.partial`, attributes, dicts, lists and tuples in these, and the
+    globals that a function names, if they are layers or of the function's own
+    module. A model in another place, such as a slot or a global dict, is not
+    found.
     """
     return [
         variable

@@ -54,6 +54,8 @@ _CLASSES: tuple[type[Attack], ...] = (
 )
 ATTACKS: dict[str, type[Attack]] = {cls.name: cls for cls in _CLASSES}
 NAMES = tuple(ATTACKS)
+# Each radius needs its own.
+_SET_BY_SEARCH = ("epsilon", "step_size", "keep_best", "stop_when_fooled")
 
 
 def make(name: str, **arguments: Any) -> Attack:
@@ -84,13 +86,21 @@ def make_search(
             largest distance between two images: 1 in L-infinity, sqrt(H W C) in
             L2.
         image_shape: tuple `(H, W, C)`.
-        **arguments: the fields of the attack's class, without `epsilon`.
+        **arguments: the fields of the attack's class, except `epsilon`,
+            `step_size`, `keep_best` and `stop_when_fooled`, which the search
+            sets.
 
     Raises:
         UserError: if there is no such attack, it is not searchable, or an
-            argument is out of range.
+            argument is out of range or set by the search.
     """
     cls = _class_of(name)
+    for argument in _SET_BY_SEARCH:
+        if argument in arguments:
+            raise UserError(
+                f"a search sets `{argument}` itself: leave it out. Received: "
+                f"{argument}={arguments[argument]}"
+            )
     if "stop_when_fooled" in cls.options():
         # The search only asks whether an image is fooled.
         arguments["stop_when_fooled"] = True

@@ -1,6 +1,7 @@
 """Universal perturbations: one for all images, fitted on training images."""
 
 import abc
+import collections
 import dataclasses
 from collections.abc import Iterator
 from typing import Any, ClassVar
@@ -90,7 +91,10 @@ class UniversalAttack(Attack):
         Raises:
             AttackError: if images lie outside [0, 1], or logits are not finite.
         """
-        *_, last = self.iterate(logits_fn, images, seed=seed)
+        # Keeps only the last of many perturbations.
+        (last,) = collections.deque(
+            self.iterate(logits_fn, images, seed=seed), maxlen=1
+        )
         return self.fitted(last, len(images))
 
     def fitted(self, progress: Progress, num_images: int) -> FixedPerturbation:
