@@ -260,6 +260,47 @@ def test_logits_of_another_shape_are_refused():
         attacks.FGSM()(image_logits, np.zeros((2, 2, 2, 1)), np.zeros(2, int))
 
 
+def test_one_logit_is_refused():
+    def one_logit(images):
+        return ops.sum(images, axis=(1, 2))
+
+    images = np.full((2, 2, 2, 1), 0.5, "float32")
+    with pytest.raises(AttackError, match=r"return \[0, z\]"):
+        attacks.PGD()(one_logit, images, np.zeros(2, int))
+
+
+@pytest.mark.parametrize("attack", ASKING, ids=repr)
+def test_logits_of_another_float_type(attack, classifier, batch):
+    """As of a model in mixed precision whose last layer is float16."""
+
+    def half(images):
+        return ops.cast(classifier.logits_fn(images), "float16")
+
+    def rounded(images):
+        return ops.cast(half(images), "float32")
+
+    np.testing.assert_array_equal(attack(half, *batch), attack(rounded, *batch))
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        [layers.Dense(3, activation="softmax")],
+        [layers.Dense(3), layers.Softmax()],
+        [layers.Dense(3), layers.Activation("softmax")],
+    ],
+    ids=["dense", "layer", "activation"],
+)
+def test_a_softmax_is_refused(last, batch):
+    """TensorFlow would attack the logits before it, JAX not."""
+    model = keras.Sequential([keras.Input(SHAPE), layers.Flatten(), *last])
+    for attack in (attacks.PGD(loss="margin"), attacks.DeepFool()):
+        with pytest.raises(AttackError, match="remove its softmax"):
+            attack(model, *batch)
+    images, _ = batch
+    assert attacks.RandomNoise()(model, images).shape == images.shape
+
+
 def test_seeds_differ(classifier, batch):
     for attack in (
         attacks.PGD(steps=1, keep_best=False),
@@ -287,6 +328,8 @@ def test_a_large_epsilon_fools_everywhere(classifier, batch):
         (lambda: attacks.PGD(steps=0), "steps"),
         (lambda: attacks.PGD(restarts=0), "restarts"),
         (lambda: attacks.PGD(step_size=-0.1), "step_size"),
+        (lambda: attacks.PGD(step_size=0), "does not move"),
+        (lambda: attacks.SPSA(learning_rate=0.0), "does not move"),
         (lambda: attacks.PGD(restarts=2, keep_best=False), "restarts=2"),
         (
             lambda: attacks.PGD(stop_when_fooled=True, keep_best=False),

@@ -379,6 +379,29 @@ def test_pads_to_a_compiled_batch_of_less_than_double_size(monkeypatch, rng):
     assert classifier.queries == 12 + 7 + 6 + 11 + 5 + 3 + 2 + 13
 
 
+def test_pads_to_few_sizes_below_the_batch_size(monkeypatch, rng):
+    """Whatever was compiled before."""
+    monkeypatch.setattr(autodiff, "pads_batches", lambda: False)
+    images = rng.uniform(0, 1, (30, 2, 2, 1)).astype("float32")
+    expected = np.argmax(ops.convert_to_numpy(linear(images)), axis=1)
+    for order in (range(1, 31), range(30, 0, -1)):
+        seen = Counter()
+        classifier = Classifier(seen, batch_size=25)
+        sizes = {}
+        for count in order:
+            before = seen.images
+            found = classifier.predict(images[:count])
+            np.testing.assert_array_equal(found, expected[:count])
+            sizes[count] = seen.images - before
+        for count, size in sizes.items():
+            assert size == count or count < size < 1.5 * count
+        below = {size for count, size in sizes.items() if count <= 25}
+        assert below == {25, 20, 16, 12, 9, 7, 5, 4, 3, 2, 1}
+        # Larger than the largest.
+        assert [sizes[count] for count in range(26, 31)] == [*range(26, 31)]
+        assert classifier.queries == sum(range(1, 31))
+
+
 @pytest.mark.skipif(not IS_JAX, reason="TensorFlow reads and writes variables")
 def test_refuses_a_model_that_changes_its_variables(images):
     model = keras.Sequential(

@@ -99,13 +99,16 @@ class Attack(abc.ABC):
             False.
 
         Raises:
-            AttackError: if an argument is out of range, or losses, logits or
-                gradients of the model are not finite.
+            AttackError: if an argument is out of range, a Keras model ends in a
+                softmax, or losses, logits or gradients of the model are not
+                finite.
         """
         images = np.asarray(images, np.float32)
         checks.check_images(images)
         self.check_available()
         classifier = Classifier.of(logits_fn)
+        if self.loss is not None:
+            checks.check_no_softmax(classifier.logits_fn)
         if self.uses_labels:
             labels = self._checked_labels(classifier, images, labels)
         if epsilon is not None:

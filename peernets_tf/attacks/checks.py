@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from peernets_tf.attacks import losses, norms
 from peernets_tf.errors import AttackError, UserError
-from peernets_tf.lazy import ops
+from peernets_tf.lazy import keras, ops
 
 # What `check_finite` calls what a gradient attack computes.
 LOSS_GRADIENT = "losses, logits and gradients"
@@ -61,6 +61,8 @@ _COUNTS = {
     "guides_per_pixel",
     "steps_per_choice",
 }
+# Those of them that may not be 0.
+_POSITIVE = {"step_size", "learning_rate"}
 
 
 def check_arguments(attack: Any) -> None:
@@ -104,6 +106,11 @@ def _check_number(name: str, value: Any) -> None:
     largest = _LARGEST_INT if is_count else _LARGEST_FLOAT
     if name in ("fooling_rate", "p_init"):
         largest = 1
+    if name in _POSITIVE and value == 0:
+        raise UserError(
+            f"`{name}` must be above 0, or the attack does not move. Received: "
+            f"{name}={value}"
+        )
     # False for NaN.
     if not smallest <= value <= largest:
         raise UserError(
@@ -182,11 +189,29 @@ def are_probabilities(outputs: NDArray[Any]) -> bool:
 def check_logits(logits: Any) -> None:
     """Raises an `AttackError` if the outputs of a model are probabilities."""
     if are_probabilities(ops.convert_to_numpy(logits)):
-        raise AttackError(
-            "the model must end in logits: remove its softmax, whose "
-            "saturation hides gradients. Received: outputs that are "
-            "probabilities"
-        )
+        raise _no_logits("outputs that are probabilities")
+
+
+def check_no_softmax(logits_fn: Any) -> None:
+    """Raises an `AttackError` if the last layer of a Keras model is a softmax.
+
+    Another function is not looked into.
+    """
+    if not isinstance(logits_fn, keras.Model) or not logits_fn.layers:
+        return
+    last = logits_fn.layers[-1]
+    is_softmax = isinstance(last, keras.layers.Softmax) or (
+        getattr(last, "activation", None) is keras.activations.softmax
+    )
+    if is_softmax:
+        raise _no_logits(f"a model that ends in the softmax of {last.name}")
+
+
+def _no_logits(received: str) -> AttackError:
+    return AttackError(
+        "the model must end in logits: remove its softmax, whose saturation "
+        f"hides gradients. Received: {received}"
+    )
 
 
 def check_predictions(predictions: NDArray[Any]) -> None:

@@ -34,13 +34,24 @@ class _Compiled:
     function: Callable[..., Any]
     sizes: set[int] = dataclasses.field(default_factory=set)
 
-    def padded_size(self, size: int) -> int:
-        """Returns the size to pad a batch to, less than double its own."""
-        if not autodiff.pads_batches():
+    def padded_size(self, size: int, largest: int | None) -> int:
+        """Returns the size to pad a batch to, less than double its own.
+
+        Args:
+            size: int, that of the batch.
+            largest: int or None, the `batch_size` of the `Classifier`.
+        """
+        if autodiff.pads_batches():
+            return min(
+                (s for s in self.sizes if size <= s < 2 * size), default=size
+            )
+        if largest is None or size > largest:
             return size
-        return min(
-            (s for s in self.sizes if size <= s < 2 * size), default=size
-        )
+        # Whatever was compiled before, so that a resumed run rounds alike.
+        padded = largest
+        while (smaller := padded * 4 // 5) >= size:
+            padded = smaller
+        return padded
 
 
 class Classifier:
@@ -54,6 +65,9 @@ class Classifier:
     Args:
         logits_fn: function from images `(B, H, W, C)` in [0, 1] to logits
             `(B, classes)`, such as a Keras model.
+        batch_size: int or None, the largest batch size of a model that compiles
+            something for each new one, as PeerRegularization layers do. Smaller
+            batches are then padded to one of a few sizes.
 
     Attributes:
         logits_fn: the function.
@@ -63,8 +77,11 @@ class Classifier:
             image counts once for each step, with or without its gradient.
     """
 
-    def __init__(self, logits_fn: LogitsFunction) -> None:
+    def __init__(
+        self, logits_fn: LogitsFunction, *, batch_size: int | None = None
+    ) -> None:
         self.logits_fn = logits_fn
+        self._batch_size = batch_size
         self.on_queries: Callable[[int], None] | None = None
         self.queries = 0
         self._seeds: tuple[int, ...] = ()
@@ -191,6 +208,12 @@ class Classifier:
         num_classes = None if shape is None else shape[0]
         if num_classes and isinstance(self.logits_fn, rejection.Rejecting):
             num_classes -= 1
+        if num_classes == 1:
+            raise AttackError(
+                "the model must have a logit for each of at least two classes: "
+                "for one logit z, return [0, z]. Received: logits of shape "
+                f"{(len(images), *(shape or ()))}"
+            )
         return checks.checked_labels(labels, len(images), num_classes)
 
     def logits_shape(self, images_shape: tuple[int, ...]) -> Shape | None:
@@ -237,7 +260,7 @@ class Classifier:
         Returns:
             What `function` returns, as a tuple of NumPy arrays.
         """
-        logits_fn = self.logits_fn
+        logits_fn = _in_float32(self.logits_fn)
         compiled = self.once(
             (function, *sorted(options.items())),
             lambda: _Compiled(
@@ -251,7 +274,7 @@ class Classifier:
         )
         values = [np.asarray(array) for array in arrays]
         count = len(values[0])
-        size = compiled.padded_size(count)
+        size = compiled.padded_size(count, self._batch_size)
         results = compiled.function(
             self.next_key(), *[_padded(value, size - count) for value in values]
         )
@@ -316,6 +339,13 @@ class Classifier:
         if key not in self._made:
             self._made[key] = make()
         return self._made[key]
+
+
+def _in_float32(logits_fn: LogitsFunction) -> LogitsFunction:
+    """Returns a function whose logits are float32, as losses and images are."""
+    if isinstance(logits_fn, rejection.Rejecting):
+        return rejection.Rejecting(_in_float32(logits_fn.logits_fn))
+    return lambda images: ops.cast(logits_fn(images), "float32")
 
 
 def _with_key(

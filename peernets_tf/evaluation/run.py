@@ -240,10 +240,13 @@ def _target(
     attacker = adaptive.bpda(attacker, config.backward, config.temperature)
     if config.rejected_as == "right" and transfer_model is None:
         attacker = attacks.Rejecting(attacker)
+    test = dataset.test.first(config.test_size)
+    # Without peers, a batch of another size costs nothing.
+    batch_size = min(config.batch_size, len(test)) if graphs else None
     return Target(
-        defended=attacks.Classifier(defended),
-        attacker=attacks.Classifier(attacker),
-        test=dataset.test.first(config.test_size),
+        defended=attacks.Classifier(defended, batch_size=batch_size),
+        attacker=attacks.Classifier(attacker, batch_size=batch_size),
+        test=test,
         num_classes=dataset.num_classes,
         batch_size=config.batch_size,
         seed=config.seed,

@@ -71,8 +71,8 @@ class Views:
 
     Args:
         model: a Keras model or a function, see `robust_accuracy`.
-        images: float array of shape `(B, H, W, C)`, some images to call the
-            model with.
+        images: float array of shape `(B, H, W, C)`, the first batch, with which
+            the model is called. No other batch is larger.
         graphs: the `ChosenGraphs`, None for a model without peers.
         transfer_model: another model or function, or None.
         rejected_as: str or None, see `SuiteConfig`.
@@ -102,8 +102,10 @@ class Views:
         if transfer_model is not None:
             checks.check_logits(_with_graphs(transfer_model, None)(images))
         self._attackers: dict[tuple[str, int | None], Classifier] = {}
+        # Without peers, a batch of another size costs nothing.
+        self._batch_size = None if graphs is None else len(images)
         defended = _with_graphs(model, graphs.defended if graphs else None)
-        self.defended = Classifier(defended)
+        self.defended = self._classifier(defended)
         self.outputs = Outputs.of(self.defended, images)
         self.traits = Traits(
             num_classes=self.num_classes,
@@ -121,7 +123,7 @@ class Views:
             defended = self._as_logits(defended)
             if self.traits.is_random:
                 defended = functools.partial(_mean_logits, defended)
-            self.defended = Classifier(defended)
+            self.defended = self._classifier(defended)
 
     @property
     def num_classes(self) -> int:
@@ -146,7 +148,7 @@ class Views:
             view = self._as_logits(view)
             if self._rejected_as == "right":
                 view = Rejecting(view)
-            self._attackers[key] = Classifier(view)
+            self._attackers[key] = self._classifier(view)
         return self._attackers[key]
 
     def attacker_of(self, step: Step) -> Classifier:
@@ -188,6 +190,9 @@ class Views:
             return False
         draws_graphs = self._graphs and self._graphs.record.expectation
         return self.traits.is_random or bool(draws_graphs)
+
+    def _classifier(self, logits_fn: LogitsFunction) -> Classifier:
+        return Classifier(logits_fn, batch_size=self._batch_size)
 
     def _transfer(self, backward: str) -> Classifier:
         model = self._transfer_model
