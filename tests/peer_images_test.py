@@ -46,6 +46,7 @@ def containers(images):
         both,
         both.batch(2),
         (batch for batch in (images[:2], images[2:])),
+        [(images[:2], labels[:2]), (images[2:], labels[2:])],
     ]
 
 
@@ -85,6 +86,8 @@ def changed(images, value):
         (lambda x: tf.data.Dataset.range(3), r"element of shape \(\)"),
         (lambda x: (x, np.arange(5)), "without their labels"),
         (lambda x: x[0], r"\(N, H, W, C\)"),
+        (lambda x: [x[:2], x[2:]], r"np.concatenate\(images\)"),
+        (lambda x: (x[:2], x[2:4]), "list of 2 batches"),
         (lambda x: x.astype(str), "real numbers"),
         (lambda x: x + 1j, "real numbers"),
         (lambda x: 50, "swapped|array, a tensor"),
@@ -135,6 +138,7 @@ def test_range_is_held_to_a_first_layer_that_tells_it(images):
         shape = (2, *model.input_shape[1:])
         set_peers(model, np.full(shape, 0.3, "float32"))
         set_peers(model, np.ones(shape, "uint8"))
+        set_peers(model, np.full(shape, 1.0000001, "float32"))
         for value, dtype in ((200, "uint8"), (1.5, "float32"), (-1, "float32")):
             wrong = np.full(shape, value, dtype)
             with pytest.raises(UserError, match=r"must be in \[0, 1\]"):
@@ -162,6 +166,15 @@ def test_range_is_known_behind_layers_that_keep_it(images):
     set_peers(model, 255 * images)
     with pytest.raises(UserError, match="multiply images"):
         set_peers(model, images)
+    # As does an operation that is no layer.
+    inputs = keras.Input(SHAPE)
+    x = PeerRegularization(num_neighbors=2)(unit_normalization()(inputs / 255))
+    set_peers(keras.Model(inputs, x), 255 * images)
+    x = keras.Sequential([inputs, keras.layers.Rescaling(1 / 255)])(
+        inputs * 255
+    )
+    x = PeerRegularization(num_neighbors=2)(x)
+    set_peers(keras.Model(inputs, x), images)
     # A layer that may change the range hides what comes behind it.
     mean = keras.layers.AveragePooling2D(1)
     set_peers(make_model(mean, keras.layers.Rescaling(1 / 255)), images)

@@ -1,5 +1,6 @@
 """Checks that images fit the input of a model."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -8,7 +9,10 @@ from keras import ops
 from numpy.typing import NDArray
 
 from peernets_tf.errors import UserError
+from peernets_tf.layers import keras_internals
 
+# How far images in [0, 1] may lie outside of it.
+_ROUNDING = 1e-3
 # Layers whose outputs have the range of their inputs in inference.
 _KEEP_RANGE = (
     keras.layers.InputLayer,
@@ -29,8 +33,9 @@ def check_images_fit(model: keras.Model, images: NDArray[Any]) -> None:
     """Raises a `UserError` unless the images can be inputs of the model.
 
     The shape is compared with the input of the model where that is known. The
-    range is compared with what the first layer tells of it that may change
-    the range; cropping, padding, resizing, flips and the like are skipped:
+    range is compared with what the first layer or operation tells of it that
+    may change the range; cropping, padding, resizing, flips and the like are
+    skipped:
 
     - `keras.layers.Normalization` whose means and variances are those of data
       in [0, 1], as in all models of this package: the images must be in [0, 1].
@@ -47,11 +52,11 @@ def check_images_fit(model: keras.Model, images: NDArray[Any]) -> None:
     _check_shape(model, images)
     unit = _takes_unit_range(model)
     low, high = float(images.min()), float(images.max())
-    if unit is True and (low < 0 or high > 1):
+    if unit is True and (low < -_ROUNDING or high > 1 + _ROUNDING):
         raise UserError(
             "`images` must be in [0, 1], for which the first layer of "
-            f"'{model.name}' normalizes. Received: values from {low:g} to "
-            f"{high:g}; divide images in [0, 255] by 255"
+            f"'{model.name}' normalizes. Received: values from {low:.4g} to "
+            f"{high:.4g}; divide images in [0, 255] by 255, or clip them"
         )
     if unit is False and low >= 0 and high <= 1:
         raise UserError(
@@ -88,7 +93,10 @@ def _input_shape(model: keras.Model) -> tuple[int | None, ...] | None:
 
 def _takes_unit_range(model: keras.Model) -> bool | None:
     """Whether a model takes [0, 1], or larger numbers; None if unknown."""
-    first = _first_layer(model)
+    first = next(
+        (op for op in _operations(model) if not isinstance(op, _KEEP_RANGE)),
+        None,
+    )
     if isinstance(first, keras.layers.Rescaling):
         scale = np.max(np.abs(np.asarray(first.scale, "float64")))
         return False if scale <= 1 / 127 else None
@@ -105,11 +113,17 @@ def _takes_unit_range(model: keras.Model) -> bool | None:
     return False if np.any(mean > 1) and np.all(mean >= 0) else None
 
 
-def _first_layer(model: keras.Model) -> keras.layers.Layer | None:
-    """Returns the first layer that may change the range of a model's inputs."""
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            layer = _first_layer(layer)
-        if layer is not None and not isinstance(layer, _KEEP_RANGE):
-            return layer
-    return None
+def _operations(model: keras.Model) -> Iterator[keras.Operation]:
+    """Yields what a model computes, in its order, with all inner models.
+
+    That are layers and operations such as the division of `inputs / 255`. A
+    subclassed model, whose calls are not known, is one operation.
+    """
+    graph = keras_internals.functional_graph(model)
+    if graph is None:
+        yield model
+    for node in keras_internals.graph_nodes(graph):
+        if isinstance(node.operation, keras.Model):
+            yield from _operations(node.operation)
+        else:
+            yield node.operation

@@ -1,6 +1,6 @@
 """Images of peers as users hold them, as one NumPy array."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -21,8 +21,9 @@ def to_array(images: Any) -> NDArray[Any]:
             these, such as `(images, labels)`.
 
     Raises:
-        UserError: if `images` is none of these, is empty or without end, or
-            holds a value that is not a finite number.
+        UserError: if `images` is none of these, is a list or tuple of batches
+            without labels, is empty or without end, or holds a value that is
+            not a finite number.
     """
     if isinstance(images, keras.Model):
         raise UserError(
@@ -37,7 +38,8 @@ def to_array(images: Any) -> NDArray[Any]:
     try:
         if hasattr(images, "shape"):
             array = np.asarray(ops.convert_to_numpy(images))
-        elif isinstance(images, (list, tuple)):
+        elif isinstance(images, (list, tuple)) and not _holds_labels(images):
+            _check_no_batches(images)
             array = np.asarray(images)
         else:
             array = _join(images)
@@ -67,6 +69,25 @@ def to_array(images: Any) -> NDArray[Any]:
             "pixels; remove the damaged images"
         )
     return array
+
+
+def _holds_labels(images: Sequence[Any]) -> bool:
+    """Whether a list has pairs of images and labels."""
+    first = images[0] if images else None
+    return isinstance(first, tuple) and _rank(first[0]) in (3, 4)
+
+
+def _check_no_batches(images: Sequence[Any]) -> None:
+    if images and all(_rank(image) == 4 for image in images):
+        raise UserError(
+            "`images` must not be a list of batches, which may be one graph or "
+            "several: write np.concatenate(images) for one, or np.stack(images)"
+            f" for one of each batch. Received: a list of {len(images)} batches"
+        )
+
+
+def _rank(image: Any) -> int:
+    return len(getattr(image, "shape", ()))
 
 
 def _join(dataset: Iterable[Any]) -> NDArray[Any]:
