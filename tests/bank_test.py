@@ -340,6 +340,57 @@ def test_refuses(graphs):
         set_peers(twice, graphs)
 
 
+def test_a_bank_of_other_weights_is_refused(graphs, images):
+    """They are not told apart by the shapes of its features."""
+    model, other = make_model(seed=0), make_model(seed=1)
+    bank = encode_peers(model, graphs)
+    for use in (set_peers, monte_carlo):
+        with pytest.raises(ValueError, match="present weights of this model"):
+            use(other, bank)
+    set_peers(model, bank.first(1))
+    model.compile("sgd", "mse")
+    model.fit(images, np.ones((6, 3)), verbose=0)
+    with pytest.raises(ValueError, match="call encode_peers"):
+        set_peers(model, bank)
+
+
+def test_refuses_a_training_step_that_does_not_say_so(graphs, images):
+    class Silent(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.model = make_model()
+
+        def call(self, inputs):
+            return self.model(inputs)
+
+    model = Silent()
+    set_peers(model, graphs)
+    model(images)
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="`call` of 'silent' take `training`"):
+        model.fit(images, np.ones((6, 3)), verbose=0)
+
+
+def test_a_layer_that_is_not_built(graphs, images, tmp_path):
+    class Optional(keras.Model):
+        def __init__(self, **arguments):
+            super().__init__(**arguments)
+            self.peers = PeerRegularization()
+            self.flatten = keras.layers.Flatten()
+
+        def call(self, inputs):
+            return self.flatten(inputs)
+
+    model = Optional()
+    model(images)
+    with pytest.raises(ValueError, match="must be built"):
+        model.peers.set_peers(graphs)
+    path = tmp_path / "model.keras"
+    model.save(path)
+    loaded = keras.saving.load_model(path, {"Optional": Optional})
+    np.testing.assert_array_equal(loaded(images), model(images))
+
+
 @pytest.mark.filterwarnings("error")
 def test_refuses_parallel_branches_before_anything_is_trained(graphs, images):
     """Keras builds a siamese model of two calls of one layer."""

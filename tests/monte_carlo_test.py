@@ -9,6 +9,7 @@ import tensorflow as tf
 from bank_test import Subclassed, make_model
 
 from peernets_tf import encode_peers, monte_carlo, set_peers
+from peernets_tf.adaptive import bpda
 from peernets_tf.errors import UserError
 from peernets_tf.peers import peer_layers
 
@@ -83,6 +84,9 @@ def test_set_peers_through_monte_carlo(graphs, images):
     set_peers(model, graphs)
     average = monte_carlo(model)
     expected = average(images)
+    with_bank = monte_carlo(model, encode_peers(model, graphs))
+    with pytest.raises(ValueError, match="uses its own bank"):
+        set_peers(with_bank, graphs)
     set_peers(average, graphs[:1])
     np.testing.assert_allclose(average(images), model(images), atol=1e-6)
     set_peers(average, graphs)
@@ -135,6 +139,19 @@ def test_a_model_around_it_names_the_graphs(graphs, images):
         monte_carlo(model, encode_peers(model, graphs[1:]))(images),
         atol=1e-6,
     )
+
+
+def test_does_not_round_the_images_of_a_float32_model(graphs, images):
+    model = make_model()
+    set_peers(model, graphs[:1])
+    expected = model(images)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        averages = [monte_carlo(model), bpda(model, "identity")]
+    finally:
+        keras.config.set_dtype_policy("float32")
+    for average in averages:
+        np.testing.assert_allclose(average(images), expected, atol=1e-5)
 
 
 def test_a_model_with_a_bank_is_not_saved(graphs, tmp_path):

@@ -205,6 +205,7 @@ def test_queries_are_counted(colors):
 def test_may_attack_the_classifier_of_its_guides(colors):
     guides, classifier, images = colors
     model = keras.models.clone_model(guides.model)
+    model.set_weights(guides.model.get_weights())
     set_peers(model, images)
     guides = Guides(model=model, bank=guides.bank)
     attack = NeighborGuided(guides=guides, steps=2)

@@ -75,7 +75,8 @@ class _Bpda(keras.Model):
     def __init__(
         self, model: keras.Model, backward: str, temperature: float
     ) -> None:
-        super().__init__(name=f"{backward}_{model.name}")
+        # The model itself rounds its inputs if its layers are to.
+        super().__init__(name=f"{backward}_{model.name}", autocast=False)
         self.model = model
         self.backward = backward
         self.temperature = temperature

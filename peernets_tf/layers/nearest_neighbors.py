@@ -23,8 +23,9 @@ def nearest_neighbors(
     """Finds the `k` keys with the largest cosine similarity to each query.
 
     The search is exact up to the rounding of float32 (float64 for float64
-    inputs), and ties go to the key with the lower index. No gradient flows
-    through the choice. Source: Sections 3 and 4.1 of the PeerNets paper.
+    inputs; GPUs that round float32 products to TF32 choose by these), and ties
+    go to the key with the lower index. No gradient flows through the choice.
+    Source: Sections 3 and 4.1 of the PeerNets paper.
 
     Very many keys (more than 262,144 on a CPU) are searched in blocks, so that
     the memory that the search adds does not grow with N. They are not if N is

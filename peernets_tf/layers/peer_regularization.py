@@ -71,9 +71,10 @@ class PeerRegularization(keras.layers.Layer):
             Equation 2 as printed; there the pixel's own term cancels, so with
             fixed peers the gradient with respect to the inputs is zero.
         neighbor_dropout: float in [0, 1), the probability that a candidate
-            cannot be chosen in training. 0.2 in Section 4.1. At most 1 pixel in
-            1,000 keeps some that were dropped, because fewer than K of its
-            nearest candidates are left.
+            cannot be chosen in training. 0.2 in Section 4.1. If the graph has
+            at least as many pixels as the shortlist (20 for the defaults), at
+            most 1 pixel in 1,000 keeps some that were dropped, because fewer
+            than K of its nearest candidates are left.
         attention_dropout: float in [0, 1), the rate of dropout on the logits
             right before the softmax in training. 0.5 in Section 4.1.
         negative_slope: float, the slope of LeakyReLU below zero.
@@ -91,10 +92,11 @@ class PeerRegularization(keras.layers.Layer):
         peers: optional float tensor of shape `(N, H', W', C)`, or
             `(N, C, H', W')`, the peers' features at this place in the network.
         training: bool, whether to apply both dropouts and, without `peers`, to
-            use the images of the batch as peers.
+            use the images of the batch as peers. Keras sets it in `fit`, but
+            inside a subclassed model only if its `call` takes `training`.
 
     Returns:
-        A tensor of the shape and dtype of `inputs`.
+        A tensor of the shape of `inputs`, of the layer's compute dtype.
 
     Raises:
         ValueError: if an argument is out of range; if there are fewer than
@@ -232,6 +234,7 @@ class PeerRegularization(keras.layers.Layer):
 
     def check_peers(self, features: Tensor) -> None:
         """Checks that features can be stored; see `set_peers`."""
+        self._check_is_built()
         shape = tuple(features.shape)
         if len(shape) != 5 or shape[-1] != self.query_kernel.shape[0]:
             raise ValueError(
@@ -239,6 +242,16 @@ class PeerRegularization(keras.layers.Layer):
                 f"{self.query_kernel.shape[0]}). Received: shape={shape}"
             )
         self._check_num_pixels(shape[1] * shape[2] * shape[3], 0)
+
+    def weights_key(self) -> bytes | None:
+        """Returns what tells the layer's weights from others.
+
+        None on JAX inside of `fit` and `evaluate`, where they have no values.
+        """
+        self._check_is_built()
+        return keras_internals.current_values(
+            [getattr(self, name) for name in _WEIGHTS]
+        )
 
     def stored_peers(self) -> Tensor:
         """Returns the peers' features `(M, N, H, W, C)` for inference.
@@ -351,6 +364,10 @@ class PeerRegularization(keras.layers.Layer):
             store["peers"] = ops.convert_to_numpy(self.peers)
 
     def load_own_variables(self, store: Any) -> None:
+        if not self.built and not store.keys():
+            # Saved before it was built.
+            return
+        self._check_is_built()
         for name in _WEIGHTS:
             getattr(self, name).assign(store[name])
         if "peers" in store:
@@ -391,6 +408,8 @@ class PeerRegularization(keras.layers.Layer):
         if training or scope.graph is BATCH:
             return inputs, True
         bank = scope.bank
+        if training is None and bank is None:
+            self._check_not_in_training()
         stored = self.stored_peers() if bank is None else bank[self]
         return ops.cast(stored[scope.graph], inputs.dtype), False
 
@@ -407,6 +426,23 @@ class PeerRegularization(keras.layers.Layer):
                 "`fit` the callback peernets_tf.RefreshPeers(images, "
                 "num_peers), or call peernets_tf.set_peers(model, images) "
                 "before it."
+            )
+
+    def _check_not_in_training(self) -> None:
+        """Refuses a training step that the layer would take for inference."""
+        step = keras_internals.running_step()
+        if step is not None and step.name == "train_step":
+            raise UserError(
+                f"Layer '{self.name}' is not told that it trains: let `call` "
+                f"of '{step.model.name}' take `training`, so that Keras gives "
+                "it to the layers, or pass `training` to this layer."
+            )
+
+    def _check_is_built(self) -> None:
+        if not self.built:
+            raise UserError(
+                f"Layer '{self.name}' must be built before it gets weights or "
+                "peers: call the model once on some images."
             )
 
     def _used_twice(self) -> UserError:

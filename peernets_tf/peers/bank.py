@@ -29,10 +29,13 @@ class PeerBank:
             `peer_layers`.
         labels: int array of shape `(M, N)`, the images' classes, or None where
             they are not known. Inference does not need them.
+        weights: tuple of bytes or None, the weights of each layer that encoded
+            the peers; None where they are not known.
     """
 
     features: tuple[Tensor, ...]
     labels: NDArray[np.int32] | None = None
+    weights: tuple[bytes | None, ...] | None = None
 
     @property
     def num_graphs(self) -> int:
@@ -49,6 +52,7 @@ class PeerBank:
         return PeerBank(
             tuple(f[:num_graphs] for f in self.features),
             labels=None if self.labels is None else self.labels[:num_graphs],
+            weights=self.weights,
         )
 
 
@@ -123,6 +127,7 @@ def encode_peers(
     bank = PeerBank(
         tuple(ops.stack(features) for features in zip(*graphs, strict=True)),
         labels=labels,
+        weights=tuple(layer.weights_key() for layer in layers),
     )
     check_fits(bank, layers)
     return bank
@@ -151,9 +156,17 @@ def set_peers(model: keras.Model, peers: Any) -> None:
             `PeerBank` that was encoded with this model.
 
     Raises:
-        UserError: see `encode_peers`, or if the bank belongs to another model.
+        UserError: see `encode_peers`; if the bank was encoded with other
+            weights or by another model; or if `model` is that of
+            `monte_carlo(model, bank)`, which has its own.
     """
     _check_is_model(model, peers)
+    if isinstance(getattr(model, "bank", None), PeerBank):
+        raise UserError(
+            "a model of monte_carlo(model, bank) uses its own bank: call "
+            "monte_carlo(model, new_bank), or make monte_carlo(model) without "
+            f"one. Received: model={model.name}"
+        )
     bank = peers if isinstance(peers, PeerBank) else encode_peers(model, peers)
     layers = peer_layers(model)
     check_fits(bank, layers)
@@ -184,7 +197,11 @@ def _check_is_model(model: Any, peers: Any) -> None:
 
 
 def check_fits(bank: PeerBank, layers: list[PeerRegularization]) -> None:
-    """Raises a `UserError` unless a bank has the features of each layer."""
+    """Raises a `UserError` unless a bank has the features of each layer.
+
+    They are compared by their shapes and, where these are known, the weights of
+    the layers.
+    """
     if len(bank.features) != len(layers):
         raise UserError(
             f"the bank must hold features for the {len(layers)} "
@@ -200,3 +217,11 @@ def check_fits(bank: PeerBank, layers: list[PeerRegularization]) -> None:
                 f"{features.shape[-1]} channels"
             )
         layer.check_peers(features)
+    for layer, key in zip(layers, bank.weights or (), strict=False):
+        present = layer.weights_key()
+        if None not in (key, present) and key != present:
+            raise UserError(
+                "the bank must be encoded with the present weights of this "
+                "model: call encode_peers(model, images) again. Received: a "
+                f"bank of other weights of layer '{layer.name}'"
+            )

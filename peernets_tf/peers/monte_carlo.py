@@ -45,7 +45,8 @@ def monte_carlo(
         those.
 
     Raises:
-        UserError: if the bank belongs to another model.
+        UserError: if the bank was encoded with other weights or by another
+            model.
     """
     if bank is not None:
         check_fits(bank, peer_layers(model))
@@ -64,7 +65,8 @@ class MonteCarlo(keras.Model):
     def __init__(
         self, model: keras.Model, bank: PeerBank | None = None, **kwargs: Any
     ) -> None:
-        super().__init__(**kwargs)
+        # The model itself rounds its inputs if its layers are to.
+        super().__init__(autocast=False, **kwargs)
         self.model = model
         self.bank = bank
         # It has no weights of its own to build.
@@ -92,11 +94,14 @@ class MonteCarlo(keras.Model):
         front, rest = split_at_peers(self.model, layers)
         features = front(inputs)
 
-        def logits_with_graph(graph: Tensor) -> Tensor:
+        def logits_with_graph(graph: Tensor | int) -> Tensor:
             with peer_scope(bank=bank, graph=graph):
                 return rest(features)
 
-        graphs = ops.arange(bank[layers[0]].shape[0], dtype="int32")
+        num_graphs = bank[layers[0]].shape[0]
+        if num_graphs == 1:
+            return logits_with_graph(0)
+        graphs = ops.arange(num_graphs, dtype="int32")
         return ops.mean(ops.map(logits_with_graph, graphs), axis=0)
 
     def export(

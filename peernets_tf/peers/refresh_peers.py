@@ -21,9 +21,9 @@ class RefreshPeers(keras.callbacks.Callback):
     the present weights and are one graph of `num_peers` images, as in a
     restored checkpoint.
 
-    List it after callbacks that change the weights at the end of training, such
-    as `keras.callbacks.EarlyStopping(restore_best_weights=True)`. In another
-    order `fit` raises an error.
+    List it after callbacks that change the weights. `fit` raises an error if
+    one with `restore_best_weights=True`, such as
+    `keras.callbacks.EarlyStopping`, stands behind it; others are not noticed.
 
     Example:
 
