@@ -1,5 +1,7 @@
 """The table of Table 6."""
 
+import dataclasses
+
 import pytest
 from sample_records import (
     make_case,
@@ -8,17 +10,12 @@ from sample_records import (
     make_comparison_row,
 )
 
-from peernets_tf.records.comparison_table import (
-    COMPARISON_COLUMNS,
-    comparison_table,
-)
+from peernets_tf.records.comparison_table import comparison_table
 
 
 def comparison_cells(record):
-    return [
-        dict(zip(COMPARISON_COLUMNS, row, strict=True))
-        for row in comparison_table(record).rows
-    ]
+    table = comparison_table(record)
+    return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
 
 
 def test_comparisons():
@@ -51,9 +48,34 @@ def test_a_comparison_of_a_network_without_peers():
 
 
 def test_a_comparison_of_a_given_file():
-    row = make_comparison_row(training=None, steps=(None,))
-    cells = comparison_cells(make_comparison(rows=(row,)))[0]
-    assert cells["steps"] == "file"
+    given = make_comparison_row(training=None, steps=(None,))
+    record = make_comparison(rows=(given, make_comparison_row()))
+    steps = [cells["steps"] for cells in comparison_cells(record)]
+    assert steps == ["file", "file", "1170+781", "1170+781"]
+
+
+def test_a_comparison_leaves_out_what_all_rows_share():
+    case = make_case(correct=170, adversarial_correct=160, fooled=30)
+    row = make_comparison_row(cases=(make_comparison_case(case=case),))
+    table = comparison_table(make_comparison(rows=(row,)))
+    assert table.title.endswith("; graphs of 50 x 10 peers")
+    assert "steps" in table.columns
+    assert "graphs" not in table.columns
+    # 160 are right after the attack, 140 of them also before it.
+    for column, share in (("attacked", "80.0%"), ("robust", "70.0%")):
+        assert table.rows[0][table.columns.index(column)].startswith(share)
+    other = dataclasses.replace(
+        row.threat_model,
+        defended=dataclasses.replace(row.threat_model.defended, num_graphs=1),
+    )
+    rows = tuple(
+        dataclasses.replace(row, steps=(None,), threat_model=model)
+        for model in (row.threat_model, other)
+    )
+    table = comparison_table(make_comparison(rows=rows))
+    assert "steps" not in table.columns
+    place = table.columns.index("graphs")
+    assert [cells[place] for cells in table.rows] == ["50 x 10", "50 x 1"]
 
 
 @pytest.mark.parametrize(

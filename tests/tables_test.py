@@ -6,8 +6,6 @@ from sample_records import (
     make_attack,
     make_case,
     make_comparison,
-    make_comparison_case,
-    make_comparison_row,
     make_training,
 )
 
@@ -42,30 +40,6 @@ def test_no_table_is_wider_than_a_screen():
     ):
         text = tables.markdown_table(table.columns, table.rows)
         assert max(map(len, text.splitlines())) <= 110
-
-
-def test_a_comparison_leaves_out_what_all_rows_share():
-    case = make_case(correct=170, adversarial_correct=160, fooled=30)
-    row = make_comparison_row(cases=(make_comparison_case(case=case),))
-    table = comparison_table(make_comparison(rows=(row,)))
-    assert table.title.endswith("; graphs of 50 x 10 peers")
-    assert "steps" in table.columns
-    assert "graphs" not in table.columns
-    # 160 are right after the attack, 140 of them also before it.
-    for column, share in (("attacked", "80.0%"), ("robust", "70.0%")):
-        assert table.rows[0][table.columns.index(column)].startswith(share)
-    other = dataclasses.replace(
-        row.threat_model,
-        defended=dataclasses.replace(row.threat_model.defended, num_graphs=1),
-    )
-    rows = tuple(
-        dataclasses.replace(row, steps=(None,), threat_model=model)
-        for model in (row.threat_model, other)
-    )
-    table = comparison_table(make_comparison(rows=rows))
-    assert "steps" not in table.columns
-    place = table.columns.index("graphs")
-    assert [cells[place] for cells in table.rows] == ["50 x 10", "50 x 1"]
 
 
 def test_a_margin_is_the_larger_side_of_the_wilson_interval():
