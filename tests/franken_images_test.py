@@ -1,5 +1,6 @@
 """Franken-images in TensorBoard's logs, on both backends."""
 
+import dataclasses
 import glob
 
 import keras
@@ -11,6 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import (
     EventAccumulator,
 )
 
+from peernets_tf import datasets
 from peernets_tf.errors import UserError
 from peernets_tf.evaluation import LogFrankenImages, franken_images
 
@@ -116,7 +118,6 @@ def test_on_another_backend(npz_path, tmp_path, backend):
 
 
 def test_the_peers_are_those_of_the_validation(npz_path, tmp_path):
-    from peernets_tf import datasets
     from peernets_tf.evaluation import draw_graph
     from peernets_tf.seeds import Stream
 
@@ -157,3 +158,13 @@ def test_it_is_refused_where_it_cannot_work(
     )
     with pytest.raises(UserError, match="needs the packages tensorflow"):
         LogFrankenImages(stripes, 6, 0, str(tmp_path))
+    four = dataclasses.replace(
+        stripes,
+        test=datasets.Split(
+            images=np.zeros((2, 4, 4, 4), "float32"),
+            labels=np.zeros(2, "int32"),
+        ),
+    )
+    monkeypatch.undo()
+    with pytest.raises(UserError, match="grey or RGB .* with 4 channels"):
+        LogFrankenImages(four, 6, 0, str(tmp_path / "other"))

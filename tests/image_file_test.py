@@ -62,12 +62,23 @@ def test_what_is_transparent_is_white(tmp_path):
     np.testing.assert_array_equal(read.image[4:], 1)
 
 
+def png(width, height, bits, compressed=b""):
+    """A PNG of colours with the given size, bits per channel and pixels."""
+    header = struct.pack(">IIBBBBB", width, height, bits, 2, 0, 0, 0)
+    parts = [b"\x89PNG\r\n\x1a\n"]
+    for name, data in (
+        (b"IHDR", header),
+        (b"IDAT", compressed),
+        (b"IEND", b""),
+    ):
+        crc = struct.pack(">I", zlib.crc32(name + data))
+        parts += [struct.pack(">I", len(data)), name, data, crc]
+    return b"".join(parts)
+
+
 def huge_png():
     """The first bytes of a PNG of 10 thousand million pixels."""
-    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
-    chunk = b"IHDR" + header
-    crc = struct.pack(">I", zlib.crc32(chunk))
-    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + crc
+    return png(100_000, 100_000, 8)[:33]
 
 
 def damaged(tmp_path, rng):
@@ -90,6 +101,10 @@ def damaged(tmp_path, rng):
     Image.fromarray(noise).save(path, "GIF")
     yield path
     Image.fromarray(np.full((8, 8), 4000, "uint16")).save(path, "PNG")
+    yield path
+    # Colours of 16 bits, which Pillow reads but cannot write.
+    rows = b"\0" + bytes(8 * 3 * 2)
+    path.write_bytes(png(8, 8, 16, zlib.compress(8 * rows)))
     yield path
     Image.fromarray(noise).save(path, "JPEG")
     path.write_bytes(path.read_bytes()[:1000])

@@ -65,6 +65,12 @@ def test_training_the_copy_leaves_the_original(rng):
     assert np.abs(new.get_weights()[-1]).max() > 0
 
 
+def test_new_layers_draw_other_numbers():
+    new = insert_peer_regularization(make_model(), ["norm", "add"], seed=7)
+    names = ("norm_peers", "add_peers")
+    assert [new.get_layer(name).seed for name in names] == [7, 8]
+
+
 def test_sequential_and_stored_peers(rng):
     model = keras.Sequential(
         [

@@ -190,6 +190,17 @@ def test_refuses_weights_that_do_not_fit():
         models.copy_weights(source, other)
 
 
+def test_refuses_weights_of_other_names():
+    def make(inner):
+        inputs = keras.Input((4,))
+        dense = keras.layers.Dense(2, name=inner)
+        body = keras.Sequential([keras.Input((4,)), dense], name="body")
+        return keras.Model(inputs, body(inputs))
+
+    with pytest.raises(UserError, match="must have the weight .*other/kernel"):
+        models.copy_weights(make("dense"), make("other"))
+
+
 def test_the_hash_depends_on_weights_and_stored_peers(rng, tmp_path):
     model = models.build("pr_lenet5", (12, 12, 1), 3)
     bare = models.weights_sha256(model)

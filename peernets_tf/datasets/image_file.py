@@ -76,6 +76,17 @@ def read_image(path: str, shape: tuple[int, int, int]) -> ImageFile:
         ) from error
 
 
+def _bits(path: str) -> int:
+    """Returns the bits per channel of a PNG file, 8 for another.
+
+    Pillow cuts off those of a 16-bit colour image beyond the first 8.
+    """
+    with open(path, "rb") as file:
+        header = file.read(25)
+    # The signature, and the first chunk with its bit depth behind two sizes.
+    return header[24] if header.startswith(b"\x89PNG") else 8
+
+
 def _read(path: str, shape: tuple[int, int, int]) -> ImageFile:
     from PIL import Image, ImageOps
 
@@ -89,7 +100,7 @@ def _read(path: str, shape: tuple[int, int, int]) -> ImageFile:
                     f"it has {file.width} x {file.height} pixels, and at most "
                     f"{_MAX_PIXELS} are read"
                 )
-            if file.mode.startswith(("I", "F")):
+            if file.mode.startswith(("I", "F")) or _bits(path) > 8:
                 raise ValueError("it has more than 8 bits per channel")
             image = _on_white(ImageOps.exif_transpose(file))
     size = image.size

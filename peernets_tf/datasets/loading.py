@@ -241,7 +241,8 @@ def _to_split(images: Any, labels: Any, source: str) -> Split:
             f"Received: {labels.min()} to {labels.max()}"
         )
     if images.dtype == np.uint8:
-        images = images.astype(np.float32) / 255
+        images = images.astype(np.float32)
+        images /= 255
     elif images.dtype.kind not in "fiu":
         raise DataError(
             f"{source}: images must be uint8, or float in [0, 1]. Received: "
@@ -255,5 +256,6 @@ def _to_split(images: Any, labels: Any, source: str) -> Split:
             f"{images.dtype} in [{images.min()}, {images.max()}]"
         )
     return Split(
-        images=images.astype(np.float32), labels=labels.astype(np.int32)
+        images=images.astype(np.float32, copy=False),
+        labels=labels.astype(np.int32),
     )

@@ -35,7 +35,8 @@ class LogFrankenImages(keras.callbacks.Callback):
         num_images: int, how many images are logged.
 
     Raises:
-        UserError: if a package is missing, or a file is in the logs' place.
+        UserError: if a package is missing, images are neither grey nor RGB, or
+            a file is in the logs' place.
     """
 
     def __init__(
@@ -56,6 +57,12 @@ class LogFrankenImages(keras.callbacks.Callback):
                 "--tensorboard_images needs the packages "
                 f"{' and '.join(_PACKAGES)}: pip install 'peernets-tf[cpu]', "
                 "or leave it out"
+            )
+        channels = self._images.shape[-1]
+        if channels not in (1, 3):
+            raise UserError(
+                "--tensorboard_images needs grey or RGB images: leave it out. "
+                f"Received: {dataset.name} with {channels} channels"
             )
         folder = os.path.join(output_dir, "tensorboard", "franken_images")
         if os.path.exists(folder) and not os.path.isdir(folder):

@@ -32,7 +32,8 @@ def insert_peer_regularization(
         model: a functional or built Sequential `keras.Model`.
         after: str or sequence of str, the names of layers of the model whose
             output has shape `(B, H, W, C)`.
-        **arguments: the arguments of `PeerRegularization`.
+        **arguments: the arguments of `PeerRegularization`. `seed` is that of
+            the first layer in `after`; each further one adds 1.
 
     Returns:
         A functional `keras.Model`.
@@ -58,7 +59,11 @@ def insert_peer_regularization(
             return outputs
         calls[layer.name] += 1
         _check_place(layer, outputs, calls[layer.name])
-        new = PeerRegularization(name=f"{layer.name}_peers", **arguments)
+        own = dict(arguments)
+        if own.get("seed") is not None:
+            # No two layers draw the same numbers.
+            own["seed"] += names.index(layer.name)
+        new = PeerRegularization(name=f"{layer.name}_peers", **own)
         return new(outputs)
 
     copy = keras.models.clone_model(source, call_function=call)

@@ -131,7 +131,7 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
 
     Raises:
         UserError: if the models have no layer name in common, or two layers of
-            one name have weights of different shapes.
+            one name have weights of other names or shapes.
     """
     layers = {layer.name: layer for layer in source.layers if layer.weights}
     common = [layer for layer in target.layers if layer.name in layers]
@@ -143,8 +143,15 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
     for layer in common:
         weights = {weight.path: weight for weight in layers[layer.name].weights}
         for weight in layer.weights:
-            if weight.path not in weights:
+            if weight.name == _PEERS:
                 continue
+            if weight.path not in weights:
+                raise UserError(
+                    f"{source.name} must have the weight {weight.path} of "
+                    f"{target.name}, because both have a layer {layer.name}: "
+                    "give one of them another name, or choose a model of the "
+                    f"same layers. Received: {', '.join(sorted(weights))}"
+                )
             value = weights[weight.path]
             if value.shape != weight.shape:
                 raise UserError(
