@@ -27,6 +27,7 @@ from peernets_tf.errors import UserError
 
 NAMES = [
     "cifar10_pr_resnet32",
+    "cifar10_pr_resnet32_adversarial",
     "cifar10_pr_resnet32_long",
     "cifar10_resnet32",
     "cifar10_resnet32_adversarial",
