@@ -187,6 +187,13 @@ def _training(run: records.TrainingRecord) -> str:
     images, length = "", f"{len(run.history)} epochs"
     if run.attack is not None:
         images = f"images of `{records.code(run.attack)}` from "
+        backward = run.provenance.flags.get("backward") or "exact"
+        if backward != "exact":
+            # The exact gradient of a PeerNet is masked.
+            images = (
+                f"images of `{records.code(run.attack)}`, made along the "
+                f"{backward} backward pass, from "
+            )
     if run.num_steps is not None:
         length = f"{run.num_steps:,} steps"
     trained = (
