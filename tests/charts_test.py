@@ -179,6 +179,56 @@ def test_smallest_norms_stand_beside_table_2():
     assert drawn_lines.texts(axes) == ["50.0 %", "100.0 %"]
 
 
+def test_smallest_norms_of_other_searches_stand_apart():
+    def search(**changes):
+        settings = {"epsilon": None, "mean_linf": 17.8, **changes}
+        return attack(case(**settings), backward="exact")
+
+    (picture,) = smallest_norms.smallest_norms(
+        [
+            search(),
+            search(norm="l2", mean_linf=40.0),
+            search(attack="PGD(steps=7)", mean_linf=None, fooled=0),
+        ]
+    )
+    panels = drawn_lines.figure(picture).axes
+    titles = [axes.get_title(loc="left") for axes in panels]
+    assert titles == [
+        "PGD, 40 steps, smallest in L-infinity",
+        "PGD, 40 steps, smallest in L2",
+        "PGD, 7 steps, smallest in L-infinity",
+    ]
+    paper = records.paper.SAMPLE_SPECIFIC["pr_resnet32", "pgd"][2]
+    norms = [[line.get_xdata()[0] for line in a.lines] for a in panels]
+    assert norms == [[17.8, paper], [40.0], [paper]]
+    assert drawn_lines.texts(panels[2]) == ["0.0 %", "100.0 %"]
+    assert "none is fooled" in picture.alt
+
+
+def test_figure_5_keeps_budgets_apart():
+    strong = case(attack="PGD(steps=200)", fooled=120, changed=120)
+    weak = case(attack="PGD(steps=5)", fooled=20)
+    (picture,) = figure_5.figure_5([attack(strong), attack(weak)])
+    panels = drawn_lines.figure(picture).axes
+    titles = [axes.get_title(loc="left") for axes in panels]
+    assert titles == ["PGD, 200 steps", "PGD, 5 steps"]
+    assert "PGD, 5 steps on PR-ResNet-32, BPDA (identity): 12.5 %" in (
+        picture.alt
+    )
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_equal_attacks_the_stronger_threat_model_is_shown(order):
+    drawn = dataclasses.replace(make_attack().threat_model, policy="drawn")
+    made = [
+        attack(case(adversarial_correct=120), threat_model=drawn),
+        attack(case(adversarial_correct=2)),
+    ]
+    (picture,) = truth.truth_pictures(made[::order])
+    (axes,) = drawn_lines.figure(picture).axes
+    assert drawn_lines.lines(axes) == [[(0, 80), (pytest.approx(8), 1)]]
+
+
 def test_figure_7_has_the_share_of_all_images_and_the_papers():
     (picture,) = figure_7.figure_7(
         [

@@ -102,11 +102,12 @@ def test_different_budgets_are_told_apart():
         return None, record, {}
 
     five = (
-        "Fitted by universal gradient in 5 passes over 2,000 training images."
+        "Fitted by universal gradient in up to 5 passes over 2,000 training "
+        "images."
     )
     plain = fit("lenet5", passes=5, backward="exact")
     assert model_pictures._budget([plain, plain]) == five
     assert model_pictures._budget([plain, fit("pr_lenet5", passes=1)]) == (
         f"LeNet-5, exact: {five} PR-LeNet-5, identity: "
-        f"{five.replace('5 passes', '1 pass')}"
+        f"{five.replace('up to 5 passes', '1 pass')}"
     )

@@ -18,6 +18,9 @@ from peernets_tf.records import (
         ("pr_resnet110_v2", "PR-ResNet-110 v2"),
         ("lenet5", "LeNet-5"),
         ("my_model", "my_model"),
+        ("expr_net", "expr_net"),
+        ("magnet_lenet5", "MagNet + LeNet-5"),
+        ("brelu_resnet32", "BReLU ResNet-32"),
     ],
 )
 def test_names_of_models(model, name):

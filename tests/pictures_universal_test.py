@@ -139,5 +139,6 @@ def test_budget():
         provenance=make_provenance(),
     )
     assert universal.budget_of(record) == (
-        "Fitted by universal gradient in 5 passes over 2,000 training images."
+        "Fitted by universal gradient in up to 5 passes over 2,000 training "
+        "images."
     )

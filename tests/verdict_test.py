@@ -1,6 +1,11 @@
 """The verdict names the strongest attack with the record's own counts."""
 
-from sample_records import make_attack, make_case, make_comparison
+from sample_records import (
+    make_attack,
+    make_case,
+    make_comparison,
+    make_suite,
+)
 
 from peernets_tf.pictures.verdict import verdicts
 from peernets_tf.records import statistics
@@ -91,6 +96,18 @@ def test_a_comparison_counts_where_there_is_no_attack():
     (verdict,) = verdicts([make_comparison()])
     assert verdict.accuracy == "50.0 %"
     assert len(verdicts([make_comparison(), make_attack()])) == 1
+
+
+def test_the_attacks_of_a_suite_count():
+    """Square leaves the fewest of all images; the large ball does not count."""
+    (verdict,) = verdicts([make_suite(), attack(case(100))])
+    assert verdict.accuracy == "20.0 %"
+    assert verdict.before == "90.0 %"
+    assert verdict.attack == (
+        "adaptive up to square, 40 steps, in an L-infinity ball of 8/255"
+    )
+    assert "an attack without gradients" not in verdict.not_tried
+    assert "random noise" in verdict.not_tried
 
 
 def test_what_is_no_attack_on_the_network_itself_does_not_count():

@@ -63,17 +63,28 @@ def on_single_images(
 def of_fixed_strength(attacked: Sequence[Attacked]) -> list[Attacked]:
     """Returns the cases with a radius, each attack of one on the most images.
 
+    Of equally many images, that which leaves the lowest accuracy is returned.
     Sweeps of the number of steps are left out: they are for the picture of the
     loss against the steps.
     """
-    kept: dict[tuple[str, ...], Attacked] = {}
+    kept: dict[tuple[object, ...], Attacked] = {}
     for record, case in attacked:
         if not case.epsilon or is_sweep_of_steps(record):
             continue
-        key = (*line_of(record), record.attack, case.attack)
-        if key not in kept or kept[key][1].total < case.total:
+        key = (
+            *line_of(record),
+            record.attack,
+            case.attack,
+            record.threat_model,
+            record.rejected_as,
+        )
+        if key not in kept or _weight(kept[key][1]) < _weight(case):
             kept[key] = record, case
     return list(kept.values())
+
+
+def _weight(case: AttackCase) -> tuple[int, int]:
+    return case.total, -case.adversarial_correct
 
 
 def line_of(record: AttackRecord) -> tuple[str, str, str]:
@@ -98,8 +109,13 @@ def attack_name(record: AttackRecord) -> str:
 
 
 def with_budget(record: AttackRecord, case: AttackCase) -> str:
-    """Returns an attack and its budget, if it has any: `PGD, 40 steps`."""
+    """Returns an attack and its budget, if it has any: `PGD, 40 steps`.
+
+    A targeted attack is called so.
+    """
     name, found = attack_name(record), _BUDGET.search(case.attack)
+    if "targeted=True" in case.attack:
+        name += ", targeted"
     return f"{name}, {int(found[2]):,} {found[1]}" if found else name
 
 

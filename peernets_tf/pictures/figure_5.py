@@ -28,8 +28,8 @@ _GAP = 9.0
 def figure_5(records: Sequence[AttackRecord]) -> list[Picture]:
     """Returns fooling rates against epsilon, one picture for each data set.
 
-    A panel is an attack and a norm. Searches for the smallest epsilon have
-    none; see `smallest_norms`.
+    A panel is an attack, its budget and a norm. Searches for the smallest
+    epsilon have none; see `smallest_norms`.
     """
     found = []
     for dataset, cases in attack_kinds.on_single_images(records).items():
@@ -46,11 +46,11 @@ def figure_5(records: Sequence[AttackRecord]) -> list[Picture]:
 def _picture(dataset: str, attacked: Sequence[Attacked]) -> Picture:
     groups: dict[tuple[str, str], list[Attacked]] = {}
     for record, case in attacked:
-        key = (record.attack, case.norm)
+        key = (attack_kinds.with_budget(record, case), case.norm)
         groups.setdefault(key, []).append((record, case))
     panels = {
-        (attack_kinds.with_budget(*group[-1]), norm): _lines(group)
-        for (_, norm), group in groups.items()
+        (attack, norm): _lines(group)
+        for (attack, norm), group in groups.items()
     }
     networks = attack_kinds.networks([record for record, _ in attacked])
     name = labels.dataset(dataset)

@@ -1,12 +1,14 @@
 """The folder of a report: its page, and its pictures as files."""
 
+import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from peernets_tf import files
 from peernets_tf.pictures.charts import charts
 from peernets_tf.pictures.model_pictures import model_pictures
 from peernets_tf.pictures.page import embed, page
+from peernets_tf.pictures.style import Picture
 from peernets_tf.records import read_sources
 
 
@@ -37,7 +39,19 @@ def write_report(
         sources, data_dir=data_dir, seed=seed, say=say
     )
     pictures = [*charts([source.record for source in sources]), *found]
-    embedded = [embed(picture, folder) for picture in pictures]
+    embedded = [embed(picture, folder) for picture in _renamed(pictures)]
     path = os.path.join(output_dir, "index.html")
     files.write_text(page(sources, embedded, missing), path)
     return path
+
+
+def _renamed(pictures: Sequence[Picture]) -> Iterator[Picture]:
+    """Yields pictures with names of their own: `speed_attacks_2`."""
+    taken: set[str] = set()
+    for picture in pictures:
+        name, number = picture.name, 1
+        while name in taken:
+            number += 1
+            name = f"{picture.name}_{number}"
+        taken.add(name)
+        yield dataclasses.replace(picture, name=name)

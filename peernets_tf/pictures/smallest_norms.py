@@ -11,7 +11,7 @@ from peernets_tf.pictures import attack_kinds, labels
 from peernets_tf.pictures.attack_kinds import Attacked
 from peernets_tf.pictures.lines import WIDTH, drawn, text_box
 from peernets_tf.pictures.style import LINE_STYLES, Picture, Theme
-from peernets_tf.records import AttackRecord, paper
+from peernets_tf.records import AttackCase, AttackRecord, paper
 
 _ROW_HEIGHT = 0.3
 
@@ -23,7 +23,7 @@ class _Row:
     label: str
     model: str
     kind: str
-    norm: float
+    norm: float | None
     rate: float
     is_published: bool = False
 
@@ -33,9 +33,7 @@ def smallest_norms(records: Sequence[AttackRecord]) -> list[Picture]:
     found = []
     for dataset, cases in attack_kinds.on_single_images(records).items():
         attacked = [
-            (record, case)
-            for record, case in cases
-            if case.epsilon is None and case.mean_linf
+            (record, case) for record, case in cases if case.epsilon is None
         ]
         if attacked:
             found.append(_picture(dataset, attacked))
@@ -43,13 +41,10 @@ def smallest_norms(records: Sequence[AttackRecord]) -> list[Picture]:
 
 
 def _picture(dataset: str, attacked: Sequence[Attacked]) -> Picture:
-    attacks = dict.fromkeys(record.attack for record, _ in attacked)
-    panels = {
-        attack_kinds.with_budget(
-            *next(pair for pair in attacked if pair[0].attack == attack)
-        ): _rows(dataset, [p for p in attacked if p[0].attack == attack])
-        for attack in attacks
-    }
+    groups: dict[str, list[Attacked]] = {}
+    for pair in attacked:
+        groups.setdefault(_search(*pair), []).append(pair)
+    panels = {title: _rows(dataset, group) for title, group in groups.items()}
     name = labels.dataset(dataset)
 
     def draw(theme: Theme) -> Figure:
@@ -79,17 +74,28 @@ def _picture(dataset: str, attacked: Sequence[Attacked]) -> Picture:
             f"{attack_kinds.setting(attacked)}. The smallest perturbation that "
             "fools is searched for each image; its mean L-infinity norm is "
             "over the images that were fooled. The number beside a marker is "
-            "the fooling rate. Hollow markers are Table 2 of the paper."
+            "the fooling rate; without a marker, none was fooled. Hollow "
+            "markers are Table 2 of the paper."
             f"{attack_kinds.graphs(record for record, _ in attacked)}"
         ),
         alt="Mean L-infinity norm that fools. "
         + " ".join(
-            f"{attack}, {row.label}: {row.norm:.3g}."
+            f"{attack}, {row.label}: "
+            + (f"{row.norm:.3g}." if row.norm else "none is fooled.")
             for attack, rows in panels.items()
             for row in rows
         ),
         draw=draw,
     )
+
+
+def _search(record: AttackRecord, case: AttackCase) -> str:
+    """Returns what the searches of one panel share."""
+    norm = "L-infinity" if case.norm == "linf" else "L2"
+    name = f"{attack_kinds.with_budget(record, case)}, smallest in {norm}"
+    if record.rejected_as is not None:
+        name += f", a rejected image counts as {record.rejected_as}"
+    return name
 
 
 def _rows(dataset: str, attacked: Sequence[Attacked]) -> list[_Row]:
@@ -109,12 +115,15 @@ def _rows(dataset: str, attacked: Sequence[Attacked]) -> list[_Row]:
                     label=label + suffixes[record.weights_sha256],
                     model=model,
                     kind=kind,
-                    norm=case.mean_linf or 0,
+                    norm=case.mean_linf,
                     rate=case.fooled / max(case.correct, 1),
                 )
             )
-        cells = paper.SAMPLE_SPECIFIC.get((model, records[0].attack))
-        if dataset == "cifar10" and cells:
+        attack = records[0].attack
+        cells = paper.SAMPLE_SPECIFIC.get((model, attack))
+        # The norm in which the paper searched.
+        norm = "l2" if attack == "gradient_descent" else "linf"
+        if dataset == "cifar10" and cells and attacked[0][1].norm == norm:
             rows.append(
                 _Row(
                     label=f"{network}, paper",
@@ -131,18 +140,21 @@ def _rows(dataset: str, attacked: Sequence[Attacked]) -> list[_Row]:
 def _draw_rows(axes: Axes, rows: Sequence[_Row], theme: Theme) -> None:
     for y, row in enumerate(rows):
         color = theme.color(row.model)
-        axes.plot(
-            row.norm,
-            y,
-            color=color,
-            marker=LINE_STYLES[row.kind].marker,
-            markerfacecolor=theme.background if row.is_published else color,
-            markersize=7,
-            clip_on=False,
-        )
+        place: tuple[float, float] = (row.norm or 0.0, y)
+        if row.norm:
+            axes.plot(
+                *place,
+                color=color,
+                marker=LINE_STYLES[row.kind].marker,
+                markerfacecolor=theme.background if row.is_published else color,
+                markersize=7,
+                clip_on=False,
+            )
         axes.annotate(
             f"{row.rate:.1%}".replace("%", " %"),
-            (row.norm, y),
+            place,
+            # Without a norm, at the left side of the panel.
+            xycoords="data" if row.norm else axes.get_yaxis_transform(),
             xytext=(8, 0),
             textcoords="offset points",
             va="center",

@@ -10,7 +10,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from peernets_tf import datasets
 from peernets_tf.evaluation import ImageStory, ImageView, PeerGraph
 from peernets_tf.evaluation.story_words import backward_name
-from peernets_tf.pictures import panels
+from peernets_tf.pictures import labels, panels
+from peernets_tf.pictures.lines import drawn
 from peernets_tf.pictures.style import Picture, Theme
 from peernets_tf.records import network_name, radius_text
 
@@ -63,7 +64,7 @@ def _draw(
         layout=ConstrainedLayoutEngine(w_pad=0.04, h_pad=0.06, wspace=0.02),
     )
     figure.suptitle(
-        f"{network_name(story.model)}: {image_name}",
+        drawn(f"{network_name(story.model)}: {labels.short(image_name)}"),
         fontsize=13,
         fontweight="bold",
         x=0.01,

@@ -20,9 +20,10 @@ def training_curves(records: Sequence[TrainingRecord]) -> list[Picture]:
 
     The epochs of an initial model count first, as in
     `training_tables.accuracy_curves`. Defences, whose autoencoders are trained
-    instead, are left out.
+    instead, are left out, as are trainings whose history has a row for each
+    checkpoint, not for each epoch.
     """
-    records = [record for record in records if record.defense is None]
+    records = [r for r in records if r.defense is None and r.num_steps is None]
     panels = {
         dataset: lines
         for dataset in dict.fromkeys(record.dataset for record in records)
@@ -72,9 +73,6 @@ def training_curves(records: Sequence[TrainingRecord]) -> list[Picture]:
 def _lines(records: Sequence[TrainingRecord]) -> list[Line]:
     lines = []
     for record in records:
-        if record.num_steps is not None:
-            # Its history has a row for each checkpoint, not for each epoch.
-            continue
         before = record.initial_model.epochs if record.initial_model else 0
         points = tuple(
             Point.bare(epoch, 100 * row["val_accuracy"])

@@ -111,9 +111,10 @@ def budget_of(record: records.AttackRecord) -> str:
     if match is None:
         return ""
     passes, images = map(int, match.groups())
-    unit = "pass" if passes == 1 else "passes"
+    # More than one are the most: a fit stops once it fools enough images.
+    passes_text = "1 pass" if passes == 1 else f"up to {passes} passes"
     return (
-        f"Fitted by {attack_name(record)} in {passes} {unit} over {images:,} "
+        f"Fitted by {attack_name(record)} in {passes_text} over {images:,} "
         "training images."
     )
 

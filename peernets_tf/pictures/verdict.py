@@ -11,6 +11,7 @@ from peernets_tf.records import (
     AttackRecord,
     ComparisonRecord,
     Record,
+    SuiteRecord,
     dataset_name,
     network_name,
     statistics,
@@ -62,10 +63,17 @@ def verdicts(records: Sequence[Record]) -> list[Verdict]:
 
     The strongest attack is the one that leaves the lowest accuracy: in the
     usual L-infinity ball (8/255; for MNIST 0.3) or within it, if any record has
-    such a case, otherwise among all cases. Comparisons count only if there are
-    no attacks on PeerNets.
+    such a case, otherwise among all cases. Of a suite it is the attack after
+    which the worst case is lowest. Comparisons count only if there are no
+    attacks on PeerNets.
     """
     attacked = _on_peernets(r for r in records if isinstance(r, AttackRecord))
+    attacked += _on_peernets(
+        attack
+        for record in records
+        if isinstance(record, SuiteRecord)
+        for attack in _steps(record)
+    )
     if not attacked:
         attacked = _on_peernets(
             attack
@@ -86,6 +94,48 @@ def _on_peernets(records: Iterable[AttackRecord]) -> list[Attacked]:
         if record.threat_model is not None and record.is_direct
         for case in record.cases
         if case.epsilon and case.clip
+    ]
+
+
+def _steps(record: SuiteRecord) -> list[AttackRecord]:
+    """Returns the attacks of a suite, each with the worst case until then."""
+    result = record.result
+    return [
+        AttackRecord(
+            model=record.model,
+            checkpoint=record.checkpoint,
+            weights_sha256=record.weights_sha256,
+            precision=record.precision,
+            dataset=record.dataset,
+            test_size=record.test_size,
+            attack="noise"
+            if case.access == "nothing"
+            else f"{result.suite} up to {case.name}",
+            is_universal=False,
+            follows_gradient=case.access in ("white-box", "transfer"),
+            backward=case.backward,
+            rejected_as=result.rejected_as,
+            threat_model=record.threat_model,
+            cases=(
+                AttackCase(
+                    attack=case.attack,
+                    norm=result.norm,
+                    epsilon=case.epsilon,
+                    rho=None,
+                    total=result.total,
+                    correct=result.correct,
+                    adversarial_correct=case.robust,
+                    changed=result.correct - case.robust,
+                    fooled=result.correct - case.robust,
+                    zero_gradients=None,
+                    mean_l2=None,
+                    mean_linf=None,
+                ),
+            ),
+            provenance=record.provenance,
+        )
+        for case in result.cases
+        if case.is_counted
     ]
 
 

@@ -1,19 +1,23 @@
 """What tables, pictures and sentences call what was measured."""
 
+import re
+
+_PREFIXES = {"brelu_": "BReLU ", "magnet_": "MagNet + ", "pr_": "PR-"}
 _DATASETS = {"mnist": "MNIST", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
 
 
 def network_name(model: str) -> str:
     """Returns the paper's name of a model: `pr_resnet32` is PR-ResNet-32."""
-    for code, name in (
-        ("brelu_", "BReLU "),
-        ("magnet_", "MagNet + "),
-        ("pr_", "PR-"),
-        ("resnet", "ResNet-"),
-        ("_v2", " v2"),
-    ):
-        model = model.replace(code, name)
-    return model.replace("lenet5", "LeNet-5")
+    match = re.fullmatch(
+        r"((?:brelu_|magnet_|pr_)*)(resnet(\d+)|lenet5)(_v2)?", model
+    )
+    if match is None:
+        return model
+    prefixes = match[1]
+    for code, name in _PREFIXES.items():
+        prefixes = prefixes.replace(code, name)
+    network = f"ResNet-{match[3]}" if match[3] else "LeNet-5"
+    return f"{prefixes}{network}{' v2' if match[4] else ''}"
 
 
 def checkpoint_name(model: str, dataset: str, checkpoint: str) -> str:
