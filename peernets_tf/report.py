@@ -63,6 +63,11 @@ def _parse(arguments: list[str]) -> ReportConfig:
     folder = _OUTPUT_DIR.value
     if folder is not None and (not folder or os.path.isfile(folder)):
         raise UserError(f"--output_dir must be a folder. Received: {folder!r}")
+    if folder is not None and _CURVES.value:
+        raise UserError(
+            "--curves is for printed tables; the page of --output_dir has a "
+            "picture of them: leave out --curves"
+        )
     return ReportConfig(
         paths=tuple(arguments),
         curves=_CURVES.value,

@@ -216,6 +216,14 @@ def test_a_second_start_leaves_the_record(linear, stripes, tmp_path):
     assert records.read(str(tmp_path / "record.json")) == first
 
 
+def test_the_record_of_something_else_stays(linear, stripes, tmp_path):
+    path = tmp_path / "record.json"
+    path.write_text("of the training")
+    with pytest.raises(UserError, match="holds a record.json that is not of"):
+        evaluate(linear, stripes, tmp_path)
+    assert path.read_text() == "of the training"
+
+
 def test_a_folder_is_for_one_evaluation(linear, stripes, tmp_path):
     evaluate(linear, stripes, tmp_path, batch_size=10, test_size=10)
     for changes, key in (

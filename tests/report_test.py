@@ -129,6 +129,7 @@ def test_command_refuses_what_it_cannot_read(tmp_path):
             ([tmp_path / "none.json"], "none.json"),
             ([path], "total must be at least 1. Received: -1"),
             (["--curve=3", path], "curve"),
+            (["--curves", "--output_dir=out", path], "leave out --curves"),
         ],
     )
 

@@ -136,6 +136,12 @@ def test_starts_from_another_model(npz_path, tmp_path):
         weights_sha256=read_record(start).weights_sha256,
     )
     assert record.epochs == "1 + 1"
+    # The record beside a model may be that of another one.
+    other = models.load(path)
+    other.get_layer("logits").bias.assign_add(np.ones(other.output_shape[-1]))
+    other.save(start / "other.keras")
+    described = training.start_from(str(start / "other.keras"), other)
+    assert described.epochs is None
     # With a learning rate of 0 the weights are still those of the start.
     model, initial = (
         models.load(tmp_path / "run" / "model.keras"),

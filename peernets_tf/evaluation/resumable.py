@@ -83,7 +83,9 @@ def open_log(
     """
     folder = config.output_dir
     with records.take_turn(folder):
-        first_start = records.claim(folder, identity, provenance)
+        first_start = records.claim(
+            folder, identity, provenance, makes="record.json"
+        )
     suffix = f"-{config.shard.name}" if config.shard.name else ""
     log = BatchLog(
         os.path.join(folder, f"batches{suffix}.jsonl"),

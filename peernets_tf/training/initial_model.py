@@ -38,9 +38,12 @@ def describe(name_or_path: str, initial: keras.Model) -> records.InitialModel:
         initial: the `keras.Model`.
     """
     record = records.of_model(models.preset_path(name_or_path))
+    digest = models.weights_sha256(initial)
+    # A model of an earlier epoch may lie beside the record of the last.
+    is_of_it = record is not None and record.weights_sha256 == digest
     return records.InitialModel(
         path=name_or_path,
         model=initial.name,
-        epochs=record.total_epochs if record else None,
-        weights_sha256=models.weights_sha256(initial),
+        epochs=record.total_epochs if record and is_of_it else None,
+        weights_sha256=digest,
     )
