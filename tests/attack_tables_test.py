@@ -31,6 +31,19 @@ def test_universal_rates_count_all_images():
     assert row["paper"] == "83.3% / 13.0%"
 
 
+def test_models_of_one_name_have_tables_of_their_own():
+    found = attack_tables(
+        [
+            make_attack(checkpoint="a.keras", weights_sha256="0"),
+            make_attack(checkpoint="b.keras", weights_sha256="1"),
+            make_attack(checkpoint="c.keras", weights_sha256="0"),
+        ]
+    )
+    ends = [table.title.rpartition(", ")[2] for table in found]
+    assert ends == ["a.keras", "b.keras"]
+    assert [len(table.rows) for table in found] == [2, 1]
+
+
 def test_graphs_drawn_in_each_step_stand_beside_the_backward_pass():
     drawn = dataclasses.replace(THREAT_MODEL, expectation=5)
     (row,) = attack_cells(make_attack(threat_model=drawn))

@@ -12,8 +12,8 @@ from peernets_tf.records import (
     ComparisonRecord,
     Record,
     SuiteRecord,
+    checkpoint_name,
     dataset_name,
-    network_name,
     statistics,
 )
 
@@ -180,7 +180,7 @@ def _verdict(attacked: Sequence[Attacked]) -> Verdict:
             same.adversarial_correct, same.total
         )
         exact_text = _percent(_accuracy(same)) if bound > high else ""
-    network = network_name(record.model)
+    network = checkpoint_name(record.model, record.dataset, record.checkpoint)
     return Verdict(
         network=labels.short(
             f"{network} on {dataset_name(record.dataset)}", length=80

@@ -1,5 +1,6 @@
 """The tables of attacks, with the paper's figures beside ours."""
 
+import collections
 import re
 from collections.abc import Mapping, Sequence
 
@@ -37,6 +38,7 @@ _NOISE = "noise"
 def attack_tables(records: Sequence[AttackRecord]) -> list[Table]:
     """Returns the tables of attacks, one for each model, images and graphs.
 
+    A title names the file of a model if another of the same name has it, too.
     Images that are not clipped to [0, 1], or were made on another model, have
     tables of their own. A strength of `ρ 0.10 unit` is 0.10 times the mean L2
     norm of images in [0, 1]. That of a black-box attack includes its queries,
@@ -45,16 +47,23 @@ def attack_tables(records: Sequence[AttackRecord]) -> list[Table]:
     The paper's column has accuracy / fooling rate of Tables 3 to 5, or fooling
     rate / mean L2 norm / mean L-infinity norm of Table 2.
     """
-    rows: dict[str, list[tuple[str, ...]]] = {}
-    columns = {}
+    rows: dict[tuple[str, str], list[tuple[str, ...]]] = {}
+    first: dict[tuple[str, str], AttackRecord] = {}
     for record in records:
         for case in record.cases:
-            title = _attack_title(record, case)
-            rows.setdefault(title, []).append(attack_row(record, case))
-            columns[title] = attack_columns(record)
+            key = (_attack_title(record, case), record.weights_sha256)
+            rows.setdefault(key, []).append(attack_row(record, case))
+            first.setdefault(key, record)
+    models = collections.Counter(title for title, _ in rows)
     return [
-        Table(title, columns[title], tuple(cells))
-        for title, cells in rows.items()
+        Table(
+            title
+            if models[title] == 1
+            else f"{title}, {first[title, weights].checkpoint}",
+            attack_columns(first[title, weights]),
+            tuple(cells),
+        )
+        for (title, weights), cells in rows.items()
     ]
 
 
