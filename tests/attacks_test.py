@@ -297,8 +297,12 @@ def test_a_softmax_is_refused(last, batch):
     for attack in (attacks.PGD(loss="margin"), attacks.DeepFool()):
         with pytest.raises(AttackError, match="remove its softmax"):
             attack(model, *batch)
-    images, _ = batch
+    images, labels = batch
     assert attacks.RandomNoise()(model, images).shape == images.shape
+    # Log-probabilities are logits.
+    logarithms = keras.Model(model.inputs, ops.log(model.outputs[0]))
+    found = attacks.FGSM()(logarithms, images, labels % 3)
+    assert np.any(found != images)
 
 
 def test_seeds_differ(classifier, batch):

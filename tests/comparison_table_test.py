@@ -58,7 +58,7 @@ def test_a_comparison_leaves_out_what_all_rows_share():
     case = make_case(correct=170, adversarial_correct=160, fooled=30)
     row = make_comparison_row(cases=(make_comparison_case(case=case),))
     table = comparison_table(make_comparison(rows=(row,)))
-    assert table.title.endswith("; graphs of 50 x 10 peers")
+    assert table.title.endswith("; 10 graphs of 50 peers")
     assert "steps" in table.columns
     assert "graphs" not in table.columns
     # 160 are right after the attack, 140 of them also before it.

@@ -1,10 +1,13 @@
 """The verdict names the strongest attack with the record's own counts."""
 
+import dataclasses
+
 from sample_records import (
     make_attack,
     make_case,
     make_comparison,
     make_suite,
+    make_suite_result,
 )
 
 from peernets_tf.pictures.verdict import verdicts
@@ -103,11 +106,33 @@ def test_the_attacks_of_a_suite_count():
     (verdict,) = verdicts([make_suite(), attack(case(100))])
     assert verdict.accuracy == "20.0 %"
     assert verdict.before == "90.0 %"
-    assert verdict.attack == (
-        "adaptive up to square, 40 steps, in an L-infinity ball of 8/255"
-    )
+    assert verdict.attack == "suite adaptive, in an L-infinity ball of 8/255"
     assert "an attack without gradients" not in verdict.not_tried
     assert "random noise" in verdict.not_tried
+
+
+def test_what_a_suite_tried_only_for_its_checklist_counts():
+    steps = make_suite().result.cases
+    probe = dataclasses.replace(
+        steps[0],
+        name="pgd-identity",
+        backward="identity",
+        is_counted=False,
+        attacked=180,
+        fooled=178,
+        robust=40,
+    )
+    none_left = dataclasses.replace(
+        probe, name="soft", backward="soft", attacked=0, fooled=0
+    )
+    result = make_suite_result(cases=(*steps, probe, none_left))
+    (verdict,) = verdicts([make_suite(result=result)])
+    assert verdict.accuracy == "1.0 %"
+    assert verdict.attack.startswith("suite adaptive, BPDA (identity), in")
+    # The same attack along the exact gradient.
+    assert verdict.exact == "30.0 %"
+    assert "BPDA with the identity" not in verdict.not_tried
+    assert "BPDA with a soft attention" in verdict.not_tried
 
 
 def test_what_is_no_attack_on_the_network_itself_does_not_count():

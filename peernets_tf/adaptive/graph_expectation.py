@@ -61,7 +61,8 @@ class _RandomGraphs(keras.Model):
     def __init__(
         self, model: keras.Model, bank: PeerBank, num_draws: int
     ) -> None:
-        super().__init__(name=f"random_graphs_{model.name}")
+        # The model itself rounds its inputs if its layers are to.
+        super().__init__(name=f"random_graphs_{model.name}", autocast=False)
         self.model = model
         self.bank = bank
         self.num_draws = num_draws

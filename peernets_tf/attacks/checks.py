@@ -193,13 +193,17 @@ def check_logits(logits: Any) -> None:
 
 
 def check_no_softmax(logits_fn: Any) -> None:
-    """Raises an `AttackError` if the last layer of a Keras model is a softmax.
+    """Raises an `AttackError` if a softmax returns a Keras model's outputs.
 
-    Another function is not looked into.
+    Functions and subclassed models are not looked into.
     """
-    if not isinstance(logits_fn, keras.Model) or not logits_fn.layers:
+    outputs = getattr(logits_fn, "outputs", None)
+    if not isinstance(logits_fn, keras.Model) or not outputs:
         return
     last = logits_fn.layers[-1]
+    # The last layer need not be the last operation.
+    if getattr(last, "output", None) is not outputs[0]:
+        return
     is_softmax = isinstance(last, keras.layers.Softmax) or (
         getattr(last, "activation", None) is keras.activations.softmax
     )

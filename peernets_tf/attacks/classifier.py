@@ -45,7 +45,7 @@ class _Compiled:
             return min(
                 (s for s in self.sizes if size <= s < 2 * size), default=size
             )
-        if largest is None or size > largest:
+        if largest is None or not 0 < size <= largest:
             return size
         # Whatever was compiled before, so that a resumed run rounds alike.
         padded = largest
@@ -65,9 +65,10 @@ class Classifier:
     Args:
         logits_fn: function from images `(B, H, W, C)` in [0, 1] to logits
             `(B, classes)`, such as a Keras model.
-        batch_size: int or None, the largest batch size of a model that compiles
-            something for each new one, as PeerRegularization layers do. Smaller
-            batches are then padded to one of a few sizes.
+        batch_size: int or None, the largest batch size; give it if the model
+            compiles something for each new batch size, as PeerRegularization
+            layers do. Then smaller batches are padded to one of a few sizes. On
+            JAX and on GPUs it is ignored: they pad to sizes compiled before.
 
     Attributes:
         logits_fn: the function.
@@ -260,7 +261,7 @@ class Classifier:
         Returns:
             What `function` returns, as a tuple of NumPy arrays.
         """
-        logits_fn = _in_float32(self.logits_fn)
+        logits_fn = in_float32(self.logits_fn)
         compiled = self.once(
             (function, *sorted(options.items())),
             lambda: _Compiled(
@@ -341,10 +342,10 @@ class Classifier:
         return self._made[key]
 
 
-def _in_float32(logits_fn: LogitsFunction) -> LogitsFunction:
+def in_float32(logits_fn: LogitsFunction) -> LogitsFunction:
     """Returns a function whose logits are float32, as losses and images are."""
     if isinstance(logits_fn, rejection.Rejecting):
-        return rejection.Rejecting(_in_float32(logits_fn.logits_fn))
+        return rejection.Rejecting(in_float32(logits_fn.logits_fn))
     return lambda images: ops.cast(logits_fn(images), "float32")
 
 

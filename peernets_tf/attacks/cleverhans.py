@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from peernets_tf.attacks import autodiff, checks, draws, losses, rejection
 from peernets_tf.attacks.base import Attack
-from peernets_tf.attacks.classifier import Classifier
+from peernets_tf.attacks.classifier import Classifier, in_float32
 from peernets_tf.errors import UserError
 from peernets_tf.lazy import keras, ops
 from peernets_tf.types import LogitsFunction
@@ -82,7 +82,7 @@ class CleverHans(Attack):
         # cleverhans draws random numbers from the global generator only.
         with _replaced_gradient(noting), autodiff.tensorflow_seed(seed):
             adversarial = self._imported()(
-                classifier.logits_fn,
+                in_float32(classifier.logits_fn),
                 images,
                 eps=self.epsilon,
                 norm=np.inf if self.norm == "linf" else 2,

@@ -40,6 +40,7 @@ from peernets_tf.evaluation.threat_model import (
     ChosenGraphs,
     attackers_view,
     choose_graphs,
+    padded_size,
 )
 
 
@@ -241,11 +242,15 @@ def _target(
     if config.rejected_as == "right" and transfer_model is None:
         attacker = attacks.Rejecting(attacker)
     test = dataset.test.first(config.test_size)
-    # Without peers, a batch of another size costs nothing.
-    batch_size = min(config.batch_size, len(test)) if graphs else None
+    batch_size = min(config.batch_size, len(test))
     return Target(
-        defended=attacks.Classifier(defended, batch_size=batch_size),
-        attacker=attacks.Classifier(attacker, batch_size=batch_size),
+        defended=attacks.Classifier(
+            defended, batch_size=padded_size(model, batch_size)
+        ),
+        attacker=attacks.Classifier(
+            attacker,
+            batch_size=padded_size(transfer_model or model, batch_size),
+        ),
         test=test,
         num_classes=dataset.num_classes,
         batch_size=config.batch_size,

@@ -14,7 +14,11 @@ from numpy.typing import NDArray
 from peernets_tf import adaptive, peers
 from peernets_tf.attacks import Attack, Classifier, Rejecting, checks, draws
 from peernets_tf.evaluation.suite_step import Step, Traits
-from peernets_tf.evaluation.threat_model import ChosenGraphs, attackers_view
+from peernets_tf.evaluation.threat_model import (
+    ChosenGraphs,
+    attackers_view,
+    padded_size,
+)
 from peernets_tf.types import LogitsFunction, Tensor
 
 # A random model's prediction is the class of the mean logits of these calls.
@@ -102,8 +106,7 @@ class Views:
         if transfer_model is not None:
             checks.check_logits(_with_graphs(transfer_model, None)(images))
         self._attackers: dict[tuple[str, int | None], Classifier] = {}
-        # Without peers, a batch of another size costs nothing.
-        self._batch_size = None if graphs is None else len(images)
+        self._batch_size = len(images)
         defended = _with_graphs(model, graphs.defended if graphs else None)
         self.defended = self._classifier(defended)
         self.outputs = Outputs.of(self.defended, images)
@@ -191,8 +194,10 @@ class Views:
         draws_graphs = self._graphs and self._graphs.record.expectation
         return self.traits.is_random or bool(draws_graphs)
 
-    def _classifier(self, logits_fn: LogitsFunction) -> Classifier:
-        return Classifier(logits_fn, batch_size=self._batch_size)
+    def _classifier(self, view: LogitsFunction) -> Classifier:
+        """Returns the classifier of a view of the model."""
+        batch_size = padded_size(self._model, self._batch_size)
+        return Classifier(view, batch_size=batch_size)
 
     def _transfer(self, backward: str) -> Classifier:
         model = self._transfer_model
@@ -200,7 +205,8 @@ class Views:
         view = _with_graphs(model, None)
         if isinstance(model, keras.Model):
             view = adaptive.bpda(view, backward)
-        return Classifier(view)
+        batch_size = padded_size(model, self._batch_size)
+        return Classifier(view, batch_size=batch_size)
 
     def _view(self, num_redrawn: int | None) -> LogitsFunction:
         """Returns the model with the attacker's graphs."""

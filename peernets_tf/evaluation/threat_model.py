@@ -11,6 +11,7 @@ from peernets_tf import adaptive, records
 from peernets_tf.errors import UserError
 from peernets_tf.lazy import keras, module
 from peernets_tf.seeds import Stream
+from peernets_tf.types import LogitsFunction
 
 if TYPE_CHECKING:
     from peernets_tf import peers
@@ -189,6 +190,18 @@ def choose_graphs(
     else:
         attacker = _bank(model, images, labels, record.attacker)
     return ChosenGraphs(defended=defended, attacker=attacker, record=record)
+
+
+def padded_size(
+    model: keras.Model | LogitsFunction, batch_size: int
+) -> int | None:
+    """Returns the `batch_size` of a model's `attacks.Classifier`.
+
+    None for a model without peers, to which a batch of another size costs
+    nothing.
+    """
+    has_peers = isinstance(model, keras.Model) and peers.peer_layers(model)
+    return batch_size if has_peers else None
 
 
 def attackers_view(

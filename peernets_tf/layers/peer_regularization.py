@@ -430,12 +430,13 @@ class PeerRegularization(keras.layers.Layer):
 
     def _check_not_in_training(self) -> None:
         """Refuses a training step that the layer would take for inference."""
-        step = keras_internals.running_step()
+        step = keras_internals.running_step() if self.trainable else None
         if step is not None and step.name == "train_step":
             raise UserError(
-                f"Layer '{self.name}' is not told that it trains: let `call` "
-                f"of '{step.model.name}' take `training`, so that Keras gives "
-                "it to the layers, or pass `training` to this layer."
+                f"Layer '{self.name}' is not told whether it trains: let `call`"
+                f" of '{step.model.name}' take `training`, so that Keras gives "
+                "it to the layers. Call a model that does not train, such as a "
+                "teacher, with training=False."
             )
 
     def _check_is_built(self) -> None:

@@ -157,7 +157,7 @@ def set_peers(model: keras.Model, peers: Any) -> None:
 
     Raises:
         UserError: see `encode_peers`; if the bank was encoded with other
-            weights or by another model; or if `model` is that of
+            weights of these layers; or if `model` is that of
             `monte_carlo(model, bank)`, which has its own.
     """
     _check_is_model(model, peers)
@@ -208,6 +208,7 @@ def check_fits(bank: PeerBank, layers: list[PeerRegularization]) -> None:
             "PeerRegularization layers of the model: encode the peers with "
             f"this model. Received: features for {len(bank.features)} layers"
         )
+    present = [layer.weights_key() for layer in layers]
     for layer, features in zip(layers, bank.features, strict=True):
         channels = layer.query_kernel.shape[0]
         if features.shape[-1] != channels:
@@ -217,9 +218,9 @@ def check_fits(bank: PeerBank, layers: list[PeerRegularization]) -> None:
                 f"{features.shape[-1]} channels"
             )
         layer.check_peers(features)
-    for layer, key in zip(layers, bank.weights or (), strict=False):
-        present = layer.weights_key()
-        if None not in (key, present) and key != present:
+    known = bank.weights or [None] * len(layers)
+    for layer, key, own in zip(layers, known, present, strict=True):
+        if None not in (key, own) and key != own:
             raise UserError(
                 "the bank must be encoded with the present weights of this "
                 "model: call encode_peers(model, images) again. Received: a "

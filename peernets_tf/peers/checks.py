@@ -58,7 +58,7 @@ def check_images_fit(model: keras.Model, images: NDArray[Any]) -> None:
             f"'{model.name}' normalizes. Received: values from {low:.4g} to "
             f"{high:.4g}; divide images in [0, 255] by 255, or clip them"
         )
-    if unit is False and low >= 0 and high <= 1:
+    if unit is False and low >= -_ROUNDING and high <= 1 + _ROUNDING:
         raise UserError(
             f"`images` must be on the scale of '{model.name}', whose first "
             "layer expects values far above 1, such as 0 to 255. Received: "

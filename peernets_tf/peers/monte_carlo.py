@@ -45,8 +45,8 @@ def monte_carlo(
         those.
 
     Raises:
-        UserError: if the bank was encoded with other weights or by another
-            model.
+        UserError: if the bank was encoded with other weights of the
+            PeerRegularization layers.
     """
     if bank is not None:
         check_fits(bank, peer_layers(model))

@@ -29,6 +29,7 @@ _KINDS = {
     "noise": "random noise",
 }
 _TOLERANCE = 1e-6
+_SUITE = "suite "
 _TESTS = {"mnist": 10_000, "cifar10": 10_000, "cifar100": 10_000}
 
 
@@ -98,8 +99,21 @@ def _on_peernets(records: Iterable[AttackRecord]) -> list[Attacked]:
 
 
 def _steps(record: SuiteRecord) -> list[AttackRecord]:
-    """Returns the attacks of a suite, each with the worst case until then."""
+    """Returns the attacks of a suite that had images to attack.
+
+    One that counts has the worst case until then, one that serves the checklist
+    only what it leaves itself. A large ball is left out.
+    """
     result = record.result
+    left = [
+        case.robust
+        if case.is_counted
+        else (
+            result.correct if case.attacked == result.correct else case.robust
+        )
+        - case.fooled
+        for case in result.cases
+    ]
     return [
         AttackRecord(
             model=record.model,
@@ -110,7 +124,7 @@ def _steps(record: SuiteRecord) -> list[AttackRecord]:
             test_size=record.test_size,
             attack="noise"
             if case.access == "nothing"
-            else f"{result.suite} up to {case.name}",
+            else f"{_SUITE}{result.suite}",
             is_universal=False,
             follows_gradient=case.access in ("white-box", "transfer"),
             backward=case.backward,
@@ -124,9 +138,9 @@ def _steps(record: SuiteRecord) -> list[AttackRecord]:
                     rho=None,
                     total=result.total,
                     correct=result.correct,
-                    adversarial_correct=case.robust,
-                    changed=result.correct - case.robust,
-                    fooled=result.correct - case.robust,
+                    adversarial_correct=remaining,
+                    changed=result.correct - remaining,
+                    fooled=result.correct - remaining,
                     zero_gradients=None,
                     mean_l2=None,
                     mean_linf=None,
@@ -134,8 +148,8 @@ def _steps(record: SuiteRecord) -> list[AttackRecord]:
             ),
             provenance=record.provenance,
         )
-        for case in result.cases
-        if case.is_counted
+        for case, remaining in zip(result.cases, left, strict=True)
+        if case.attacked and case.epsilon == result.epsilon
     ]
 
 
@@ -225,6 +239,9 @@ def _accuracy(case: AttackCase) -> float:
 
 def _attack_text(record: AttackRecord, case: AttackCase) -> str:
     name = attack_kinds.with_budget(record, case)
+    if record.attack.startswith(_SUITE):
+        # All its attacks until then, not the budget of the last.
+        name = record.attack
     if record.follows_gradient:
         kind = attack_kinds.attack_kind(record)
         name = f"{name}, {attack_kinds.KIND_NAMES[kind]}"

@@ -38,7 +38,7 @@ _NOISE = "noise"
 def attack_tables(records: Sequence[AttackRecord]) -> list[Table]:
     """Returns the tables of attacks, one for each model, images and graphs.
 
-    A title names the file of a model if another of the same name has it, too.
+    A title that several models have names their files.
     Images that are not clipped to [0, 1], or were made on another model, have
     tables of their own. A strength of `ρ 0.10 unit` is 0.10 times the mean L2
     norm of images in [0, 1]. That of a black-box attack includes its queries,

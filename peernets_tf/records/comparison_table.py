@@ -6,7 +6,7 @@ from peernets_tf.records.comparison import (
     ComparisonRecord,
     ComparisonRow,
 )
-from peernets_tf.records.names import dataset_name
+from peernets_tf.records.names import dataset_name, graphs_text
 from peernets_tf.records.tables import Table, rate_text, size_text
 
 COMPARISON_COLUMNS = (
@@ -27,8 +27,8 @@ def comparison_table(record: ComparisonRecord) -> Table:
 
     As in the challenge, `attacked` is the share of all images that are
     classified correctly after the attack; `robust` is the share of those that
-    are so before it, too. Columns in which all rows agree are left out: the
-    title has the graphs, and `steps` of models from files say nothing.
+    are so before it, too. If all PeerNets have equal graphs, the title has
+    them instead of a column. `steps` is left out if all models are from files.
 
     The paper's column has its clean accuracy / accuracy under attack. It stands
     only beside the networks that the paper trained, under the attack that it
@@ -53,7 +53,8 @@ def comparison_table(record: ComparisonRecord) -> Table:
     graphs = {row["graphs"] for row in rows} - {"-"}
     if len(graphs) == 1:
         columns.remove("graphs")
-        title += f"; graphs of {graphs.pop()} peers"
+        num_peers, num_graphs = map(int, graphs.pop().split(" x "))
+        title += f"; {graphs_text(num_graphs, num_peers)}"
     cells = tuple(tuple(row[column] for column in columns) for row in rows)
     return Table(title, tuple(columns), cells)
 
