@@ -214,6 +214,27 @@ def test_counts_masked_gradients(target, tmp_path):
         assert sum(row.zero_gradients for row in rows) == expected
 
 
+def test_a_label_that_is_third_is_no_masked_gradient(log):
+    """There DLR is 1, whatever the image is."""
+    weights = np.array([[0, 4, 2, 1], [0, 1, 0, 2]], "float32")
+    classifier = Classifier(
+        lambda images: ops.matmul(ops.reshape(images, (-1, 2)), weights)
+    )
+    images = np.full((1, 2, 1, 1), 0.5, "float32")
+    target = Target(
+        defended=classifier,
+        attacker=classifier,
+        test=datasets.Split(images=images, labels=np.array([2], "int32")),
+        num_classes=4,
+        batch_size=1,
+        seed=0,
+    )
+    gradients, _ = classifier.loss_gradient(images, np.array([2]), "dlr")
+    assert not gradients.any()
+    (row,) = attack_loop.clean_predictions(target, log, loss="dlr")
+    assert row.zero_gradients == 0
+
+
 @pytest.mark.parametrize("bad", [np.inf, np.nan])
 def test_refuses_gradients_that_are_not_finite(bad, target, log):
     def function(images):

@@ -213,6 +213,9 @@ def _predict_batch(
     )
     checks.check_predictions(predictions)
     zero_gradients = None
+    if loss == "dlr":
+        # It does not change where the label is the third likeliest class.
+        loss = "margin"
     if loss is not None:
         with target.attacker.seeded(target.seed, number):
             gradients, _ = target.attacker.loss_gradient(
