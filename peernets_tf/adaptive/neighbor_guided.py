@@ -80,10 +80,11 @@ class NeighborGuided(Attack):
         guided = guides.classifier
         logits = classifier.logits(images)
         best = BestImages(images)
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(guided.seeded(seed))
-            if guided is not classifier:
-                stack.enter_context(guided.observed(classifier.count))
+        counted: contextlib.AbstractContextManager[None]
+        counted = guided.observed(classifier.count)
+        if guided is classifier:
+            counted = contextlib.nullcontext()
+        with guided.seeded(seed), counted:
             for classes in _wrong_classes(
                 logits, labels, guides.classes, self.restarts
             ):

@@ -116,7 +116,7 @@ def _takes_unit_range(model: keras.Model) -> bool | None:
 def _operations(model: keras.Model) -> Iterator[keras.Operation]:
     """Yields what a model computes, in its order, with all inner models.
 
-    That are layers and operations such as the division of `inputs / 255`. A
+    These are layers, and operations such as the division of `inputs / 255`. A
     subclassed model, whose calls are not known, is one operation.
     """
     graph = keras_internals.functional_graph(model)

@@ -74,7 +74,9 @@ def to_array(images: Any) -> NDArray[Any]:
 def _holds_labels(images: Sequence[Any]) -> bool:
     """Whether a list has pairs of images and labels."""
     first = images[0] if images else None
-    return isinstance(first, tuple) and _rank(first[0]) in (3, 4)
+    if not isinstance(first, tuple) or not first:
+        return False
+    return _rank(first[0]) in (3, 4)
 
 
 def _check_no_batches(images: Sequence[Any]) -> None:

@@ -48,10 +48,7 @@ def _picture(dataset: str, attacked: Sequence[Attacked]) -> Picture:
     for record, case in attacked:
         key = (attack_kinds.with_budget(record, case), case.norm)
         groups.setdefault(key, []).append((record, case))
-    panels = {
-        (attack, norm): _lines(group)
-        for (attack, norm), group in groups.items()
-    }
+    panels = {key: _lines(group) for key, group in groups.items()}
     networks = attack_kinds.networks([record for record, _ in attacked])
     name = labels.dataset(dataset)
 

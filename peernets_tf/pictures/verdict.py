@@ -11,6 +11,7 @@ from peernets_tf.records import (
     AttackRecord,
     ComparisonRecord,
     Record,
+    SuiteCase,
     SuiteRecord,
     checkpoint_name,
     dataset_name,
@@ -105,15 +106,7 @@ def _steps(record: SuiteRecord) -> list[AttackRecord]:
     only what it leaves itself. A large ball is left out.
     """
     result = record.result
-    left = [
-        case.robust
-        if case.is_counted
-        else (
-            result.correct if case.attacked == result.correct else case.robust
-        )
-        - case.fooled
-        for case in result.cases
-    ]
+    left = [_left(case, result.correct) for case in result.cases]
     return [
         AttackRecord(
             model=record.model,
@@ -151,6 +144,14 @@ def _steps(record: SuiteRecord) -> list[AttackRecord]:
         for case, remaining in zip(result.cases, left, strict=True)
         if case.attacked and case.epsilon == result.epsilon
     ]
+
+
+def _left(case: SuiteCase, correct: int) -> int:
+    """Returns how many of the images that were correct a step leaves."""
+    if case.is_counted:
+        return case.robust
+    attacks_all = case.attacked == correct
+    return (correct if attacks_all else case.robust) - case.fooled
 
 
 def _as_attacks(record: ComparisonRecord) -> list[AttackRecord]:

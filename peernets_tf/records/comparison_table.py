@@ -50,11 +50,14 @@ def comparison_table(record: ComparisonRecord) -> Table:
     columns = list(COMPARISON_COLUMNS)
     if {row["steps"] for row in rows} == {"file"}:
         columns.remove("steps")
-    graphs = {row["graphs"] for row in rows} - {"-"}
-    if len(graphs) == 1:
+    sizes = {
+        (model.defended.num_graphs, model.defended.num_peers)
+        for model in (row.threat_model for row in record.rows)
+        if model is not None
+    }
+    if len(sizes) == 1:
         columns.remove("graphs")
-        num_peers, num_graphs = map(int, graphs.pop().split(" x "))
-        title += f"; {graphs_text(num_graphs, num_peers)}"
+        title += f"; {graphs_text(*sizes.pop())}"
     cells = tuple(tuple(row[column] for column in columns) for row in rows)
     return Table(title, tuple(columns), cells)
 
