@@ -39,7 +39,8 @@ class CompareConfig:
         data_dir: str or None, the TensorFlow Datasets directory.
 
     Raises:
-        UserError: if there is no such data set, attack or model.
+        UserError: if there is no such data set, attack or model, or the budget
+            is not for the data set.
     """
 
     rows: tuple[table6.Row, ...]
@@ -56,6 +57,12 @@ class CompareConfig:
 
     def __post_init__(self) -> None:
         datasets.check_name(self.dataset)
+        if self.budget == "full" and self.dataset != "cifar10":
+            raise UserError(
+                "--budget=full trains by the published schedules, which are "
+                f"those of cifar10. Received: --dataset={self.dataset}; give "
+                "another --budget"
+            )
         attack_of(self.attack)
         for key, path in self.checkpoints.items():
             models.check_name(path, f"--checkpoint={key}=PATH")
@@ -204,12 +211,22 @@ class _Comparison:
     def load(self, row: table6.Row) -> _Network:
         """Loads the model that was given for a row."""
         name = self.config.checkpoints[row.key]
-        model = models.load(models.preset_path(name))
+        path = models.preset_path(name)
+        model = models.load(path)
         if model.name != row.network:
             raise UserError(
                 f"--checkpoint={row.key}=PATH must hold {row.network}. "
                 f"Received: {name}, which holds {model.name}"
             )
+        training = records.of_model(path)
+        if training is not None:
+            is_natural = training.attack is None
+            if is_natural != (row.trained_on == "images"):
+                raise UserError(
+                    f"--checkpoint={row.key}=PATH must hold a network that was "
+                    f"trained on {row.trained_on}. Received: {name}, which was "
+                    f"trained on {training.attack or 'images'}"
+                )
         check_fits(model, self.dataset)
         return _Network(model=model, checkpoint=name, steps=(None,))
 

@@ -65,6 +65,8 @@ def _key(
 class Config:
     """The keys of config.json, with the defaults of the original file.
 
+    Only the seed has another default, 0.
+
     The help of the command-line flags shows the descriptions of the keys.
 
     Raises:

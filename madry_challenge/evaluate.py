@@ -28,7 +28,8 @@ _WATCH = flags.DEFINE_bool(
     "watch",
     False,
     "Evaluate each new model in the folder --checkpoint until the training "
-    "has ended and its final model is evaluated (default: false).",
+    "has ended and its final model is evaluated. After one that diverged, end "
+    "it with Ctrl-C (default: false).",
 )
 _WATCH_SECONDS = flags.DEFINE_float(
     "watch_seconds",

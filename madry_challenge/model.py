@@ -147,8 +147,9 @@ class PerImageStandardization(keras.layers.Layer):
         axes = (1, 2, 3)
         size = inputs.shape[1] * inputs.shape[2] * inputs.shape[3]
         mean = ops.mean(inputs, axis=axes, keepdims=True)
-        deviation = ops.std(inputs, axis=axes, keepdims=True)
-        return (inputs - mean) / ops.maximum(deviation, size**-0.5)
+        variance = ops.var(inputs, axis=axes, keepdims=True)
+        # The larger of the two first: the root has no gradient at 0.
+        return (inputs - mean) / ops.sqrt(ops.maximum(variance, 1 / size))
 
 
 @keras.saving.register_keras_serializable(package="madry_challenge")

@@ -247,6 +247,7 @@ def train_network(
         dataset,
         batch_size=settings.training_batch_size,
         num_peers=options.num_peers,
+        batch_flag="training_batch_size",
     )
     with records.lock_folder(folder):
         return _train_network(

@@ -69,7 +69,8 @@ def newest(folder: str) -> str | None:
 def watch(folder: str, seconds: float) -> Iterator[str]:
     """Yields the path of the newest model whenever there is a newer one.
 
-    Ends after the trained model.
+    Ends after the trained model. After a training that diverged or was given
+    up there is none, and it waits until it is interrupted.
 
     Args:
         folder: str, the folder of a training; it need not exist yet.

@@ -141,10 +141,11 @@ def _run(config: Config, provenance: records.Provenance) -> None:
     if validation_size is None:
         validation_size = min(5000, len(dataset.train) // 10)
     train_size = len(dataset.train) - validation_size
-    if train_size < 1:
+    if validation_size < 1 or train_size < 1:
         raise UserError(
-            f"--validation_size must be below {len(dataset.train)}, the "
-            f"training images. Received: {validation_size}"
+            "--validation_size must be at least 1 and below "
+            f"{len(dataset.train)}, the training images. Received: "
+            f"{validation_size}"
         )
     defense = (
         f"MagNet(false_positive_rate={config.false_positive_rate:g}, "

@@ -6,6 +6,7 @@ so a module that flags need takes `keras` and `ops` from here, and
 """
 
 import importlib
+import importlib.util
 import os
 import sys
 import types
@@ -68,6 +69,20 @@ def import_exports(package: str) -> None:
     check_backend()
     for name in getattr(sys.modules[package], "__all__", ()):
         getattr(sys.modules[package], name)
+
+
+def import_layers() -> None:
+    """Imports the layers of this project's packages, for models from files.
+
+    A command of one package may be given a model of the other.
+
+    Raises:
+        BackendError: see `check_backend`.
+    """
+    for package in _PACKAGES:
+        if importlib.util.find_spec(package):
+            importlib.import_module(package)
+            import_exports(package)
 
 
 def check_backend() -> None:

@@ -191,9 +191,7 @@ def test_arguments_are_refused_where_none_are_taken():
 
 
 def test_ctrl_c_while_keras_is_imported_is_one_line(monkeypatch, capsys):
-    monkeypatch.setattr(
-        app.lazy, "import_exports", failing(KeyboardInterrupt())
-    )
+    monkeypatch.setattr(app.lazy, "import_layers", failing(KeyboardInterrupt()))
     assert app.execute(command(), ["c"]) == 130
     assert "Interrupted" in capsys.readouterr().err
 

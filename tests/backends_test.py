@@ -9,7 +9,7 @@ import importlib.util
 
 import numpy as np
 import pytest
-from commands import run_process, run_python
+from commands import error_line, run_command, run_process, run_python
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("jax") is None, reason="jax is not installed"
@@ -286,3 +286,31 @@ def test_training_command_on_jax(npz_path, tmp_path):
     assert result.status == 0, result.stderr
     assert "test accuracy" in result.stdout
     assert (tmp_path / "model.keras").is_file()
+
+
+def test_a_diverging_training_on_jax_is_one_line(npz_path, tmp_path):
+    result = run_process(
+        f"--dataset={npz_path}",
+        f"--output_dir={tmp_path}",
+        "--model=lenet5",
+        "--epochs=1",
+        "--optimizer=momentum",
+        "--learning_rate=1e38",
+        module="peernets_tf.train",
+        KERAS_BACKEND="jax",
+    )
+    assert "with learning rate 1e+38; run again" in error_line(result)
+
+
+def test_a_training_does_not_go_on_with_another_backend(npz_path, tmp_path):
+    flags = [
+        f"--dataset={npz_path}",
+        f"--output_dir={tmp_path}",
+        "--model=lenet5",
+        "--epochs=1",
+    ]
+    assert run_command("peernets_tf.train", *flags).status == 0
+    result = run_process(
+        *flags, module="peernets_tf.train", KERAS_BACKEND="jax"
+    )
+    assert "Received: backend=jax" in error_line(result)

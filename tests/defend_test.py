@@ -150,7 +150,7 @@ def test_what_cannot_be_defended_is_one_line(npz_path, checkpoint, tmp_path):
     cases = [
         (["--dataset=mnist5k"], "shape (28, 28, 1)"),
         ([], "give --dataset"),
-        ([f"--dataset={npz_path}", "--validation_size=900"], "must be below"),
+        ([f"--dataset={npz_path}", "--validation_size=900"], "and below 96"),
         (
             [f"--dataset={npz_path}", "--false_positive_rate=1"],
             "between 0 and 1. Received: 1.0",

@@ -65,6 +65,21 @@ def test_training_the_copy_leaves_the_original(rng):
     assert np.abs(new.get_weights()[-1]).max() > 0
 
 
+def test_the_copy_normalises_its_images(rng):
+    images = peers_of(rng, count=8)
+    normalization = keras.layers.Normalization(name="images")
+    normalization.adapt(7 * images + 3)
+    conv = keras.layers.Conv2D(4, 3, padding="same", name="conv")
+    model = keras.Sequential([keras.Input((8, 8, 3)), normalization, conv])
+    new = insert_peer_regularization(model, "conv", num_neighbors=3)
+    (before,) = (x.input for x in new.layers if x.name == "conv_peers")
+    np.testing.assert_allclose(
+        keras.Model(new.inputs, before).predict(images, verbose=0),
+        model.predict(images, verbose=0),
+        atol=1e-5,
+    )
+
+
 def test_new_layers_draw_other_numbers():
     new = insert_peer_regularization(make_model(), ["norm", "add"], seed=7)
     names = ("norm_peers", "add_peers")

@@ -173,6 +173,30 @@ def test_a_given_model_joins_the_published_ones(monkeypatch):
     assert config.checkpoints["resnet32_a"] == "cifar10_resnet32"
 
 
+def test_a_row_takes_networks_of_its_training_only(rng, tmp_path):
+    path = tmp_path / "images.npz"
+    labels = np.arange(10)
+    images = rng.integers(0, 255, (10, 32, 32, 3)).astype(np.uint8)
+    np.savez(path, x_train=images, y_train=labels, x_test=images, y_test=labels)
+    natural, adversarial = "cifar10_resnet32", "cifar10_resnet32_adversarial"
+    check_errors(
+        MODULE,
+        [
+            (
+                [f"--checkpoint=resnet32={adversarial}"],
+                f"trained on images. Received: {adversarial}, which was "
+                "trained on PGD(",
+            ),
+            (
+                [f"--checkpoint=resnet32_fgsm={natural}"],
+                f"trained on FGSM. Received: {natural}, which was trained on "
+                "images",
+            ),
+        ],
+        usual=[f"--dataset={path}", "--num_peers=2"],
+    )
+
+
 def test_wrong_flags():
     check_errors(
         MODULE,
@@ -197,6 +221,10 @@ def test_wrong_flags():
             (
                 ["--checkpoint=resnet32=cifar10_resnet32"],
                 "images of shape (32, 32, 3)",
+            ),
+            (
+                ["--budget=full"],
+                "those of cifar10. Received: --dataset=mnist5k",
             ),
             (["--num_steps=0"], "`steps`"),
             (["surplus"], "not a flag: surplus"),

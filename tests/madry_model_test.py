@@ -3,8 +3,10 @@
 import keras
 import numpy as np
 import pytest
+from commands import run_process
 
 from madry_challenge import model as networks
+from peernets_tf import models
 from peernets_tf.errors import UserError
 
 
@@ -34,6 +36,39 @@ def test_images_are_standardised_as_tensorflow_does(rng):
         tf.image.per_image_standardization(255 * images),
         atol=1e-4,
     )
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="uses a gradient tape"
+)
+def test_a_constant_image_has_a_gradient():
+    tf = pytest.importorskip("tensorflow", reason="pip install tensorflow-cpu")
+    images = tf.fill((1, 4, 4, 3), 0.5)
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        outputs = networks.PerImageStandardization()(images)
+        corner = outputs[0, 0, 0, 0]
+    gradient = tape.gradient(corner, images).numpy()
+    # Divided by the smallest deviation: 1 / sqrt(48), on the 0-255 scale.
+    expected = 255 * 48**0.5 * (1 - 1 / 48)
+    np.testing.assert_allclose(gradient[0, 0, 0, 0], expected, rtol=1e-5)
+
+
+def test_commands_of_the_other_package_load_it(rng, tmp_path):
+    models.save(networks.build("thin", blocks=1), str(tmp_path / "model.keras"))
+    labels = np.arange(10)
+    images = rng.integers(0, 255, (10, 32, 32, 3)).astype(np.uint8)
+    path = tmp_path / "images.npz"
+    np.savez(path, x_train=images, y_train=labels, x_test=images, y_test=labels)
+    result = run_process(
+        f"--checkpoint={tmp_path / 'model.keras'}",
+        f"--dataset={path}",
+        "--attack=noise",
+        "--epsilon=8/255",
+        f"--output_dir={tmp_path / 'out'}",
+        module="peernets_tf.evaluate",
+    )
+    assert result.status == 0, result.stderr
 
 
 def test_new_maps_stand_on_both_sides(rng):

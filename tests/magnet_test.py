@@ -181,6 +181,13 @@ def test_a_wrong_rate_is_refused_before_the_training(classifier, images):
         with_magnet(classifier, images[:0], images, false_positive_rate=2)
 
 
+def test_a_threshold_needs_images(classifier, halve, images):
+    with pytest.raises(UserError, match="`validation_images` must hold"):
+        with_magnet(classifier, images, images[:0])
+    with pytest.raises(UserError, match="`validation_images` must hold"):
+        defend(classifier, halve, images[:0])
+
+
 def test_bad_arguments(classifier, halve, images):
     for changes, message in [
         ({"detectors": []}, "must hold a Detector"),

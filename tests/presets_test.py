@@ -53,6 +53,13 @@ def first_images(data_dir):
     return load
 
 
+def test_a_file_that_is_being_written_is_no_preset(tmp_path, monkeypatch):
+    monkeypatch.setattr(models.presets, "PRESET_FOLDER", tmp_path)
+    for name in ("whole.keras", ".writing.0123456789abcdef.half.keras"):
+        (tmp_path / name).touch()
+    assert models.preset_names() == ["whole"]
+
+
 def read_record(name):
     return records.read(str(models.PRESET_FOLDER / f"{name}.json"))
 

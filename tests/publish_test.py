@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pytest
 from commands import check_errors, run_command
 from sample_records import (
     THREAT_MODEL,
@@ -59,6 +60,17 @@ def test_publish(npz_path, tmp_path):
         "stripes", run_record, record, is_preset=False
     )
     assert 'model = peernets_tf.models.load("stripes.keras")' in card
+    changed = dict(np.load(npz_path))
+    changed["x_test"] = 255 - changed["x_test"]
+    np.savez(npz_path, **changed)
+    flags = [f"--run_dir={run_dir}", f"--output_dir={published}"]
+    check_errors(
+        "peernets_tf.publish",
+        [
+            ([*flags, "--name=a"], "must hold the images of the training"),
+            ([*flags, "--name=a.suite"], "must not end in .suite"),
+        ],
+    )
     models.save(small, str(run_dir / "model.keras"))
     flags = [f"--run_dir={run_dir}", f"--output_dir={published}", "--name=b"]
     check_errors(
@@ -80,6 +92,32 @@ def test_the_card_says_where_the_model_comes_from():
     assert "from random weights" in card
     assert "graph" not in card
     assert "No attack of a given strength on this model was recorded" in card
+
+
+def test_a_model_never_stands_beside_the_record_of_another(
+    npz_path, tmp_path, monkeypatch
+):
+    run_dir, published = tmp_path / "run", tmp_path / "published"
+    run(
+        "peernets_tf.train",
+        f"--dataset={npz_path}",
+        f"--output_dir={run_dir}",
+        "--model=lenet5",
+        "--epochs=1",
+        "--batch_size=32",
+    )
+    config = training.PublishingConfig(
+        run_dir=str(run_dir), name="a", output_dir=str(published)
+    )
+    training.publish(config)
+
+    def fail(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(models, "save", fail)
+    with pytest.raises(OSError, match="No space left"):
+        training.publish(config)
+    assert not list(published.glob("*.keras"))
 
 
 def test_the_card_shows_the_attacks_on_its_weights():
@@ -156,6 +194,24 @@ def test_the_card_names_the_recipe():
             "adam, learning rate 0.1 (cosine), L2 0.0005, batches of 128 "
             "images.",
         ),
+        (
+            {"noise_std": 0.05, "noise_share": 0.5, "precision": "float32"},
+            "nesterov 0.9, learning rate 0.1 (cosine), L2 0.0005, batches of "
+            "128 images, shifted and mirrored at random, 50% of them with "
+            "Gaussian noise of standard deviation 0.05.",
+        ),
+        (
+            {
+                "schedule": "step",
+                "decay_epochs": [10, 20],
+                "decay_factor": 0.1,
+                "noise_std": 0.0,
+                "augment": False,
+                "precision": "mixed_bfloat16",
+            },
+            "nesterov 0.9, learning rate 0.1 (times 0.1 after epochs 10, 20), "
+            "L2 0.0005, batches of 128 images, in mixed_bfloat16.",
+        ),
     ):
         assert f"- Recipe: {expected}\n" in card_of({**flags, **changes})
     assert (
@@ -192,6 +248,21 @@ def test_a_card_does_not_flatter():
         attacks = [make_attack(cases=(case,)) for case in cases]
         (row,) = rows_of_card(attacks)
         assert row[-2:] == ["200", "4.5% ±3.8"]
+
+
+def test_a_card_says_what_a_rejected_image_counts_as():
+    attacks = [make_attack(rejected_as=x) for x in ("right", "wrong")]
+    suite = make_suite(
+        weights_sha256="0", result=make_suite_result(rejected_as="wrong")
+    )
+    assert [row[0] for row in rows_of_card([*attacks, suite])] == [
+        "suite adaptive (rejected is wrong)",
+        "universal.deepfool (rejected is right)",
+        "universal.deepfool (rejected is wrong)",
+    ]
+    run_record = make_training(rejected=3)
+    card = training.model_card("name", run_record, run_record)
+    assert "the last one is the largest where the image is rejected" in card
 
 
 def test_a_card_tells_images_of_another_model_apart():

@@ -123,9 +123,7 @@ def execute(command: Command, argv: list[str]) -> int:
 def _start_keras(command: Command, config: Any) -> records.Provenance:
     """Imports Keras and all layers; returns the provenance of this start."""
     with quiet.starting_tensorflow():
-        for package in ("peernets_tf", command.module.split(".")[0]):
-            if package in sys.modules:
-                lazy.import_exports(package)
+        lazy.import_layers()
         if not flags.FLAGS["verbosity"].present:
             # TensorFlow Datasets and its downloads report through this log.
             logging.set_verbosity(logging.ERROR)

@@ -116,6 +116,7 @@ def with_magnet(
         UserError: see `magnet` and `autoencoder`.
     """
     _check_rate(false_positive_rate)
+    _check_validation(validation_images)
     shape = train_images.shape[1:]
     is_gray = shape[-1] == 1
     plain = autoencoder(shape, seed=seed)
@@ -184,12 +185,14 @@ def magnet(
         and operations and those of `classifier`, whose weights it shares.
 
     Raises:
-        UserError: if there is no detector, the rate is out of range, or the
-            classifier is a PeerNet that would be called more than once.
+        UserError: if there is no detector or no validation image, the rate is
+            out of range, or the classifier is a PeerNet that would be called
+            more than once.
     """
     if not detectors:
         raise UserError("`detectors` must hold a Detector. Received: none")
     _check_rate(false_positive_rate)
+    _check_validation(validation_images)
     if peer_layers(classifier) and any(d.temperature for d in detectors):
         raise UserError(
             "a PeerNet takes detectors that score by norm only. Received: "
@@ -232,6 +235,14 @@ def _check_rate(false_positive_rate: float) -> None:
         raise UserError(
             "`false_positive_rate` must be between 0 and 1. Received: "
             f"{false_positive_rate}"
+        )
+
+
+def _check_validation(images: NDArray[np.float32]) -> None:
+    if not len(images):
+        raise UserError(
+            "`validation_images` must hold an image, or the detectors have no "
+            "threshold. Received: none"
         )
 
 

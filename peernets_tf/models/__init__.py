@@ -14,6 +14,7 @@ from peernets_tf.models.presets import (
 from peernets_tf.models.registry import MODEL_NAMES, build
 from peernets_tf.models.saving import (
     check_finite,
+    config_sha256,
     copy_weights,
     load,
     save,
@@ -35,6 +36,7 @@ __all__ = [
     "check_finite",
     "check_name",
     "check_precision",
+    "config_sha256",
     "copy_weights",
     "insert_peer_regularization",
     "load",

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from peernets_tf.errors import UserError
-from peernets_tf.layers import PeerRegularization
+from peernets_tf.layers import PeerRegularization, keras_internals
 
 
 def insert_peer_regularization(
@@ -70,6 +70,10 @@ def insert_peer_regularization(
     for layer in source.layers:
         if layer.weights:
             copy.get_layer(layer.name).set_weights(layer.get_weights())
+    for layer in keras_internals.flatten_layers(copy):
+        if isinstance(layer, keras.layers.Normalization):
+            # It computes with a copy of its weights.
+            layer.finalize_state()
     return copy
 
 

@@ -16,7 +16,8 @@ PRESET_FOLDER = pathlib.Path(__file__).resolve().parent / "preset_files"
 
 def preset_names() -> list[str]:
     """Returns the names of the published models, sorted."""
-    return sorted(path.stem for path in PRESET_FOLDER.glob("*.keras"))
+    # Not a hidden file, which somebody is still writing.
+    return sorted(path.stem for path in PRESET_FOLDER.glob("[!.]*.keras"))
 
 
 def load_pretrained(name: str, precision: str | None = None) -> keras.Model:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import zipfile
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +24,8 @@ _MAX_CONFIG_DEPTH = 200
 # Keras's messages may hold a whole configuration.
 _MAX_REASON = 500
 _RANDOM_STATE = "seed_generator_state"
+# Where the configuration of a model names its layers.
+_NAMES = ("name", "keras_history", "input_layers", "output_layers")
 
 
 def load(
@@ -120,7 +124,7 @@ def _check_archive(path: str | os.PathLike[str]) -> None:
             files.parse_json(archive.read(name), max_depth=_MAX_CONFIG_DEPTH)
 
 
-def copy_weights(source: keras.Model, target: keras.Model) -> None:
+def copy_weights(source: keras.Model, target: keras.Model) -> int:
     """Copies the weights of all layers whose names both models have.
 
     Stored peers are not copied.
@@ -128,6 +132,9 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
     Args:
         source: a built Keras model.
         target: a built Keras model, changed in place.
+
+    Returns:
+        int, how many layers of the target got weights.
 
     Raises:
         UserError: if the models have no layer name in common, or two layers of
@@ -160,6 +167,7 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
                     "of the same widths and number of classes"
                 )
             weight.assign(value)
+    return sum(bool(layer.weights) for layer in common)
 
 
 def weights_sha256(model: keras.Model, *, with_peers: bool = True) -> str:
@@ -176,3 +184,42 @@ def weights_sha256(model: keras.Model, *, with_peers: bool = True) -> str:
             array = np.ascontiguousarray(keras.ops.convert_to_numpy(variable))
             digest.update(array.tobytes())
     return digest.hexdigest()
+
+
+def config_sha256(model: keras.Model) -> str:
+    """Returns the SHA-256 of what a model's layers compute with its weights.
+
+    Two models of equal weights may differ in an activation, or in what a layer
+    was told. Names do not count, because Keras numbers layers as they are made.
+    A subclassed model tells only what its `get_config` returns.
+    """
+    try:
+        config = model.get_config()
+    except NotImplementedError:
+        config = {}
+    text = json.dumps(
+        _without_names(config, {}),
+        sort_keys=True,
+        default=lambda value: type(value).__name__,
+    )
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _without_names(value: Any, numbers: dict[str, int], key: str = "") -> Any:
+    """Returns a model's configuration with numbers in place of layers' names.
+
+    Args:
+        value: the configuration, or a part of it.
+        numbers: dict, the number of each name that was met so far.
+        key: str, the innermost key of a dict that holds the value.
+    """
+    if isinstance(value, dict):
+        if str(value.get("class_name")).endswith("DTypePolicy"):
+            # Its name is that of a precision.
+            return value
+        return {k: _without_names(v, numbers, k) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_names(v, numbers, key) for v in value]
+    if isinstance(value, str) and key in _NAMES:
+        return numbers.setdefault(value, len(numbers))
+    return value

@@ -32,7 +32,7 @@ from peernets_tf.records.names import (
 )
 from peernets_tf.records.provenance import capture, with_seconds
 from peernets_tf.records.reporting import report
-from peernets_tf.records.run_folder import claim, run_id
+from peernets_tf.records.run_folder import claim, identity_of, run_id
 from peernets_tf.records.schema import (
     SCHEMA_VERSION,
     Graphs,
@@ -86,6 +86,7 @@ __all__ = [
     "dataset_name",
     "escape",
     "graphs_text",
+    "identity_of",
     "lock_folder",
     "network_name",
     "of_kind",

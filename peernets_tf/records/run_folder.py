@@ -63,6 +63,16 @@ def claim(
     return first
 
 
+def identity_of(folder: str) -> dict[str, Any]:
+    """Returns the identity of the run that claimed a folder, see `claim`.
+
+    Raises:
+        UserError: if the folder's run.json is missing or damaged.
+    """
+    identity, _ = _read(folder, os.path.join(folder, "run.json"))
+    return identity
+
+
 def run_id(folder: str) -> str:
     """Returns what marks the files of the run that claimed a folder.
 
@@ -72,8 +82,7 @@ def run_id(folder: str) -> str:
     Raises:
         UserError: if the folder's run.json is missing or damaged.
     """
-    identity, _ = _read(folder, os.path.join(folder, "run.json"))
-    text = json.dumps(identity, sort_keys=True)
+    text = json.dumps(identity_of(folder), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

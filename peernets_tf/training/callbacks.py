@@ -55,6 +55,9 @@ class StopOnNonFinite(keras.callbacks.Callback):
 
     def _check(self, name: str, value: float) -> None:
         if not math.isfinite(value):
+            if keras.backend.backend() == "jax":
+                # During an epoch the model does not hold its own state.
+                self.model.jax_state_sync()
             rate = keras.ops.convert_to_numpy(
                 self.model.optimizer.learning_rate
             )

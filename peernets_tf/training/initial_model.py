@@ -25,7 +25,12 @@ def start_from(
     if name_or_path is None:
         return None
     initial = models.load(models.preset_path(name_or_path))
-    models.copy_weights(initial, model)
+    copied = models.copy_weights(initial, model)
+    of_all = sum(bool(layer.weights) for layer in model.layers)
+    print(
+        f"Starting from {name_or_path}: weights of {copied} of {of_all} layers",
+        flush=True,
+    )
     return describe(name_or_path, initial)
 
 

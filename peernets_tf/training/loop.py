@@ -227,6 +227,7 @@ def check_sizes(
     *,
     batch_size: int,
     num_peers: int,
+    batch_flag: str = "batch_size",
 ) -> None:
     """Checks that a data set fills the batches and graphs of a training.
 
@@ -235,13 +236,14 @@ def check_sizes(
         dataset: the `datasets.Dataset`.
         batch_size: int, images per batch.
         num_peers: int, N, the images of a graph; read for PeerNets only.
+        batch_flag: str, what errors call `batch_size`.
 
     Raises:
         UserError: if the training set has fewer images, or a graph would have
             fewer pixels than a layer has neighbours.
     """
     layers = peers.peer_layers(model)
-    sizes = {"batch_size": batch_size}
+    sizes = {batch_flag: batch_size}
     if layers:
         sizes["num_peers"] = num_peers
     for name, images in sizes.items():

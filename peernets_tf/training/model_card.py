@@ -30,7 +30,7 @@ def model_card(
     load = f'models.load("{name}.keras")'
     if is_preset:
         load = f'load_pretrained("{name}")'
-    averaged = this_file = ""
+    averaged = this_file = rejection = ""
     command = records.code(run.provenance.command)
     if run.graphs:
         averaged = (
@@ -38,6 +38,11 @@ def model_card(
             f"{run.graphs.num_peers} peers"
         )
         this_file = ", which holds one of these graphs"
+    if published.rejected is not None:
+        rejection = (
+            "; the last one is the largest where the image is rejected, which "
+            "counts as wrong in the accuracies above"
+        )
     parameters = ""
     if published.num_parameters is not None:
         parameters = f"- Parameters: {published.num_parameters:,}.\n"
@@ -52,7 +57,8 @@ images{averaged}.
 - Test accuracy of this file{this_file}: {_accuracy(published)} of the first \
 {published.test_size:,} test images.
 {parameters}\
-- Input: float32 images of shape `(B, H, W, C)` in [0, 1]. Output: logits.
+- Input: float32 images of shape `(B, H, W, C)` in [0, 1]. Output: logits\
+{rejection}.
 {_recipe(run.provenance.flags)}\
 - Training command: `{command}`, seed {run.provenance.seed}, \
 commit {records.escape(run.provenance.commit)}.
@@ -141,7 +147,7 @@ def _under_attack(
 def _suite_row(record: records.SuiteRecord) -> tuple[str, ...]:
     result = record.result
     return (
-        f"suite {result.suite}",
+        f"suite {result.suite}{_rejection(result.rejected_as)}",
         _followed(record),
         tables.graphs_cell(record.threat_model),
         records.ball_text(result.norm, result.epsilon),
@@ -163,6 +169,7 @@ def _attack_row(
 ) -> tuple[str, ...]:
     cells = attack_tables.attack_row(record, case)
     attack, backward, strength, accuracy, *_ = cells
+    attack += _rejection(record.rejected_as)
     if record.transfer_from is not None:
         attack += f" from {record.transfer_from}"
     # Without the steps of an attack that was run with several.
@@ -170,6 +177,11 @@ def _attack_row(
     is_own = record.transfer_from is None
     graphs = tables.graphs_cell(record.threat_model, with_policy=is_own)
     return (attack, backward, graphs, strength, f"{case.total:,}", accuracy)
+
+
+def _rejection(rejected_as: str | None) -> str:
+    """Returns what a rejected image counted as, to follow an attack's name."""
+    return "" if rejected_as is None else f" (rejected is {rejected_as})"
 
 
 def _accuracy(record: records.TrainingRecord) -> str:
@@ -223,7 +235,11 @@ def _recipe(flags: Mapping[str, Any]) -> str:
         optimizer = flags["optimizer"]
         if optimizer != "adam":
             optimizer += f" {flags['momentum']}"
-        rate = f"{flags['learning_rate']} ({flags['schedule']})"
+        schedule = flags["schedule"]
+        if schedule == "step":
+            epochs = ", ".join(map(str, flags["decay_epochs"]))
+            schedule = f"times {flags['decay_factor']} after epochs {epochs}"
+        rate = f"{flags['learning_rate']} ({schedule})"
         size, decay = flags["batch_size"], flags["l2"]
     elif "step_size_schedule" in flags:
         optimizer = f"momentum {flags['momentum']}"
@@ -235,6 +251,14 @@ def _recipe(flags: Mapping[str, Any]) -> str:
     else:
         return ""
     changed = ", shifted and mirrored at random" if flags["augment"] else ""
+    # Older records have neither noise nor a precision.
+    if flags.get("noise_std"):
+        changed += (
+            f", {flags['noise_share']:.0%} of them with Gaussian noise of "
+            f"standard deviation {flags['noise_std']}"
+        )
+    if flags.get("precision") not in (None, "float32"):
+        changed += f", in {flags['precision']}"
     recipe = (
         f"{optimizer}, learning rate {rate}, L2 {decay}, batches of {size} "
         f"images{changed}"

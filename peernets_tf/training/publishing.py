@@ -1,5 +1,6 @@
 """Makes a small file of a trained model, with its record and its card."""
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -29,8 +30,8 @@ class PublishingConfig:
             first ones.
 
     Raises:
-        UserError: if the name is not a plain file name, or the folder does not
-            hold a finished training.
+        UserError: if the name is not a plain file name or ends in `.suite`, or
+            the folder does not hold a finished training.
     """
 
     run_dir: str
@@ -40,6 +41,11 @@ class PublishingConfig:
     test_size: int = 1000
 
     def __post_init__(self) -> None:
+        if self.name.endswith(".suite"):
+            raise UserError(
+                "--name must not end in .suite, which marks the attacks on a "
+                f"published model. Received: {self.name!r}"
+            )
         # The name of three files: no separator, and no leading dot.
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", self.name):
             raise UserError(
@@ -92,7 +98,7 @@ def publish(config: PublishingConfig) -> records.TrainingRecord:
 
     Raises:
         UserError: if the model.keras of the training is not the one of its
-            record.
+            record, or the data set has changed since.
     """
     from peernets_tf.training.accuracy import predict_classes
 
@@ -110,6 +116,7 @@ def publish(config: PublishingConfig) -> records.TrainingRecord:
     if bank is not None:
         peers.set_peers(model, bank.first(1))
     dataset = datasets.load(run.dataset, config.data_dir)
+    _check_same_images(config, dataset)
     test = dataset.test.first(config.test_size)
     classes = predict_classes(model, test.images)
     rejected = None
@@ -126,13 +133,16 @@ def publish(config: PublishingConfig) -> records.TrainingRecord:
     )
     os.makedirs(config.output_dir, exist_ok=True)
     path = os.path.join(config.output_dir, config.name)
+    # The model last, and no earlier one of the name until then: a model must
+    # never stand beside no record, or that of another.
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(f"{path}.keras")
     records.write(published, f"{path}.json")
     is_preset = os.path.realpath(config.output_dir) == os.path.realpath(
         models.PRESET_FOLDER
     )
     card = model_card(config.name, run, published, is_preset=is_preset)
     files.write_text(card, f"{path}.md")
-    # Last: a model without its record would be a preset that cannot be listed.
     models.save(model, f"{path}.keras")
     size = os.path.getsize(f"{path}.keras") / 1e6
     print(
@@ -140,3 +150,18 @@ def publish(config: PublishingConfig) -> records.TrainingRecord:
         f"{len(test)} test images correct"
     )
     return published
+
+
+def _check_same_images(
+    config: PublishingConfig, dataset: datasets.Dataset
+) -> None:
+    """Raises a `UserError` if a file of images changed after the training."""
+    if not os.path.exists(os.path.join(config.run_dir, "run.json")):
+        return
+    trained_on = records.identity_of(config.run_dir).get("dataset_sha256")
+    if trained_on != dataset.sha256:
+        raise UserError(
+            f"{dataset.name} must hold the images of the training, whose file "
+            f"has the SHA-256 {trained_on}. Received: {dataset.sha256}; give "
+            "back that file, or train again in another folder"
+        )

@@ -287,10 +287,13 @@ def _identity(
 ) -> dict[str, Any]:
     """Returns everything that the trained weights depend on.
 
-    Noise, precision and devices are named only if they are not the defaults, so
-    that the folders of earlier versions resume.
+    Noise, precision, backend and devices are named only if they are not the
+    defaults, so that the folders of earlier versions resume.
     """
     recipe = dataclasses.asdict(config.recipe)
+    if keras.backend.backend() != "tensorflow":
+        # It draws other random numbers.
+        recipe["backend"] = keras.backend.backend()
     if not recipe["noise_std"]:
         del recipe["noise_std"]
     if recipe["noise_share"] == 1:
