@@ -160,7 +160,9 @@ def _pgd(config, model, dataset, versions):
 
     def ours(**more):
         attack = attacks.PGD(epsilon=_EPSILON, **options, **more)
-        return lambda: attack(classifier, test.images, test.labels, seed=0)
+        return lambda: attack(
+            classifier, test.images, test.labels, seed=config.seed
+        )
 
     functions = {
         "ours": ours(),
@@ -193,7 +195,9 @@ def _apgd(config, model, dataset, versions):
             steps=config.steps,
             stop_when_fooled=stop_when_fooled,
         )
-        return lambda: attack(classifier, test.images, test.labels, seed=0)
+        return lambda: attack(
+            classifier, test.images, test.labels, seed=config.seed
+        )
 
     functions = {
         "ours": ours(stop_when_fooled=False),
@@ -212,7 +216,9 @@ def _square(config, model, dataset, versions):
     attack = attacks.Square(epsilon=_SQUARE_EPSILON, queries=config.queries)
     classifier = _classifier(model)
     functions = {
-        "ours": lambda: attack(classifier, test.images, test.labels, seed=0)
+        "ours": lambda: attack(
+            classifier, test.images, test.labels, seed=config.seed
+        )
     }
     if "art" in versions:
         functions["art"] = rivals.art_square(
@@ -235,7 +241,9 @@ def _finite_difference(config, model, dataset):
         )
 
     functions = {
-        "ours": lambda: attack(classifier, test.images, test.labels, seed=0),
+        "ours": lambda: attack(
+            classifier, test.images, test.labels, seed=config.seed
+        ),
         "one by one, compiled": one_by_one(classifier.logits),
         "one by one, predict": one_by_one(
             lambda images: model.predict(images, verbose=0)
@@ -275,7 +283,9 @@ def _universal(config, model, dataset, versions):
         attack = attacks.UniversalDeepFool(
             epsilon=epsilon, passes=1, batch_size=batch_size
         )
-        return lambda: attack.fit(classifier, images, seed=0).perturbation
+        return lambda: (
+            attack.fit(classifier, images, seed=config.seed).perturbation
+        )
 
     functions = {"ours": ours(len(images)), "ours, one by one": ours(1)}
     print("universal perturbation: compiling ours", flush=True)

@@ -271,7 +271,7 @@ def _folders_of_workers(config: Config) -> list[str]:
         return [_folder(config, config.evaluation)]
     with quiet.starting_tensorflow():
         # Keras loads a PeerNet only after its layers were imported.
-        lazy.import_exports("peernets_tf")
+        lazy.import_layers()
         source = _load_transfer(config) or _load(config)
     planned = _evaluations(config, config.evaluation, source)
     return [each.output_dir for each in planned]

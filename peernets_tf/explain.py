@@ -96,7 +96,7 @@ class Config:
 
 def _parse(arguments: list[str]) -> Config:
     app.refuse_arguments(arguments)
-    models.check_name(_CHECKPOINT.value, "--checkpoint")
+    shared_flags.check_model(_CHECKPOINT.value, "--checkpoint")
     image = _IMAGE.value
     if not image:
         raise UserError(
@@ -213,8 +213,10 @@ def _subject(
 
 def _dataset_name(config: Config, path: str) -> str:
     """Returns the data set that names the classes, "" if it is unknown."""
+    if config.dataset:
+        return config.dataset
     record = records.of_model(path)
-    return config.dataset or (record.dataset if record else "")
+    return record.dataset if record else ""
 
 
 COMMAND = app.Command(module="peernets_tf.explain", parse=_parse, run=_run)

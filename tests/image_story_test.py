@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from small_models import SHAPE, make_linear, make_peernet
 
-from peernets_tf.errors import UserError
+from peernets_tf.errors import AttackError, UserError
 from peernets_tf.evaluation import (
     draw_graph,
     image_shape,
@@ -50,6 +50,14 @@ def test_a_model_without_peers_has_one_attack(stripes):
     assert all(view.explanation is None for view in told.views)
     text = story_text(told, "mnist", "an image")
     assert "peers" not in text and "PGD-20, exact gradient" in text
+
+
+def test_probabilities_are_refused(stripes):
+    linear = make_linear()
+    softmax = keras.layers.Softmax()(linear.output)
+    model = keras.Model(linear.input, softmax)
+    with pytest.raises(AttackError, match="must end in logits"):
+        tell_story(model, stripes.test.images[:1])
 
 
 def test_the_words(story):

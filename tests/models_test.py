@@ -215,6 +215,27 @@ def test_the_hash_depends_on_weights_and_stored_peers(rng, tmp_path):
     assert models.weights_sha256(model, with_peers=False) != bare
 
 
+def test_the_hash_of_a_configuration_depends_on_all_but_names():
+    def make(activation="relu", name="body", bound=None, dtype=None, swap=0):
+        inputs = keras.Input((3,))
+        x = keras.layers.Activation(activation, name=activation)(inputs)
+        inner = keras.layers.Dense(3, dtype=dtype)
+        x = keras.Sequential([keras.Input((3,)), inner], name=name)(x)
+        pair = [x, keras.layers.ReLU(max_value=bound)(2 * x)]
+        x = keras.layers.Subtract()([pair[swap], pair[1 - swap]])
+        return models.config_sha256(keras.Model(inputs, x))
+
+    assert make() == make(name="other")
+    changed = [
+        make(),
+        make(activation="softmax"),
+        make(bound=6),
+        make(dtype="mixed_bfloat16"),
+        make(swap=1),
+    ]
+    assert len(set(changed)) == len(changed)
+
+
 def test_a_damaged_file_is_named(tmp_path):
     path = tmp_path / "model.keras"
     models.build("lenet5", (28, 28, 1), 10).save(path)

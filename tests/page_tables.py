@@ -234,27 +234,18 @@ def presets(found):
 
 def precisions(found):
     """Test accuracies of trainings that differ in precision and seed only."""
-    runs = {}
-    for record in sorted(found, key=lambda r: (r.model, r.provenance.seed)):
-        flags = dict(record.provenance.flags)
-        precision = flags.pop("precision")
-        for other in ("seed", "output_dir"):
-            del flags[other]
-        row = (record.model, precision)
-        _, same, accuracies = runs.setdefault(row, (record, flags, []))
-        if flags != same:
-            raise ValueError(f"the flags of {row} differ: {flags}, {same}")
-        accuracies.append(record.accuracy)
     rows = tuple(
         (
-            records.network_name(model),
-            record.epochs,
-            precision,
-            f"{record.test_size:,}",
-            ", ".join(f"{accuracy:.1%}" for accuracy in accuracies),
+            records.network_name(first.model),
+            first.epochs,
+            first.provenance.flags["precision"],
+            f"{first.test_size:,}",
+            _listed(accuracies),
             f"{statistics.mean(accuracies):.1%}" if accuracies[1:] else "-",
         )
-        for (model, precision), (record, _, accuracies) in runs.items()
+        for first, accuracies in _by_seed(
+            found, lambda r: (r.model, r.provenance.flags["precision"])
+        )
     )
     columns = (
         "network",
@@ -265,6 +256,53 @@ def precisions(found):
         "mean",
     )
     return [Table("", columns, rows)]
+
+
+def seeds(found):
+    """Test accuracies of trainings that differ in their seed only."""
+    rows = tuple(
+        (
+            records.network_name(first.model),
+            first.epochs,
+            f"{first.test_size:,}",
+            _listed(accuracies, 2),
+            f"{statistics.mean(accuracies):.2%}",
+            f"{100 * statistics.stdev(accuracies):.2f}",
+        )
+        for first, accuracies in _by_seed(found, lambda r: r.model)
+    )
+    columns = (
+        "network",
+        "epochs",
+        "test images",
+        "accuracy by seed",
+        "mean",
+        "standard deviation",
+    )
+    return [Table("", columns, rows)]
+
+
+def _by_seed(found, key):
+    """Returns the first record and all accuracies of each group of trainings.
+
+    Raises:
+        ValueError: if two trainings of a group differ in another flag than
+            `seed` and `output_dir`. Flags that are newer than one of the two
+            records do not count.
+    """
+    groups = {}
+    for record in sorted(found, key=lambda r: (key(r), r.provenance.seed)):
+        first, accuracies = groups.setdefault(key(record), (record, []))
+        flags, same = record.provenance.flags, first.provenance.flags
+        for name in flags.keys() & same.keys() - {"seed", "output_dir"}:
+            if flags[name] != same[name]:
+                raise ValueError(f"--{name} differs: {key(record)}")
+        accuracies.append(record.accuracy)
+    return list(groups.values())
+
+
+def _listed(accuracies, digits=1):
+    return ", ".join(f"{accuracy:.{digits}%}" for accuracy in accuracies)
 
 
 def comparison(found):
@@ -324,7 +362,7 @@ _NEEDS = {
     "": "-",
     "has_bpda": "BPDA",
     "has_peers": "peers",
-    "has_labelled_peers": "peers that are drawn",
+    "has_guides": "peers that are drawn",
     "guesses_graphs": "drawn or fresh graphs",
     "is_random": "random outputs",
     "has_transfer_model": "`--transfer_from`",
@@ -410,6 +448,7 @@ TABLES = {
     "presets": presets,
     "runs": runs,
     "searches": speed_tables.searches,
+    "seeds": seeds,
     "speed": speed_tables.speed,
     "steps": steps,
     "suites": suites,
@@ -427,6 +466,7 @@ WHOLE = (
     "comparison",
     "precisions",
     "presets",
+    "seeds",
     "speed",
     "suites",
     "training",

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import suite_models
 from commands import run_python
+from keras import ops
 
 import peernets_tf
 from peernets_tf import evaluation, records
@@ -187,6 +188,14 @@ def test_a_softmax_is_found_and_attacked_through_logits(found, images):
     assert [check.name for check in softmax.failed] == ["outputs are logits"]
     # Where no probability was rounded, nothing is lost.
     np.testing.assert_array_equal(softmax.robust, found.robust)
+
+
+def test_a_softmax_in_float16_is_found(linear, images):
+    def probabilities(x):
+        return ops.cast(ops.softmax(200 * linear(x)), "float16")
+
+    found = run(probabilities, images, suite="rand")
+    assert verdicts(found)["outputs are logits"] == "failed"
 
 
 def test_scaled_logits_are_found(images):

@@ -162,6 +162,10 @@ def test_one_record(linear, stripes, tmp_path):
     for shard in ("1/2", "2/2"):
         assert evaluate(linear, stripes, tmp_path, shard) == record
     assert (tmp_path / "record.json").read_bytes() == before
+    (tmp_path / "record.json").write_text("damaged")
+    again = evaluate(linear, stripes, tmp_path)
+    assert again.cases == record.cases
+    assert records.read(str(tmp_path / "record.json")) == again
 
 
 def test_more_shards_than_batches(linear, stripes, whole, tmp_path):

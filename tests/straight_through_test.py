@@ -49,7 +49,9 @@ def test_a_bounded_relu(images):
     model = make_bounded(1.0)
     assert hides_gradient(model)
     assert not hides_gradient(make_bounded(None))
+    before = models.config_sha256(model)
     view = bpda(monte_carlo(model))
+    assert models.config_sha256(model) == before
     np.testing.assert_array_equal(view(images), model(images))
     exact, found = gradient(model, images), gradient(view, images)
     is_hidden = 4 * images > 1

@@ -171,6 +171,24 @@ def test_an_identity_is_json_and_holds_what_figures_depend_on(linear, stripes):
         assert changed != found
 
 
+def test_graphs_without_a_common_class_have_no_guides(
+    peernet, stripes, tmp_path, monkeypatch
+):
+    kept = ("fgsm", "neighbor-guided")
+    steps = [s for s in suites.SUITES["adaptive"] if s.name in kept]
+    monkeypatch.setitem(suites.SUITES, "adaptive", tuple(steps))
+    for num_peers, expected in ((1, ["fgsm"]), (12, list(kept))):
+        record = evaluate(
+            peernet,
+            stripes,
+            tmp_path / str(num_peers),
+            graphs=GraphsConfig(num_peers=num_peers, num_graphs=2),
+            epsilon=0.01,
+            test_size=12,
+        )
+        assert [case.name for case in record.result.cases] == expected
+
+
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("policy", ["known", "drawn", "fresh"])
 def test_threat_models(policy, peernet, stripes, tmp_path):

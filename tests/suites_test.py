@@ -16,7 +16,7 @@ PEERS = Traits(
     num_classes=10,
     has_peers=True,
     has_bpda=True,
-    has_labelled_peers=True,
+    has_guides=True,
     guesses_graphs=True,
 )
 

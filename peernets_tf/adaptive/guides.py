@@ -62,9 +62,7 @@ class Guides:
     @property
     def classes(self) -> list[int]:
         """The classes that have a peer in every graph."""
-        assert self.bank.labels is not None
-        graphs = [set(graph.tolist()) for graph in self.bank.labels]
-        return sorted(set.intersection(*graphs))
+        return self.bank.common_classes
 
     def choose(
         self,

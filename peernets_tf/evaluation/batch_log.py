@@ -38,6 +38,8 @@ class BatchLog:
         others: str, a pattern of file names, as `glob` has them: the logs of
             other shards, whose rows are read, too. If two files hold a row, the
             last one in alphabetical order counts.
+        guard: function that is called before a row is stored, and raises if the
+            row would not be of this evaluation.
 
     Raises:
         UserError: if a file is damaged, or holds rows of another run.
@@ -53,11 +55,13 @@ class BatchLog:
         check: Callable[[str, dict[str, Any]], None] | None = None,
         *,
         others: str = "",
+        guard: Callable[[], None] = lambda: None,
     ) -> None:
         self._path = path
         self._run = run
         self._check = check
         self._others = others
+        self._guard = guard
         self._rows: dict[str, _Stored] = {}
         self.has_grown = False
         self.refresh()
@@ -94,6 +98,7 @@ class BatchLog:
 
     def add(self, key: str, row: Any) -> None:
         """Stores a row; it is in the file when this returns."""
+        self._guard()
         fields = dataclasses.asdict(row)
         self.has_grown = True
         self._rows[key] = _Stored(fields, self._path)

@@ -155,10 +155,10 @@ def check_rejection(
     shape = getattr(model, "output_shape", None)
     if shape and shape[-1] == dataset.num_classes + 1 and rejected_as is None:
         raise UserError(
-            f"{model.name} has one logit more than {dataset.name} has classes: "
-            "if the last is that of rejection, say what a rejected image "
-            "counts as, rejected_as=wrong or rejected_as=right. Received: "
-            "neither"
+            f"{model.name} has one logit more than {dataset.name} has classes, "
+            f"{dataset.num_classes} by its largest label. If the last logit is "
+            "that of rejection, say what a rejected image counts as, "
+            "rejected_as=wrong or rejected_as=right. Received: neither"
         )
 
 
@@ -176,7 +176,8 @@ def check_fits(
             one more logit than there are classes.
 
     Raises:
-        UserError: if a shape differs, or the model has no input shape.
+        UserError: if a shape differs, the model has no input shape, or see
+            `check_range`.
     """
     if isinstance(model, peers.MonteCarlo):
         model = model.model
@@ -186,12 +187,18 @@ def check_fits(
             "functional or a sequential model"
         )
     shape = dataset.test.images.shape[1:]
-    if tuple(model.input_shape[1:]) != shape:
+    taken = tuple(model.input_shape[1:])
+    # None is a size that may vary.
+    if len(taken) != len(shape) or any(
+        size not in (None, given)
+        for size, given in zip(taken, shape, strict=True)
+    ):
         raise UserError(
             f"the model must take images of shape {shape} for {dataset.name}. "
-            f"Received: {model.name} for images of shape "
-            f"{tuple(model.input_shape[1:])}; give another model or data set"
+            f"Received: {model.name} for images of shape {taken}; give another "
+            "model or data set"
         )
+    check_range(model)
     num_logits = model.output_shape[-1]
     needed = dataset.num_classes + (rejected_as is not None)
     if num_logits != needed:
@@ -203,6 +210,24 @@ def check_fits(
             f"the model must have {needed} logits, one for each class of "
             f"{dataset.name}{rejection}. Received: {model.name} with "
             f"{num_logits} logits; {advice}"
+        )
+
+
+def check_range(model: keras.Model) -> None:
+    """Raises a `UserError` if a model takes images of numbers far above 1.
+
+    See `peers.checks.check_images_fit`, which says how that is known.
+    """
+    from peernets_tf.peers.checks import takes_unit_range
+
+    if isinstance(model, peers.MonteCarlo):
+        model = model.model
+    if takes_unit_range(model) is False:
+        raise UserError(
+            "the model must take images in [0, 1], which attacks change. "
+            f"Received: {model.name}, whose first layer expects values far "
+            "above 1, such as 0 to 255; put a keras.layers.Rescaling(255) in "
+            "front of it"
         )
 
 

@@ -8,6 +8,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from peernets_tf import adaptive, attacks, peers
+from peernets_tf.attacks import checks
 from peernets_tf.errors import UserError
 from peernets_tf.evaluation.explanation import Explanation, PeerGraph, explain
 from peernets_tf.peers.checks import check_images_fit
@@ -150,6 +151,7 @@ def _view(
     else:
         explanation = explain(model, images, graph)
         logits = explanation.logits
+    checks.check_logits(logits)
     return ImageView(
         backward=backward,
         images=images,

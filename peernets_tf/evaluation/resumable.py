@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import glob
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import keras
 
 from peernets_tf import datasets, models, records
-from peernets_tf.errors import AttackError, IncompleteError
+from peernets_tf.errors import AttackError
 from peernets_tf.evaluation.batch_log import BatchLog
 from peernets_tf.evaluation.config import EvaluationConfig
 from peernets_tf.evaluation.suite_config import SuiteConfig
@@ -38,6 +37,7 @@ def target_identity(
         "weights_sha256": models.weights_sha256(
             model, with_peers=None in seeds
         ),
+        "config_sha256": models.config_sha256(model),
         "dataset": dataset.name,
         "dataset_sha256": dataset.sha256,
         "test_size": len(dataset.test.first(config.test_size)),
@@ -64,6 +64,7 @@ def open_log(
     identity: dict[str, Any],
     provenance: records.Provenance,
     check: Callable[..., None],
+    guard: Callable[[], None],
 ) -> tuple[BatchLog, records.Provenance]:
     """Claims the folder of an evaluation and opens its log.
 
@@ -74,6 +75,7 @@ def open_log(
         identity: dict of JSON values, all that the figures depend on.
         provenance: the `records.Provenance` of this start.
         check: `batch_rows.check_row`, or a function with its arguments.
+        guard: see `BatchLog`.
 
     Returns:
         The `BatchLog`, and the `records.Provenance` of the first start.
@@ -97,16 +99,15 @@ def open_log(
             num_classes=dataset.num_classes + (config.rejected_as is not None),
         ),
         others=os.path.join(glob.escape(folder), "batches*.jsonl"),
+        guard=guard,
     )
     return log, first_start
 
 
-@contextlib.contextmanager
-def unchanged_weights(model: keras.Model) -> Iterator[str]:
-    """Gives the hash of a model's weights, and checks that they stay so.
+def weights_guard(model: keras.Model) -> tuple[str, Callable[[], None]]:
+    """Returns the hash of a model's weights, and a check that they stay so.
 
-    Raises:
-        AttackError: if the weights differ when the block ends.
+    The check raises an `AttackError` if the weights have changed.
     """
     weights_sha256 = models.weights_sha256(model)
 
@@ -117,12 +118,15 @@ def unchanged_weights(model: keras.Model) -> Iterator[str]:
                 "figures would be of another model"
             )
 
-    try:
-        yield weights_sha256
-    except IncompleteError:
-        check()
-        raise
-    check()
+    return weights_sha256, check
+
+
+def transfer_identity(transfer_model: keras.Model) -> dict[str, str]:
+    """Returns on which other model images are made, see `target_identity`."""
+    return {
+        "transfer_sha256": models.weights_sha256(transfer_model),
+        "transfer_config_sha256": models.config_sha256(transfer_model),
+    }
 
 
 def _threat_model(graphs: records.ThreatModel | None) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from peernets_tf import datasets
 from peernets_tf.attacks import checks
 from peernets_tf.errors import UserError
 from peernets_tf.evaluation.batch_log import BatchLog
-from peernets_tf.evaluation.config import check_graphs
+from peernets_tf.evaluation.config import check_graphs, check_range
 from peernets_tf.evaluation.suite_config import SuiteConfig
 from peernets_tf.evaluation.suite_loop import run_suite
 from peernets_tf.evaluation.threat_model import (
@@ -95,8 +95,8 @@ def robust_accuracy(
         A `RobustAccuracy`. `print` shows its tables.
 
     Raises:
-        UserError: if an argument is out of range, or `graphs` does not fit the
-            model.
+        UserError: if an argument is out of range, `graphs` does not fit the
+            model, or a model takes numbers far above 1.
         AttackError: if images lie outside [0, 1], labels are not classes of the
             model, logits or gradients are not finite, or the outputs of
             `transfer_model` are probabilities.
@@ -123,7 +123,10 @@ def robust_accuracy(
             f"Received: backward={backward}, graphs={graphs}"
         )
     if isinstance(model, keras.Model):
+        check_range(model)
         chosen = _chosen_graphs(model, config, train_images, train_labels)
+    if isinstance(transfer_model, keras.Model):
+        check_range(transfer_model)
     images = np.asarray(images, np.float32)
     checks.check_images(images)
     test = datasets.Split(

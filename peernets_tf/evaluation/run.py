@@ -9,7 +9,6 @@ from peernets_tf import (
     adaptive,
     attacks,
     datasets,
-    models,
     peers,
     records,
 )
@@ -33,7 +32,8 @@ from peernets_tf.evaluation.plan import plan
 from peernets_tf.evaluation.resumable import (
     open_log,
     target_identity,
-    unchanged_weights,
+    transfer_identity,
+    weights_guard,
 )
 from peernets_tf.evaluation.target import Target
 from peernets_tf.evaluation.threat_model import (
@@ -117,12 +117,14 @@ def _evaluate(
     start: float,
 ) -> records.AttackRecord:
     """Attacks and writes the record; the folder is locked."""
+    weights_sha256, guard = weights_guard(model)
     log, first_start = open_log(
         dataset,
         config,
         identity(model, dataset, config, transfer_model),
         provenance,
         check_row,
+        guard,
     )
     target = _target(
         model,
@@ -145,17 +147,14 @@ def _evaluate(
         f"in {config.output_dir}",
         flush=True,
     )
-    with unchanged_weights(model) as weights_sha256:
-        cases = sharing.all_batches(
-            target,
-            row_names(config, planned),
-            log,
-            lambda part: attack_cases(
-                part, dataset, config, planned, guides, log
-            ),
-            of=config.output_dir,
-            waits=False,
-        )
+    cases = sharing.all_batches(
+        target,
+        row_names(config, planned),
+        log,
+        lambda part: attack_cases(part, dataset, config, planned, guides, log),
+        of=config.output_dir,
+        waits=False,
+    )
     record = records.AttackRecord(
         model=model.name,
         checkpoint=checkpoint,
@@ -200,7 +199,7 @@ def identity(
         # As in `resumable.target_identity`.
         **({"ablation": repr(config.ablation)} if config.ablation else {}),
         **(
-            {"transfer_sha256": models.weights_sha256(transfer_model)}
+            transfer_identity(transfer_model)
             if transfer_model is not None
             else {}
         ),

@@ -1,5 +1,6 @@
 """Puts the batches of several shards together."""
 
+import contextlib
 import dataclasses
 import os
 import time
@@ -7,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from peernets_tf import records
-from peernets_tf.errors import IncompleteError
+from peernets_tf.errors import IncompleteError, UserError
 from peernets_tf.evaluation.batch_log import BatchLog
 from peernets_tf.evaluation.shard import Shard
 from peernets_tf.evaluation.target import Target
@@ -98,9 +99,11 @@ def write_once(
     with records.take_turn(folder):
         is_done = not (shard.is_whole and log.has_grown)
         if is_done and os.path.exists(path):
-            found = records.read(path)
-            assert isinstance(found, type(record))
-            return found
+            # A damaged one is written again.
+            with contextlib.suppress(UserError):
+                found = records.read(path)
+                if isinstance(found, type(record)):
+                    return found
         records.write(record, path)
         return record
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from peernets_tf import datasets, records
-from peernets_tf.attacks import Attack
+from peernets_tf.attacks import Attack, checks
 from peernets_tf.evaluation import attack_loop, sharing, suites
 from peernets_tf.evaluation.batch_log import BatchLog
 from peernets_tf.evaluation.checklist import Evidence, Outcome, checklist
@@ -77,6 +77,8 @@ def run_suite(
         transfer_model,
         config.rejected_as,
     )
+    # Before anything is attacked.
+    checks.checked_labels(test.labels, len(test), views.num_classes)
     target = Target(
         defended=views.defended,
         attacker=views.attacker(config.backward),

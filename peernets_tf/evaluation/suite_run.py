@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from peernets_tf import datasets, models, records
+from peernets_tf import datasets, records
 from peernets_tf.evaluation import sharing
 from peernets_tf.evaluation.batch_rows import check_suite_row
 from peernets_tf.evaluation.config import (
@@ -19,7 +19,8 @@ from peernets_tf.evaluation.config import (
 from peernets_tf.evaluation.resumable import (
     open_log,
     target_identity,
-    unchanged_weights,
+    transfer_identity,
+    weights_guard,
 )
 from peernets_tf.evaluation.suite_config import SuiteConfig
 from peernets_tf.evaluation.suite_loop import run_suite
@@ -73,6 +74,7 @@ def evaluate_suite(
         labels=dataset.train.labels,
     )
     test = dataset.test.first(config.test_size)
+    weights_sha256, guard = weights_guard(model)
     with records.lock_folder(config.output_dir, config.shard.name):
         log, first_start = open_log(
             dataset,
@@ -80,21 +82,21 @@ def evaluate_suite(
             suite_identity(model, dataset, config, transfer_model),
             provenance,
             check_suite_row,
+            guard,
         )
         print(
             f"Attacking {model.name} on {dataset.name} with the suite "
             f"{config.suite} in {config.output_dir}",
             flush=True,
         )
-        with unchanged_weights(model) as weights_sha256:
-            found = run_suite(
-                model,
-                test,
-                config,
-                graphs=graphs,
-                log=log,
-                transfer_model=transfer_model,
-            )
+        found = run_suite(
+            model,
+            test,
+            config,
+            graphs=graphs,
+            log=log,
+            transfer_model=transfer_model,
+        )
         seconds = time.monotonic() - start
         record = records.SuiteRecord(
             model=model.name,
@@ -118,14 +120,17 @@ def suite_identity(
     transfer_model: keras.Model | None = None,
 ) -> dict[str, Any]:
     """Returns all that the figures of a suite depend on, as JSON values."""
-    transfer = transfer_model and models.weights_sha256(transfer_model)
     return {
         "kind": records.SuiteRecord.kind,
         **target_identity(model, dataset, config),
         "suite": config.suite,
         "budget": config.budget,
         "backward": config.backward,
-        "transfer_sha256": transfer,
+        **(
+            transfer_identity(transfer_model)
+            if transfer_model is not None
+            else {}
+        ),
         # With all defaults of this version.
         "steps": [
             {

@@ -22,8 +22,8 @@ class Traits:
         has_peers: bool, whether it has PeerRegularization layers.
         has_bpda: bool, whether it has an identity backward pass: that of
             PeerRegularization layers, or of what else `hides_gradient`.
-        has_labelled_peers: bool, whether the classes of the attacker's peers
-            are known.
+        has_guides: bool, whether two classes or more have a peer in each of the
+            attacker's graphs.
         guesses_graphs: bool, whether the attacker has several graphs, but not
             those of the predictions.
         is_random: bool, whether its forward pass is random.
@@ -34,7 +34,7 @@ class Traits:
     num_classes: int
     has_peers: bool = False
     has_bpda: bool = False
-    has_labelled_peers: bool = False
+    has_guides: bool = False
     guesses_graphs: bool = False
     is_random: bool = False
     has_transfer_model: bool = False

@@ -116,8 +116,8 @@ class Views:
             has_bpda=graphs is not None
             or isinstance(model, keras.Model)
             and adaptive.hides_gradient(model),
-            has_labelled_peers=graphs is not None
-            and graphs.attacker.labels is not None,
+            has_guides=graphs is not None
+            and len(graphs.attacker.common_classes) > 1,
             guesses_graphs=_num_redrawn(graphs) is not None,
             is_random=self.outputs.variation > 0,
             has_transfer_model=transfer_model is not None,
@@ -257,7 +257,8 @@ def _with_graphs(
 
 def _log_probabilities(function: LogitsFunction, images: Tensor) -> Tensor:
     """Returns logits whose softmax are the probabilities of a function."""
-    probabilities = function(images)
+    # Float16 has no number as small as this.
+    probabilities = ops.cast(function(images), "float32")
     return ops.log(ops.maximum(probabilities, _SMALLEST_PROBABILITY))
 
 

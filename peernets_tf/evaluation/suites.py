@@ -168,7 +168,7 @@ _ADAPTIVE = (
         attack="neighbor_guided",
         options={"steps": 100, "restarts": 3},
         backward="identity",
-        needs="has_labelled_peers",
+        needs="has_guides",
     ),
     _APGD_CE.variant("-identity", backward="identity", needs="has_bpda"),
     _APGD_DLR.variant("-identity", backward="identity", needs="has_bpda"),

@@ -26,7 +26,8 @@ class RobustAccuracy:
         outcomes: mapping from an attack's name to an int8 array of shape
             `(N,)`: 1 where it fooled the model, 0 where it did not, -1 where
             it did not attack, because the image was classified wrongly or, for
-            most attacks, because an earlier one had fooled the model.
+            most attacks, because an earlier one had fooled the model. Large
+            balls attack only the first 100 that are classified correctly.
     """
 
     result: records.SuiteResult

@@ -47,6 +47,14 @@ class PeerBank:
         """N, the number of images in one graph."""
         return self.features[0].shape[1]
 
+    @property
+    def common_classes(self) -> list[int]:
+        """The classes that have a peer in every graph; empty if unknown."""
+        if self.labels is None:
+            return []
+        graphs = [set(graph.tolist()) for graph in self.labels]
+        return sorted(set.intersection(*graphs))
+
     def first(self, num_graphs: int) -> "PeerBank":
         """Returns a bank of the first `num_graphs` graphs."""
         return PeerBank(

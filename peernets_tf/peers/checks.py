@@ -50,7 +50,7 @@ def check_images_fit(model: keras.Model, images: NDArray[Any]) -> None:
         images: array of shape `(..., H, W, C)`.
     """
     _check_shape(model, images)
-    unit = _takes_unit_range(model)
+    unit = takes_unit_range(model)
     low, high = float(images.min()), float(images.max())
     if unit is True and (low < -_ROUNDING or high > 1 + _ROUNDING):
         raise UserError(
@@ -91,7 +91,7 @@ def _input_shape(model: keras.Model) -> tuple[int | None, ...] | None:
     return shape if isinstance(shape, tuple) else None
 
 
-def _takes_unit_range(model: keras.Model) -> bool | None:
+def takes_unit_range(model: keras.Model) -> bool | None:
     """Whether a model takes [0, 1], or larger numbers; None if unknown."""
     first = next(
         (op for op in _operations(model) if not isinstance(op, _KEEP_RANGE)),
