@@ -200,6 +200,43 @@ def test_steps_are_named_where_they_differ():
     ]
 
 
+def test_rows_that_look_alike_say_what_differs():
+    """They are of two records, whose settings no cell shows."""
+
+    def apgd(graphs=1, **options):
+        text = ", ".join(f"{k}={v!r}" for k, v in options.items())
+        attacker = dataclasses.replace(GRAPHS, num_graphs=graphs)
+        return make_attack(
+            attack="apgd",
+            is_universal=False,
+            cases=(
+                make_case(
+                    attack=f"APGD(epsilon=0.03, {text})",
+                    rho=None,
+                    epsilon=8 / 255,
+                    norm="linf",
+                ),
+            ),
+            threat_model=dataclasses.replace(
+                THREAT_MODEL, policy="drawn", attacker=attacker
+            ),
+        )
+
+    found = [
+        apgd(steps=9, loss="cross_entropy"),
+        apgd(steps=9, loss="dlr", num_targets=9),
+        apgd(steps=9, loss="dlr", graphs=20),
+    ]
+    strengths = [row["strength"] for t in found for row in attack_cells(t)]
+    assert strengths == ["L-inf 8/255"] * 3
+    (table,) = attack_tables(found)
+    assert [row[2] for row in table.rows] == [
+        "L-inf 8/255, loss=cross_entropy, attack_graphs=1",
+        "L-inf 8/255, loss=dlr, num_targets=9, attack_graphs=1",
+        "L-inf 8/255, loss=dlr, attack_graphs=20",
+    ]
+
+
 def test_a_perturbation_of_mnist_has_the_papers_figures_for_any_graphs():
     graphs = dataclasses.replace(GRAPHS, num_peers=7)
     threat_model = dataclasses.replace(

@@ -47,24 +47,56 @@ def attack_tables(records: Sequence[AttackRecord]) -> list[Table]:
     The paper's column has accuracy / fooling rate of Tables 3 to 5, or fooling
     rate / mean L2 norm / mean L-infinity norm of Table 2.
     """
-    rows: dict[tuple[str, str], list[tuple[str, ...]]] = {}
-    first: dict[tuple[str, str], AttackRecord] = {}
+    found: dict[tuple[str, str], list[tuple[AttackRecord, AttackCase]]] = {}
     for record in records:
         for case in record.cases:
             key = (_attack_title(record, case), record.weights_sha256)
-            rows.setdefault(key, []).append(attack_row(record, case))
-            first.setdefault(key, record)
-    models = collections.Counter(title for title, _ in rows)
+            found.setdefault(key, []).append((record, case))
+    models = collections.Counter(title for title, _ in found)
     return [
         Table(
             title
             if models[title] == 1
-            else f"{title}, {first[title, weights].checkpoint}",
-            attack_columns(first[title, weights]),
-            tuple(cells),
+            else f"{title}, {attacked[0][0].checkpoint}",
+            attack_columns(attacked[0][0]),
+            _rows(attacked),
         )
-        for (title, weights), cells in rows.items()
+        for (title, _), attacked in found.items()
     ]
+
+
+def _rows(
+    attacked: Sequence[tuple[AttackRecord, AttackCase]],
+) -> tuple[tuple[str, ...], ...]:
+    """Returns the rows of a table.
+
+    Where the first three cells of some agree, the third says what differs.
+    """
+    rows = [attack_row(record, case) for record, case in attacked]
+    alike: dict[tuple[str, ...], list[dict[str, str]]] = {}
+    for row, attack in zip(rows, attacked, strict=True):
+        alike.setdefault(row[:3], []).append(_settings(*attack))
+    told = []
+    for row, attack in zip(rows, attacked, strict=True):
+        differ = [
+            f"{name}={value}"
+            for name, value in _settings(*attack).items()
+            if any(other.get(name) != value for other in alike[row[:3]])
+        ]
+        told.append((*row[:2], ", ".join([row[2], *differ]), *row[3:]))
+    return tuple(told)
+
+
+def _settings(record: AttackRecord, case: AttackCase) -> dict[str, str]:
+    """Returns what may differ between rows that would look alike."""
+    settings = dict(re.findall(r"\b(\w+)=([^,()]+)", case.attack))
+    # Others stand in the cells, or do not change what is found.
+    shown = ("steps", "restarts", "loss", "num_targets", "queries", "samples")
+    found = {k: v.strip("'") for k, v in settings.items() if k in shown}
+    threat_model = record.threat_model
+    if threat_model and threat_model.attacker != threat_model.defended:
+        found["attack_graphs"] = str(threat_model.attacker.num_graphs)
+    return found
 
 
 def attack_columns(record: AttackRecord) -> tuple[str, ...]:
