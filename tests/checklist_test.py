@@ -182,14 +182,14 @@ def test_more_steps(fooled, verdict):
 )
 def test_the_large_ball(fooled, verdict):
     name = "a large enough ball fools all"
-    step = of_role(suites.LARGE_BALL, in_large_ball=True)
+    step = of_role("", in_large_ball=True)
     assert check(name, outcome(step, fooled, attacked=100)) == verdict
     assert check(name, outcome(step, 0, attacked=0)) == "not measured"
     assert check(name) == "not measured"
 
 
 def test_one_attack_that_reaches_the_whole_ball_is_enough():
-    step = of_role(suites.LARGE_BALL, in_large_ball=True)
+    step = of_role("", in_large_ball=True)
     masked, other = (outcome(step, fooled, attacked=100) for fooled in (3, 100))
     name = "a large enough ball fools all"
     assert check(name, masked, other) == "passed"

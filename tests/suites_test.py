@@ -59,9 +59,9 @@ def test_what_the_checklist_compares_attacks_the_same_images(suite):
             suites.SINGLE_STEP,
             suites.ITERATIVE,
             suites.BPDA,
-            suites.LARGE_BALL,
             suites.ROW,
         )
+        compared = compared or step.in_large_ball
         assert step.only_survivors != compared
 
 

@@ -17,7 +17,6 @@ SINGLE_STEP = "single-step"
 ITERATIVE = "iterative"
 BPDA = "bpda"
 MORE = "more"
-LARGE_BALL = "large ball"
 # No check looks for these: they attack all images for a table.
 ROW = "row of a table"
 
@@ -56,7 +55,6 @@ _LARGE_BALL = Step(
     attack="pgd",
     # A random start in this ball is a random image, which fools by itself.
     options={"steps": 100, "random_start": False},
-    role=LARGE_BALL,
     only_survivors=False,
     is_counted=False,
     in_large_ball=True,
