@@ -97,7 +97,9 @@ def _parse(arguments: list[str]) -> comparison.CompareConfig:
         return _config(_BUDGET.value)
     # Refuses wrong flags before Keras starts and looks for a GPU.
     config = _config("hour" if _TRAIN.value else "minutes")
-    return _config("full") if devices.has_gpu() else config
+    # The published schedules are those of CIFAR-10.
+    is_cifar10 = config.dataset == _DEFAULT_DATASET
+    return _config("full") if is_cifar10 and devices.has_gpu() else config
 
 
 def _config(name: str) -> comparison.CompareConfig:

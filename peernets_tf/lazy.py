@@ -74,7 +74,8 @@ def import_exports(package: str) -> None:
 def import_layers() -> None:
     """Imports the layers of this project's packages, for models from files.
 
-    A command of one package may be given a model of the other.
+    A command of one package may be given a model of the other. This package
+    does not need the other one, which need not be installed.
 
     Raises:
         BackendError: see `check_backend`.

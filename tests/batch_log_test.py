@@ -29,6 +29,26 @@ def test_keeps_rows_in_the_file(path):
         assert again.get("a/1", Row) == Row(())
 
 
+def test_the_guard_stands_before_each_row(path):
+    allowed = iter([True, True, False])
+
+    def guard():
+        if not next(allowed):
+            raise RuntimeError
+
+    log = BatchLog(str(path), guard=guard)
+    for key in ("a/0", "b/0"):
+        log.add(key, Row((1,)))
+    with pytest.raises(RuntimeError):
+        log.add("b/1", Row((2,)))
+    again = BatchLog(str(path))
+    assert [key in again for key in ("a/0", "b/0", "b/1")] == [
+        True,
+        True,
+        False,
+    ]
+
+
 def test_drops_a_line_that_a_kill_cut(path):
     log = BatchLog(str(path))
     log.add("a/0", Row((1,)))

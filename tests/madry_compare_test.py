@@ -164,16 +164,19 @@ def test_a_given_model_joins_the_published_ones(monkeypatch):
     monkeypatch.setattr(
         comparison, "compare", lambda config, _: configs.append(config)
     )
-    given = "resnet32_a=cifar10_resnet32"
+    given = "resnet32_a=cifar10_resnet32_adversarial"
     result = run_command(MODULE, "--budget=day", f"--checkpoint={given}")
     assert result.status == 0, result.stderr
     (config,) = configs
     keys = tuple(row.key for row in config.rows)
     assert keys == ("resnet32", "resnet32_a", "resnet32_fgsm", "pr_resnet32")
-    assert config.checkpoints["resnet32_a"] == "cifar10_resnet32"
+    name = config.checkpoints["resnet32_a"]
+    assert name == "cifar10_resnet32_adversarial"
 
 
-def test_a_row_takes_networks_of_its_training_only(rng, tmp_path):
+def test_a_row_is_for_networks_trained_on_adversarial_images_or_not(
+    rng, tmp_path
+):
     path = tmp_path / "images.npz"
     labels = np.arange(10)
     images = rng.integers(0, 255, (10, 32, 32, 3)).astype(np.uint8)
@@ -189,8 +192,8 @@ def test_a_row_takes_networks_of_its_training_only(rng, tmp_path):
             ),
             (
                 [f"--checkpoint=resnet32_fgsm={natural}"],
-                f"trained on FGSM. Received: {natural}, which was trained on "
-                "images",
+                f"trained on adversarial images. Received: {natural}, which "
+                "was trained on images",
             ),
         ],
         usual=[f"--dataset={path}", "--num_peers=2"],
@@ -221,10 +224,6 @@ def test_wrong_flags():
             (
                 ["--checkpoint=resnet32=cifar10_resnet32"],
                 "images of shape (32, 32, 3)",
-            ),
-            (
-                ["--budget=full"],
-                "those of cifar10. Received: --dataset=mnist5k",
             ),
             (["--num_steps=0"], "`steps`"),
             (["surplus"], "not a flag: surplus"),

@@ -211,8 +211,17 @@ def test_the_hash_depends_on_weights_and_stored_peers(rng, tmp_path):
     path = str(tmp_path / "model.keras")
     models.save(model, path)
     assert models.weights_sha256(models.load(path)) == whole
+    config = models.config_sha256(model)
+    assert models.config_sha256(models.load(path)) == config
     model.get_layer("logits").bias.assign([1.0, 2.0, 3.0])
     assert models.weights_sha256(model, with_peers=False) != bare
+
+
+class Unsaved:
+    """A function that Keras cannot save."""
+
+    def __call__(self, inputs):
+        return inputs
 
 
 def test_the_hash_of_a_configuration_depends_on_all_but_names():
@@ -226,6 +235,8 @@ def test_the_hash_of_a_configuration_depends_on_all_but_names():
         return models.config_sha256(keras.Model(inputs, x))
 
     assert make() == make(name="other")
+    lost = keras.Sequential([keras.Input((3,)), keras.layers.Lambda(Unsaved())])
+    assert models.config_sha256(lost) == models.config_sha256(lost)
     changed = [
         make(),
         make(activation="softmax"),

@@ -36,6 +36,14 @@ HEADLINE_ROWS = (
         ("rho", 0.10),
     ),
 )
+# The defaults of flags that older records of trainings do not have.
+NEWER_FLAGS = {
+    "distribution": None,
+    "noise_share": 1.0,
+    "noise_std": 0.0,
+    "precision": "float32",
+    "tensorboard_images": False,
+}
 HEADLINE_MODELS = ("resnet32", "pr_resnet32")
 
 
@@ -287,15 +295,16 @@ def _by_seed(found, key):
 
     Raises:
         ValueError: if two trainings of a group differ in another flag than
-            `seed` and `output_dir`. Flags that are newer than one of the two
-            records do not count.
+            `seed` and `output_dir`.
     """
     groups = {}
     for record in sorted(found, key=lambda r: (key(r), r.provenance.seed)):
         first, accuracies = groups.setdefault(key(record), (record, []))
-        flags, same = record.provenance.flags, first.provenance.flags
-        for name in flags.keys() & same.keys() - {"seed", "output_dir"}:
-            if flags[name] != same[name]:
+        flags, same = (
+            {**NEWER_FLAGS, **r.provenance.flags} for r in (record, first)
+        )
+        for name in (flags.keys() | same.keys()) - {"seed", "output_dir"}:
+            if flags.get(name) != same.get(name):
                 raise ValueError(f"--{name} differs: {key(record)}")
         accuracies.append(record.accuracy)
     return list(groups.values())

@@ -17,6 +17,7 @@ from sample_records import (
 )
 
 from peernets_tf import datasets, models, peers, records, training
+from peernets_tf.errors import UserError
 
 
 def run(module, *flags):
@@ -114,10 +115,21 @@ def test_a_model_never_stands_beside_the_record_of_another(
     def fail(*_):
         raise OSError("No space left on device")
 
+    def contents():
+        return {p.name: p.read_bytes() for p in published.iterdir()}
+
+    before = contents()
     monkeypatch.setattr(models, "save", fail)
     with pytest.raises(OSError, match="No space left"):
         training.publish(config)
+    assert contents() == before
+    monkeypatch.undo()
+    monkeypatch.setattr(records, "write", fail)
+    with pytest.raises(OSError, match="No space left"):
+        training.publish(config)
     assert not list(published.glob("*.keras"))
+    with pytest.raises(UserError, match="must not be those of the trained"):
+        dataclasses.replace(config, output_dir=str(run_dir), name="model")
 
 
 def test_the_card_shows_the_attacks_on_its_weights():

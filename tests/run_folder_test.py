@@ -42,6 +42,18 @@ def test_the_same_run_keeps_the_provenance_of_its_first_start(folder):
     assert (folder / "run.json").read_bytes() == before
 
 
+def test_a_folder_of_an_earlier_version_resumes(folder):
+    """It does not name the configuration of its model."""
+    claim(folder, commit="first")
+    assert claim(folder, config_sha256="a", commit="second").commit == "first"
+
+
+def test_a_folder_is_for_one_configuration_of_a_model(folder):
+    claim(folder, config_sha256="a")
+    with pytest.raises(UserError, match="config_sha256=a. Received: .*=b"):
+        claim(folder, config_sha256="b")
+
+
 def test_an_existing_folder_may_hold_other_files(folder):
     folder.mkdir(parents=True)
     (folder / "notes.txt").write_text("keep me")

@@ -156,7 +156,7 @@ def checked_labels(
         labels.dtype, np.integer
     ):
         advice = ""
-        if labels.ndim == 2 and len(labels) == count:
+        if labels.ndim == 2 and labels.shape[1] > 1:
             advice = "; of one-hot labels take np.argmax(labels, axis=1)"
         raise AttackError(
             f"labels must be integers of shape ({count},) or ({count}, 1), one "
@@ -165,12 +165,10 @@ def checked_labels(
         )
     largest = _LARGEST_INT if num_classes is None else num_classes - 1
     if labels.min() < 0 or labels.max() > largest:
-        wanted = "be at least 0"
-        if num_classes is not None:
-            wanted = f"lie between 0 and {largest}, the model's classes"
+        whose = "" if num_classes is None else ", the model's classes"
         raise AttackError(
-            f"labels must {wanted}. Received: labels in [{labels.min()}, "
-            f"{labels.max()}]"
+            f"labels must lie between 0 and {largest}{whose}. Received: labels "
+            f"in [{labels.min()}, {labels.max()}]"
         )
     return labels.reshape(count).astype(np.int32)
 

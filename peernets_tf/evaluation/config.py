@@ -226,8 +226,9 @@ def check_range(model: keras.Model) -> None:
         raise UserError(
             "the model must take images in [0, 1], which attacks change. "
             f"Received: {model.name}, whose first layer expects values far "
-            "above 1, such as 0 to 255; put a keras.layers.Rescaling(255) in "
-            "front of it"
+            "above 1, such as 0 to 255; if it was trained on them, put a "
+            "keras.layers.Rescaling(255) in front of it, if not, remove that "
+            "layer"
         )
 
 

@@ -105,24 +105,24 @@ def open_log(
 
 
 def weights_guard(model: keras.Model) -> tuple[str, Callable[[], None]]:
-    """Returns the hash of a model's weights, and a check that they stay so.
+    """Returns the hash of weights and peers, and a check of the weights.
 
-    The check raises an `AttackError` if the weights have changed.
+    The check raises an `AttackError` if the weights have changed since.
     """
-    weights_sha256 = models.weights_sha256(model)
+    before = models.weights_sha256(model, with_peers=False)
 
     def check() -> None:
-        if models.weights_sha256(model) != weights_sha256:
+        if models.weights_sha256(model, with_peers=False) != before:
             raise AttackError(
                 "the attack must not change the model's weights, but did: the "
                 "figures would be of another model"
             )
 
-    return weights_sha256, check
+    return models.weights_sha256(model), check
 
 
 def transfer_identity(transfer_model: keras.Model) -> dict[str, str]:
-    """Returns on which other model images are made, see `target_identity`."""
+    """Returns the hashes of the model on which images are made."""
     return {
         "transfer_sha256": models.weights_sha256(transfer_model),
         "transfer_config_sha256": models.config_sha256(transfer_model),

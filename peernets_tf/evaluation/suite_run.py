@@ -126,6 +126,7 @@ def suite_identity(
         "suite": config.suite,
         "budget": config.budget,
         "backward": config.backward,
+        "transfer_sha256": None,
         **(
             transfer_identity(transfer_model)
             if transfer_model is not None

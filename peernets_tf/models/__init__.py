@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from peernets_tf import lazy
+from peernets_tf.models.hashes import config_sha256, weights_sha256
 from peernets_tf.models.precision import PRECISIONS, check_precision
 from peernets_tf.models.presets import (
     PRESET_FOLDER,
@@ -14,11 +15,9 @@ from peernets_tf.models.presets import (
 from peernets_tf.models.registry import MODEL_NAMES, build
 from peernets_tf.models.saving import (
     check_finite,
-    config_sha256,
     copy_weights,
     load,
     save,
-    weights_sha256,
 )
 
 if TYPE_CHECKING:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import zipfile
-from typing import Any
 
 import numpy as np
 
@@ -17,15 +14,12 @@ from peernets_tf.models.precision import check_precision, rebuild_in
 
 # The variable in which a PeerRegularization layer stores its peers. Keras does
 # not count it as a weight.
-_PEERS = "peers"
+PEERS = "peers"
 # ResNet-110's configuration has 0.3 MB; each nested model adds some levels.
 _MAX_CONFIG_BYTES = 16 * 2**20
 _MAX_CONFIG_DEPTH = 200
 # Keras's messages may hold a whole configuration.
 _MAX_REASON = 500
-_RANDOM_STATE = "seed_generator_state"
-# Where the configuration of a model names its layers.
-_NAMES = ("name", "keras_history", "input_layers", "output_layers")
 
 
 def load(
@@ -150,7 +144,7 @@ def copy_weights(source: keras.Model, target: keras.Model) -> int:
     for layer in common:
         weights = {weight.path: weight for weight in layers[layer.name].weights}
         for weight in layer.weights:
-            if weight.name == _PEERS:
+            if weight.name == PEERS:
                 continue
             if weight.path not in weights:
                 raise UserError(
@@ -168,58 +162,3 @@ def copy_weights(source: keras.Model, target: keras.Model) -> int:
                 )
             weight.assign(value)
     return sum(bool(layer.weights) for layer in common)
-
-
-def weights_sha256(model: keras.Model, *, with_peers: bool = True) -> str:
-    """Returns the SHA-256 of a model's weights and peers, in their order.
-
-    Args:
-        model: a built Keras model.
-        with_peers: bool, whether stored graphs of peers count, too.
-    """
-    digest = hashlib.sha256()
-    left_out = {_RANDOM_STATE} if with_peers else {_RANDOM_STATE, _PEERS}
-    for variable in model.variables:
-        if variable.name not in left_out:
-            array = np.ascontiguousarray(keras.ops.convert_to_numpy(variable))
-            digest.update(array.tobytes())
-    return digest.hexdigest()
-
-
-def config_sha256(model: keras.Model) -> str:
-    """Returns the SHA-256 of what a model's layers compute with its weights.
-
-    Two models of equal weights may differ in an activation, or in what a layer
-    was told. Names do not count, because Keras numbers layers as they are made.
-    A subclassed model tells only what its `get_config` returns.
-    """
-    try:
-        config = model.get_config()
-    except NotImplementedError:
-        config = {}
-    text = json.dumps(
-        _without_names(config, {}),
-        sort_keys=True,
-        default=lambda value: type(value).__name__,
-    )
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _without_names(value: Any, numbers: dict[str, int], key: str = "") -> Any:
-    """Returns a model's configuration with numbers in place of layers' names.
-
-    Args:
-        value: the configuration, or a part of it.
-        numbers: dict, the number of each name that was met so far.
-        key: str, the innermost key of a dict that holds the value.
-    """
-    if isinstance(value, dict):
-        if str(value.get("class_name")).endswith("DTypePolicy"):
-            # Its name is that of a precision.
-            return value
-        return {k: _without_names(v, numbers, k) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_names(v, numbers, key) for v in value]
-    if isinstance(value, str) and key in _NAMES:
-        return numbers.setdefault(value, len(numbers))
-    return value

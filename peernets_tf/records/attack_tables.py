@@ -90,9 +90,10 @@ def _rows(
 def _settings(record: AttackRecord, case: AttackCase) -> dict[str, str]:
     """Returns what may differ between rows that would look alike."""
     settings = dict(re.findall(r"\b(\w+)=([^,()]+)", case.attack))
-    # Others stand in the cells, or do not change what is found.
-    shown = ("steps", "restarts", "loss", "num_targets", "queries", "samples")
-    found = {k: v.strip("'") for k, v in settings.items() if k in shown}
+    # These two stand in the cells.
+    for name in ("epsilon", "norm"):
+        settings.pop(name, None)
+    found = {name: value.strip("'") for name, value in settings.items()}
     threat_model = record.threat_model
     if threat_model and threat_model.attacker != threat_model.defended:
         found["attack_graphs"] = str(threat_model.attacker.num_graphs)

@@ -14,6 +14,8 @@ from peernets_tf.records.leaves import leaves
 from peernets_tf.records.schema import Provenance
 
 _MISSING = "missing"
+# Folders of earlier versions do not name these, and resume without them.
+_NEWER = ("config_sha256", "transfer_config_sha256")
 
 
 def claim(
@@ -59,7 +61,9 @@ def claim(
         files.write_json(run, path)
         return provenance
     found, first = _read(folder, path)
-    _check_same(folder, found, identity)
+    older = {name for name in _NEWER if name not in found}
+    known = {k: v for k, v in identity.items() if k not in older}
+    _check_same(folder, found, known)
     return first
 
 

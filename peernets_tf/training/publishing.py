@@ -30,8 +30,9 @@ class PublishingConfig:
             first ones.
 
     Raises:
-        UserError: if the name is not a plain file name or ends in `.suite`, or
-            the folder does not hold a finished training.
+        UserError: if the name is not a plain file name or ends in `.suite`,
+            the folder does not hold a finished training, or the published model
+            would replace the trained one.
     """
 
     run_dir: str
@@ -53,6 +54,12 @@ class PublishingConfig:
                 f"first a letter or digit. Received: {self.name!r}"
             )
         self.run()
+        path = os.path.join(self.output_dir, f"{self.name}.keras")
+        if os.path.realpath(path) == os.path.realpath(self.model_path):
+            raise UserError(
+                "--output_dir and --name must not be those of the trained "
+                f"model. Received: {path}"
+            )
 
     @property
     def record_path(self) -> str:
@@ -133,17 +140,18 @@ def publish(config: PublishingConfig) -> records.TrainingRecord:
     )
     os.makedirs(config.output_dir, exist_ok=True)
     path = os.path.join(config.output_dir, config.name)
-    # The model last, and no earlier one of the name until then: a model must
-    # never stand beside no record, or that of another.
-    with contextlib.suppress(FileNotFoundError):
-        os.remove(f"{path}.keras")
-    records.write(published, f"{path}.json")
     is_preset = os.path.realpath(config.output_dir) == os.path.realpath(
         models.PRESET_FOLDER
     )
     card = model_card(config.name, run, published, is_preset=is_preset)
-    files.write_text(card, f"{path}.md")
-    models.save(model, f"{path}.keras")
+    # An earlier model of the name goes before its record does, and this one
+    # comes after its own: no model stands beside the record of another.
+    with files.atomic_file(f"{path}.keras") as temporary:
+        models.save(model, temporary)
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(f"{path}.keras")
+        records.write(published, f"{path}.json")
+        files.write_text(card, f"{path}.md")
     size = os.path.getsize(f"{path}.keras") / 1e6
     print(
         f"{path}.keras: {size:.1f} MB, {published.accuracy:.2%} of "
