@@ -293,6 +293,7 @@ def test_a_diverging_training_on_jax_is_one_line(npz_path, tmp_path):
         f"--dataset={npz_path}",
         f"--output_dir={tmp_path}",
         "--model=lenet5",
+        "--batch_size=32",
         "--epochs=1",
         "--optimizer=momentum",
         "--learning_rate=1e38",
@@ -307,6 +308,7 @@ def test_a_training_does_not_go_on_with_another_backend(npz_path, tmp_path):
         f"--dataset={npz_path}",
         f"--output_dir={tmp_path}",
         "--model=lenet5",
+        "--batch_size=32",
         "--epochs=1",
     ]
     assert run_command("peernets_tf.train", *flags).status == 0

@@ -257,9 +257,13 @@ def _with_graphs(
 
 def _log_probabilities(function: LogitsFunction, images: Tensor) -> Tensor:
     """Returns logits whose softmax are the probabilities of a function."""
-    # Float16 has no number as small as this.
-    probabilities = ops.cast(function(images), "float32")
-    return ops.log(ops.maximum(probabilities, _SMALLEST_PROBABILITY))
+    probabilities = function(images)
+    smallest = _SMALLEST_PROBABILITY
+    if keras.backend.standardize_dtype(probabilities.dtype) == "float16":
+        # The gradient of the logarithm, 1 / p, must fit into float16.
+        smallest = 1e-4
+    probabilities = ops.cast(probabilities, "float32")
+    return ops.log(ops.maximum(probabilities, smallest))
 
 
 def _mean_logits(logits_fn: LogitsFunction, images: Tensor) -> Tensor:

@@ -111,7 +111,8 @@ def _check_same(
 ) -> None:
     """Raises a `UserError` that names the first value that differs."""
     ours, theirs = dict(leaves(wanted)), dict(leaves(found))
-    for name in {**ours, **theirs}:
+    # The hash of a configuration last: a flag, if one differs, says more.
+    for name in sorted({**ours, **theirs}, key=_NEWER.__contains__):
         expected = theirs.get(name, _MISSING)
         received = ours.get(name, _MISSING)
         if expected != received:
