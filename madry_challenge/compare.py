@@ -45,8 +45,8 @@ _BUDGET = flags.DEFINE_enum(
     "What is run. minutes: attacks on the published models. day: the same on "
     "1,000 images, also with 10 graphs. These train networks: smoke: a few "
     "steps, to check that the command works. hour: about an hour on two CPU "
-    "cores. full: the published schedules, for a GPU (default: full with a "
-    "GPU, hour with --train and without a GPU, otherwise minutes).",
+    "cores. full: the published schedules, for a GPU (default: full for "
+    "cifar10 with a GPU, otherwise hour with --train and minutes without).",
 )
 _TRAIN = flags.DEFINE_bool(
     "train",

@@ -147,6 +147,7 @@ def test_train_or_a_gpu_trains(monkeypatch):
         (False, ["--train", "--budget=smoke"], "smoke", {}),
         (True, [], "full", {}),
         (True, ["--train"], "full", {}),
+        (True, ["--dataset=cifar100"], "minutes", table6.PUBLISHED),
         (True, ["--budget=minutes"], "minutes", table6.PUBLISHED),
     ):
         monkeypatch.setattr(devices, "has_gpu", lambda has=has_gpu: has)
