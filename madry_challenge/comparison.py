@@ -220,15 +220,14 @@ class _Comparison:
                 f"Received: {name}, which holds {model.name}"
             )
         training = records.of_model(path)
-        if training is not None:
-            attacks = row.trained_on != "images"
-            if attacks != (training.attack is not None):
-                wanted = "adversarial images" if attacks else "images"
-                raise UserError(
-                    f"--checkpoint={row.key}=PATH must hold a network that was "
-                    f"trained on {wanted}. Received: {name}, which was trained "
-                    f"on {training.attack or 'images'}"
-                )
+        attacks = row.trained_on != "images"
+        if training and attacks != (training.attack is not None):
+            wanted = "adversarial images" if attacks else "images"
+            raise UserError(
+                f"--checkpoint={row.key}=PATH must hold a network that was "
+                f"trained on {wanted}. Received: {name}, which was trained on "
+                f"{training.attack or 'images'}"
+            )
         check_fits(model, self.dataset)
         return _Network(model=model, checkpoint=name, steps=(None,))
 

@@ -24,7 +24,10 @@ def folder(tmp_path):
 
 def claim(folder, commit="abc", **changes):
     return records.claim(
-        str(folder), {**IDENTITY, **changes}, make_provenance(commit=commit)
+        str(folder),
+        {**IDENTITY, **changes},
+        make_provenance(commit=commit),
+        may_lack=("config_sha256",),
     )
 
 

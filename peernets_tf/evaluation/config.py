@@ -188,11 +188,7 @@ def check_fits(
         )
     shape = dataset.test.images.shape[1:]
     taken = tuple(model.input_shape[1:])
-    # None is a size that may vary.
-    if len(taken) != len(shape) or any(
-        size not in (None, given)
-        for size, given in zip(taken, shape, strict=True)
-    ):
+    if not peers.checks.takes_shape(taken, shape):
         raise UserError(
             f"the model must take images of shape {shape} for {dataset.name}. "
             f"Received: {model.name} for images of shape {taken}; give another "
@@ -218,11 +214,9 @@ def check_range(model: keras.Model) -> None:
 
     See `peers.checks.check_images_fit`, which says how that is known.
     """
-    from peernets_tf.peers.checks import takes_unit_range
-
     if isinstance(model, peers.MonteCarlo):
         model = model.model
-    if takes_unit_range(model) is False:
+    if peers.checks.takes_unit_range(model) is False:
         raise UserError(
             "the model must take images in [0, 1], which attacks change. "
             f"Received: {model.name}, whose first layer expects values far "

@@ -86,7 +86,11 @@ def open_log(
     folder = config.output_dir
     with records.take_turn(folder):
         first_start = records.claim(
-            folder, identity, provenance, makes="record.json"
+            folder,
+            identity,
+            provenance,
+            makes="record.json",
+            may_lack=("config_sha256", "transfer_config_sha256"),
         )
     suffix = f"-{config.shard.name}" if config.shard.name else ""
     log = BatchLog(
@@ -121,8 +125,10 @@ def weights_guard(model: keras.Model) -> tuple[str, Callable[[], None]]:
     return models.weights_sha256(model), check
 
 
-def transfer_identity(transfer_model: keras.Model) -> dict[str, str]:
-    """Returns the hashes of the model on which images are made."""
+def transfer_identity(transfer_model: keras.Model | None) -> dict[str, str]:
+    """Returns the hashes of the model on which images are made, if any."""
+    if transfer_model is None:
+        return {}
     return {
         "transfer_sha256": models.weights_sha256(transfer_model),
         "transfer_config_sha256": models.config_sha256(transfer_model),

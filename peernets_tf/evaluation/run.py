@@ -198,11 +198,7 @@ def identity(
         "temperature": config.temperature,
         # As in `resumable.target_identity`.
         **({"ablation": repr(config.ablation)} if config.ablation else {}),
-        **(
-            transfer_identity(transfer_model)
-            if transfer_model is not None
-            else {}
-        ),
+        **transfer_identity(transfer_model),
         # With all defaults of this version, and the hash of a file.
         "attacks": [
             {

@@ -127,11 +127,7 @@ def suite_identity(
         "budget": config.budget,
         "backward": config.backward,
         "transfer_sha256": None,
-        **(
-            transfer_identity(transfer_model)
-            if transfer_model is not None
-            else {}
-        ),
+        **transfer_identity(transfer_model),
         # With all defaults of this version.
         "steps": [
             {

@@ -1,6 +1,6 @@
 """Checks that images fit the input of a model."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -70,15 +70,21 @@ def _check_shape(model: keras.Model, images: NDArray[Any]) -> None:
     expected = _input_shape(model)
     if expected is None:
         return
-    received = images.shape[-3:]
-    if len(expected) != 4 or any(
-        size not in (None, given)
-        for size, given in zip(expected[1:], received, strict=True)
-    ):
+    if not takes_shape(expected[1:], images.shape[-3:]):
         raise UserError(
             f"`images` must have the shape of the input of '{model.name}', "
             f"{expected}. Received: images.shape={images.shape}"
         )
+
+
+def takes_shape(
+    expected: Sequence[int | None], received: Sequence[int]
+) -> bool:
+    """Whether a shape is the expected one, where None is a size that varies."""
+    return len(expected) == len(received) and all(
+        size in (None, given)
+        for size, given in zip(expected, received, strict=True)
+    )
 
 
 def _input_shape(model: keras.Model) -> tuple[int | None, ...] | None:

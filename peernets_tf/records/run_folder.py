@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import os
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -14,8 +15,6 @@ from peernets_tf.records.leaves import leaves
 from peernets_tf.records.schema import Provenance
 
 _MISSING = "missing"
-# Folders of earlier versions do not name these, and resume without them.
-_NEWER = ("config_sha256", "transfer_config_sha256")
 
 
 def claim(
@@ -24,6 +23,7 @@ def claim(
     provenance: Provenance,
     *,
     makes: str | None = None,
+    may_lack: Collection[str] = (),
 ) -> Provenance:
     """Makes a run's folder, or checks that it holds the same run.
 
@@ -36,6 +36,8 @@ def claim(
         provenance: the `Provenance` of this start.
         makes: str or None, a file that the run will write, and that the folder
             must not hold before its first start.
+        may_lack: names of values that folders of earlier versions do not hold;
+            such a folder resumes without them.
 
     Returns:
         The `Provenance` of the first start.
@@ -61,9 +63,7 @@ def claim(
         files.write_json(run, path)
         return provenance
     found, first = _read(folder, path)
-    older = {name for name in _NEWER if name not in found}
-    known = {k: v for k, v in identity.items() if k not in older}
-    _check_same(folder, found, known)
+    _check_same(folder, found, identity, may_lack)
     return first
 
 
@@ -107,12 +107,17 @@ def _read(folder: str, path: str) -> tuple[dict[str, Any], Provenance]:
 
 
 def _check_same(
-    folder: str, found: dict[str, Any], wanted: dict[str, Any]
+    folder: str,
+    found: dict[str, Any],
+    wanted: dict[str, Any],
+    may_lack: Collection[str],
 ) -> None:
     """Raises a `UserError` that names the first value that differs."""
     ours, theirs = dict(leaves(wanted)), dict(leaves(found))
-    # The hash of a configuration last: a flag, if one differs, says more.
-    for name in sorted({**ours, **theirs}, key=_NEWER.__contains__):
+    # The values that may lack last: flags, if some differ, say more.
+    for name in sorted({**ours, **theirs}, key=lambda name: name in may_lack):
+        if name in may_lack and name not in theirs:
+            continue
         expected = theirs.get(name, _MISSING)
         received = ours.get(name, _MISSING)
         if expected != received:
