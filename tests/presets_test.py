@@ -31,6 +31,7 @@ NAMES = [
     "cifar10_pr_resnet32_long",
     "cifar10_resnet32",
     "cifar10_resnet32_adversarial",
+    "cifar10_resnet32_adversarial_long",
     "cifar10_resnet32_long",
     "mnist_lenet5",
     "mnist_pr_lenet5",
