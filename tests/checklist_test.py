@@ -40,8 +40,8 @@ def outcome_at(step, places):
     )
 
 
-def check(name, *outcomes, **fields):
-    """Returns the verdict of one check, None if it is left out."""
+def answer(name, *outcomes, **fields):
+    """Returns one `records.Check`, None if it is left out."""
     evidence = Evidence(
         **{
             "correct": np.ones(TOTAL, bool),
@@ -53,7 +53,13 @@ def check(name, *outcomes, **fields):
         }
     )
     found = {c.name: c for c in checklist.checklist(evidence)}
-    return found[name].verdict if name in found else None
+    return found.get(name)
+
+
+def check(name, *outcomes, **fields):
+    """Returns the verdict of one check, None if it is left out."""
+    found = answer(name, *outcomes, **fields)
+    return found and found.verdict
 
 
 def test_probabilities():
@@ -188,11 +194,27 @@ def test_the_large_ball(fooled, verdict):
     assert check(name) == "not measured"
 
 
-def test_one_attack_that_reaches_the_whole_ball_is_enough():
-    step = of_role("", in_large_ball=True)
-    masked, other = (outcome(step, fooled, attacked=100) for fooled in (3, 100))
-    name = "a large enough ball fools all"
-    assert check(name, masked, other) == "passed"
+@pytest.mark.parametrize(
+    ("exact", "identity", "verdict"),
+    [(100, 100, "passed"), (71, 100, "failed"), (100, 97, "failed")],
+)
+def test_each_gradient_must_lead_to_all_images(exact, identity, verdict):
+    found = answer(
+        "a large enough ball fools all",
+        *(
+            outcome(
+                of_role("", in_large_ball=True, backward=backward),
+                fooled,
+                attacked=100,
+            )
+            for backward, fooled in (("exact", exact), ("identity", identity))
+        ),
+    )
+    assert found.verdict == verdict
+    assert found.measured == (
+        f"images that withstand it: {100 - exact} of 100 (exact) and "
+        f"{100 - identity} of 100 (identity)"
+    )
 
 
 @pytest.mark.parametrize(

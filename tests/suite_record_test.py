@@ -69,11 +69,12 @@ def test_tables():
         "L-inf 8/255: 200 images, 90.0% ±4.9 correct before the attacks"
     )
     assert attacks.columns == suite_tables.SUITE_COLUMNS
-    # What only serves the checklist is no row.
+    # What only serves the checklist comes last, and has no accuracy.
     assert attacks.rows == (
         ("pgd", "white-box", "exact", "180", "120", "30.0% ±6.7", "41"),
         ("square", "black-box", "-", "60", "20", "20.0% ±6.1", "2,500"),
         ("worst case", "-", "-", "180", "140", "20.0% ±6.1", "-"),
+        ("large-ball", "white-box", "exact", "100", "100", "-", "74"),
     )
     assert checks.title == (
         "Checklist of PR-ResNet-32 on CIFAR-10, 10 graphs of 50 peers, known, "

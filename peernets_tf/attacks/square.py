@@ -32,8 +32,8 @@ class Square(Attack):
     A random search. Each query changes one square of the image, and the change
     is kept if the loss grows. The loss is the margin or, if targeted, minus the
     cross-entropy of the target. The search stops for an image that fools the
-    model. All images share the random draws, as in AutoAttack, so the result
-    for an image does not depend on the other images.
+    model. All images share the random draws, so the result for an image does
+    not depend on the other images. (In AutoAttack the first stripes differ.)
 
     Attributes:
         epsilon: float, the radius of the ball for images in [0, 1].

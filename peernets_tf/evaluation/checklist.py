@@ -179,15 +179,20 @@ def _more_changes_little(evidence: Evidence) -> _Answer:
 
 
 def _large_ball_fools_all(evidence: Evidence) -> _Answer:
-    found = [o for o in evidence.outcomes if o.step.in_large_ball]
-    attacked = np.any([o.attacked for o in found], axis=0) if found else None
-    if attacked is None or not attacked.any():
+    """Each gradient must lead to all images: one that fails is masked."""
+    found = [
+        outcome
+        for outcome in evidence.outcomes
+        if outcome.step.in_large_ball and outcome.attacked.any()
+    ]
+    if not found:
         return "not measured", "no image was attacked in a large ball"
-    left = attacked & ~_union(found, evidence)
-    return (
-        _verdict(not left.any()),
-        f"{left.sum()} of {attacked.sum()} images withstand it",
+    left = [int((o.attacked & ~o.fooled).sum()) for o in found]
+    measured = " and ".join(
+        f"{number} of {outcome.attacked.sum()} ({outcome.step.backward})"
+        for number, outcome in zip(left, found, strict=True)
     )
+    return _verdict(not any(left)), f"images that withstand it: {measured}"
 
 
 def _exact_equals_bpda(evidence: Evidence) -> _Answer:

@@ -40,8 +40,9 @@ def suite_tables(record: SuiteRecord) -> list[Table]:
 def result_tables(result: SuiteResult, subject: str) -> list[Table]:
     """Returns the table of a suite's attacks and that of its checklist.
 
-    The rows are the attacks that count and had an image left to attack, in
-    their order, each with the accuracy in the worst case of it and all before.
+    The rows are the attacks that had an image left to attack, in their order:
+    first those that count, each with the accuracy in the worst case of it and
+    all before, and after the worst case those that serve the checklist only.
 
     Args:
         result: the `SuiteResult`.
@@ -53,17 +54,22 @@ def result_tables(result: SuiteResult, subject: str) -> list[Table]:
         "correct before the attacks"
         f"{rejection_text(result.rejected_as, result.clean_rejected)}"
     )
-    rows = [
-        _case_row(result, case)
-        for case in result.cases
-        if case.is_counted and case.attacked
-    ]
-    worst = ("worst case", "-", "-", str(result.correct))
-    fooled = str(result.correct - result.robust)
-    rows.append((*worst, fooled, rate_text(result.robust, result.total), "-"))
+    ran = [case for case in result.cases if case.attacked]
+    counted = [_case_row(result, case) for case in ran if case.is_counted]
+    others = [_case_row(result, case) for case in ran if not case.is_counted]
+    worst = (
+        "worst case",
+        "-",
+        "-",
+        str(result.correct),
+        str(result.correct - result.robust),
+        rate_text(result.robust, result.total),
+        "-",
+    )
+    rows = (*counted, worst, *others)
     checks = tuple((c.name, c.verdict, c.measured) for c in result.checks)
     return [
-        Table(title, SUITE_COLUMNS, tuple(rows)),
+        Table(title, SUITE_COLUMNS, rows),
         Table(f"Checklist of {subject}, {result.title}", CHECK_COLUMNS, checks),
     ]
 
@@ -75,6 +81,6 @@ def _case_row(result: SuiteResult, case: SuiteCase) -> tuple[str, ...]:
         case.backward if case.access == "white-box" else "-",
         str(case.attacked),
         str(case.fooled),
-        rate_text(case.robust, result.total),
+        rate_text(case.robust, result.total) if case.is_counted else "-",
         f"{case.queries / case.attacked:,.0f}",
     )
