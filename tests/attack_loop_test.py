@@ -110,6 +110,8 @@ def test_counts(target, log):
         "rejected": None,
         "clean_rejected": None,
         "queries": 0,
+        # All but the first, the fourth and the fifth: 0110 0111, 1100 0000.
+        "right": "67c0",
     }
     first = np.minimum(target.test.images[:, 0, 0, 0] + 0.25, 1) - 0.5
     signs = np.where(target.test.labels == 1, -10, 10)
@@ -169,7 +171,8 @@ def test_the_loss_of_huge_logits_is_finite(target, log):
 
 
 @pytest.mark.parametrize(
-    ("field", "of_the_case"), [("loss", "mean_loss"), ("queries", "queries")]
+    ("field", "of_the_case"),
+    [("loss", "mean_loss"), ("queries", "queries"), ("right", "right")],
 )
 def test_resumes_a_log_without_a_field(
     field, of_the_case, target, log, tmp_path

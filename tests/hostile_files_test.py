@@ -122,6 +122,9 @@ def test_batch_log(tmp_path):
         {"zero_gradients": 3},
         {"total": 3},
         {"correct": 1, "fooled": 2},
+        {"adversarial_correct": 1, "right": [1, 1]},
+        {"adversarial_correct": 1, "right": [1]},
+        {"adversarial_correct": 1, "right": [2, -1]},
     ):
         path.write_text(f"{json.dumps({**row, **changes})}\n")
         assert reads_or_refuses(read, path)

@@ -3,6 +3,7 @@
 Each function takes records and returns tables of `peernets_tf.records.tables`.
 """
 
+import itertools
 import pathlib
 import re
 
@@ -98,6 +99,25 @@ def _narrowed(table):
         for cells in (table.columns, *table.rows)
     )
     return Table(table.title, columns, tuple(rows))
+
+
+def differences(found):
+    """How much networks differ in accuracy after an attack, in pairs."""
+    rows = []
+    for one, other in itertools.combinations(found, 2):
+        if (one.dataset, one.attack) != (other.dataset, other.attack):
+            raise ValueError("records of different images or attacks")
+        (first,), (second,) = one.cases, other.cases
+        difference, margin = records.statistics.paired_difference(
+            *(
+                records.per_image.from_hexadecimal(case.right, case.total)
+                for case in (first, second)
+            )
+        )
+        points = f"{100 * difference:+.1f} ±{100 * margin:.1f} points"
+        rows.append((one.checkpoint, other.checkpoint, points))
+    columns = ("network", "other network", "difference")
+    return [Table("", columns, tuple(rows))]
 
 
 def transfers(found):
@@ -370,6 +390,7 @@ TABLES = {
     "ablations": ablations,
     "attacks": attacks,
     "comparison": comparison,
+    "differences": differences,
     "headline": headline,
     "precisions": seed_tables.precisions,
     "presets": presets,

@@ -57,6 +57,9 @@ def test_a_training_refuses_impossible_counts(changes, message):
         ({"zero_gradients": 201}, "zero_gradients must lie between"),
         ({"fooled": 161}, "fooled must lie between 0 and correct=160"),
         ({"mean_loss": -0.1}, "mean_loss must be finite and at least 0"),
+        ({"right": "f" * 50}, "right must name as many images as .*=100"),
+        ({"right": "f" * 48}, "one bit for each of 200 images"),
+        ({"right": "g" * 50}, "expected hexadecimal digits"),
     ],
 )
 def test_an_attack_refuses_impossible_counts(changes, message):

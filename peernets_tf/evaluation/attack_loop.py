@@ -41,6 +41,9 @@ class AttackedBatch:
             their true labels; None in logs of earlier versions.
         queries: int or None, images whose logits the attack computed; None in
             logs of earlier versions.
+        right: tuple of ints or None, 1 for each image that is classified
+            correctly after the attack, 0 for each other; None in logs of
+            earlier versions.
     """
 
     total: int
@@ -53,6 +56,7 @@ class AttackedBatch:
     loss: float | None = None
     rejected: int | None = None
     queries: int | None = None
+    right: tuple[int, ...] | None = None
 
 
 def clean_predictions(
@@ -183,6 +187,7 @@ def attack_images(
         mean_linf=_mean_pixels(sum(row.linf for row in rows), fooled),
         mean_loss=_mean_loss(rows),
         queries=_queries(rows),
+        right=_right(rows),
     )
 
 
@@ -265,6 +270,7 @@ def _attack_batch(
         loss=float(losses.cross_entropies(logits, batch.labels).sum()),
         rejected=_count_rejected(target, rejected),
         queries=queries,
+        right=tuple(is_right.astype(int).tolist()),
     )
 
 
@@ -277,6 +283,16 @@ def _queries(rows: Sequence[AttackedBatch]) -> int | None:
     """Returns the queries of all batches, None if those of some are unknown."""
     known = [row.queries for row in rows if row.queries is not None]
     return sum(known) if len(known) == len(rows) else None
+
+
+def _right(rows: Sequence[AttackedBatch]) -> str | None:
+    """Returns `records.AttackCase.right`, None if some batch is unknown."""
+    bits: list[int] = []
+    for row in rows:
+        if row.right is None:
+            return None
+        bits += row.right
+    return records.per_image.to_hexadecimal(bits)
 
 
 def _mean_loss(rows: Sequence[AttackedBatch]) -> float | None:

@@ -83,6 +83,15 @@ def check_row(
     for name in ("l2", "linf", "loss", "queries"):
         if not 0 <= row.get(name, 0) < math.inf:
             raise ValueError(f"{name} must be finite and at least 0")
+    right = row.get("right")
+    if right is not None and (
+        len(right) != size
+        or not set(right) <= {0, 1}
+        or sum(right) != row.get("adversarial_correct")
+    ):
+        raise ValueError(
+            f"right must be {size} of 0 and 1, adversarial_correct of them 1"
+        )
     predictions = row.get("predictions", [0] * size)
     if len(predictions) != size or not all(
         0 <= label < num_classes for label in predictions

@@ -3,11 +3,13 @@
 import dataclasses
 from typing import ClassVar
 
+from peernets_tf.errors import UserError
 from peernets_tf.records.counts import (
     check_counts,
     check_not_negative,
     check_totals,
 )
+from peernets_tf.records.per_image import from_hexadecimal
 from peernets_tf.records.schema import Provenance, ThreatModel
 
 
@@ -49,6 +51,9 @@ class AttackCase:
         queries: int or None, images whose logits the attack computed, all steps
             added, without the fit of a universal perturbation; None in records
             of earlier versions.
+        right: str or None, which images are classified correctly after the
+            attack: one bit for each in their order, as `per_image` writes
+            them; None in records of earlier versions.
     """
 
     attack: str
@@ -69,6 +74,7 @@ class AttackCase:
     rejected: int | None = None
     clean_rejected: int | None = None
     queries: int | None = None
+    right: str | None = None
 
     def __post_init__(self) -> None:
         check_counts(
@@ -91,6 +97,13 @@ class AttackCase:
             mean_loss=self.mean_loss,
             queries=self.queries,
         )
+        if self.right is not None:
+            count = int(from_hexadecimal(self.right, self.total).sum())
+            if count != self.adversarial_correct:
+                raise UserError(
+                    "right must name as many images as adversarial_correct="
+                    f"{self.adversarial_correct}. Received: {count}"
+                )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

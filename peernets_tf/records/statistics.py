@@ -2,6 +2,11 @@
 
 import math
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from peernets_tf.errors import UserError
+
 # The quantile of the normal distribution for a 95 % interval.
 _Z = 1.959963984540054
 
@@ -26,6 +31,41 @@ def wilson_interval(count: int, total: int) -> tuple[float, float]:
     # At the rates 0 and 1 rounding could cross the rate itself.
     low, high = centre - half / scale, centre + half / scale
     return max(0.0, min(low, rate)), min(1.0, max(high, rate))
+
+
+def paired_difference(
+    first: ArrayLike, second: ArrayLike
+) -> tuple[float, float]:
+    """Returns how much a rate differs between two networks on the same images.
+
+    Images on which both agree say nothing of the difference, so its margin is
+    smaller than that of rates on different images.
+
+    Args:
+        first: bool array of shape `(N,)`, the images counted for one network.
+        second: bool array of shape `(N,)`, those for the other.
+
+    Returns:
+        The rate of the first minus that of the second, in [-1, 1], and the
+        half width of its 95 % interval of Agresti and Min (2005), *Simple
+        improved confidence intervals for comparing matched proportions*.
+
+    Raises:
+        UserError: if the shapes differ, or there is no image.
+    """
+    one, other = np.asarray(first, bool), np.asarray(second, bool)
+    if one.shape != other.shape or not one.size:
+        raise UserError(
+            "a paired difference needs the same images twice. Received: shapes "
+            f"{one.shape} and {other.shape}"
+        )
+    # Half an image is added to each of the four cells.
+    only_one = np.sum(one & ~other) + 0.5
+    only_other = np.sum(other & ~one) + 0.5
+    total = one.size + 2
+    spread = only_one + only_other - (only_one - only_other) ** 2 / total
+    difference = (only_one - only_other) / one.size
+    return float(difference), float(_Z * math.sqrt(spread) / total)
 
 
 def margin(count: int, total: int) -> float:
