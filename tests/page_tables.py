@@ -114,9 +114,9 @@ def differences(found):
                 for case in (first, second)
             )
         )
-        points = f"{100 * difference:+.1f} ±{100 * margin:.1f} points"
-        rows.append((one.checkpoint, other.checkpoint, points))
-    columns = ("network", "other network", "difference")
+        points = (f"{100 * difference:+.1f}", f"{100 * margin:.1f}")
+        rows.append((one.checkpoint, other.checkpoint, *points))
+    columns = ("network", "other network", "difference", "margin")
     return [Table("", columns, tuple(rows))]
 
 
