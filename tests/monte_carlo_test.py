@@ -43,6 +43,18 @@ def test_monte_carlo_is_the_mean_over_graphs(graphs, images, jit_compile):
     )
 
 
+def test_several_outputs_are_averaged_apart(graphs, images):
+    model = make_model()
+    set_peers(model, graphs)
+    expected = monte_carlo(model)(images)
+    double = keras.Model(
+        model.input, {"one": model.output, "other": 1 - model.output}
+    )
+    found = monte_carlo(double)(images)
+    np.testing.assert_allclose(found["one"], expected, atol=1e-5)
+    np.testing.assert_allclose(found["other"], 1 - expected, atol=1e-5)
+
+
 def test_monte_carlo_has_the_mean_gradient(graphs, images):
     model = make_model()
     set_peers(model, graphs)

@@ -1,5 +1,6 @@
 """Robust accuracy of models whose robustness is known, and planted faults."""
 
+import bank_test
 import numpy as np
 import pytest
 import suite_models
@@ -344,3 +345,52 @@ else:
 def test_jax_finds_the_same(suite):
     pytest.importorskip("jax", reason="pip install jax")
     run_python(_ON_JAX, suite, KERAS_BACKEND="jax")
+
+
+@pytest.mark.parametrize(
+    ("outputs", "message"),
+    [
+        (lambda x: [x, -x], "one tensor of logits.* Received: 2 outputs"),
+        (lambda x: {"a": x}, "one tensor of logits.* Received: 1 outputs"),
+        (lambda x: x[:, 0], r"logits must have shape \(B, classes\)"),
+        (lambda x: x[:, :1], r"for one logit z, return \[0, z\]"),
+    ],
+)
+def test_refuses_outputs_that_are_no_logits(outputs, message, linear, images):
+    for suite in ("autoattack", "adaptive"):
+        with pytest.raises(AttackError, match=message):
+            run(lambda x: outputs(linear(x)), images, suite=suite)
+
+
+def test_refuses_random_numbers_that_compiling_fixes(linear, images):
+    rng = np.random.default_rng(0)
+
+    def noisy(x):
+        return linear(x) + rng.normal(size=(1, 4)).astype("float32")
+
+    with pytest.raises(
+        AttackError, match=r"with keras\.random, not with NumPy"
+    ):
+        run(noisy, images, suite="rand")
+
+
+def test_refuses_channels_first_before_any_attack(capsys):
+    images = np.zeros((2, 3, 12, 12), "float32")
+
+    def model(x):
+        return ops.reshape(x, (-1, 432))[:, :3]
+
+    with pytest.raises(AttackError, match=r"looks like \(B, C, H, W\)"):
+        run(model, (images, np.zeros(2, int)), suite="autoattack")
+    assert "apgd" not in capsys.readouterr().out
+
+
+def test_warns_that_peers_are_older_than_the_weights(rng):
+    model = bank_test.make_model()
+    peernets_tf.set_peers(model, rng.random((4, 8, 8, 3)).astype("float32"))
+    images = rng.random((2, 8, 8, 3)).astype("float32")
+    labels = np.argmax(model(images), axis=1)
+    layer = peernets_tf.peers.peer_layers(model)[0]
+    layer.weights[0].assign(layer.weights[0] + 1)
+    with pytest.warns(UserWarning, match="older than the model's weights"):
+        run(model, (images, labels), suite="rand")

@@ -162,7 +162,7 @@ class AutoAscent:
             )
             ends_period = (i == count - 1) & (period > 0)
             state, gradient = _checked(state, gradient, ends_period, period)
-            share = ops.where(is_first, 1.0, _NEW)
+            share = ops.cast(ops.where(is_first, 1.0, _NEW), "float32")
             moved = self._moved(state, gradient, share, images, epsilon)
             return tuple(
                 state._replace(iterates=moved, previous=state.iterates)

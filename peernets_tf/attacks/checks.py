@@ -173,6 +173,49 @@ def checked_labels(
     return labels.reshape(count).astype(np.int32)
 
 
+def check_outputs(shape: Any) -> None:
+    """Raises an `AttackError` unless a model returns logits `(B, classes)`.
+
+    Args:
+        shape: the shape of the model's outputs; of several outputs a list,
+            tuple or dict of shapes.
+    """
+    if isinstance(shape, dict) or any(
+        isinstance(part, tuple | list | dict) for part in shape
+    ):
+        raise AttackError(
+            "the model must return one tensor of logits: attack one of its "
+            "outputs, such as keras.Model(model.input, model.outputs[0]). "
+            f"Received: {len(shape)} outputs"
+        )
+    if len(shape) != 2:
+        raise AttackError(
+            "logits must have shape (B, classes). Received: logits of shape "
+            f"{tuple(shape)}"
+        )
+    if shape[1] == 1:
+        raise AttackError(
+            "the model must have a logit for each of at least two classes: "
+            "for one logit z, return [0, z]. Received: logits of shape "
+            f"{tuple(shape)}"
+        )
+
+
+def check_channels_last(shape: tuple[int, ...]) -> None:
+    """Raises an `AttackError` if images look like `(B, C, H, W)`.
+
+    Args:
+        shape: tuple of ints, the shape of the images.
+    """
+    if shape[1] in (1, 3) and shape[-1] > 4:
+        raise AttackError(
+            "square changes squares of pixels, so it needs images (B, H, "
+            "W, C): attack lambda x: model(keras.ops.transpose(x, (0, 3, 1,"
+            f" 2))). Received: images.shape={shape}, which looks like (B, C, "
+            "H, W)"
+        )
+
+
 def check_epsilon(epsilon: NDArray[Any], count: int) -> None:
     """Raises an `AttackError` unless each image has a finite radius."""
     if epsilon.shape != (count,) or not np.all(

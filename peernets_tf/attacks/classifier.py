@@ -20,7 +20,6 @@ from peernets_tf.attacks import (
     model_variables,
     rejection,
 )
-from peernets_tf.errors import AttackError
 from peernets_tf.lazy import keras, ops
 from peernets_tf.types import LogitsFunction, Shape, Tensor
 
@@ -201,20 +200,9 @@ class Classifier:
             AttackError: if there is not one class of the model for each image.
         """
         shape = self.logits_shape(images.shape)
-        if shape is not None and len(shape) != 1:
-            raise AttackError(
-                "logits must have shape (B, classes). Received: logits of "
-                f"shape {(len(images), *shape)}"
-            )
         num_classes = None if shape is None else shape[0]
         if num_classes and isinstance(self.logits_fn, rejection.Rejecting):
             num_classes -= 1
-        if num_classes == 1:
-            raise AttackError(
-                "the model must have a logit for each of at least two classes: "
-                "for one logit z, return [0, z]. Received: logits of shape "
-                f"{(len(images), *(shape or ()))}"
-            )
         return checks.checked_labels(labels, len(images), num_classes)
 
     def logits_shape(self, images_shape: tuple[int, ...]) -> Shape | None:
@@ -225,15 +213,21 @@ class Classifier:
 
         Returns:
             A tuple `(classes,)`, or None where the backend cannot tell.
+
+        Raises:
+            AttackError: if the model has several outputs, or its logits another
+                shape than `(B, classes)` with at least two classes.
         """
 
         def infer() -> Shape | None:
             # Keras's public way to infer the shape that a function returns.
             layer = keras.layers.Lambda(self.logits_fn)
             try:
-                return layer.compute_output_shape(images_shape)[1:]
+                shape = layer.compute_output_shape(images_shape)
             except NotImplementedError:
                 return None
+            checks.check_outputs(shape)
+            return tuple(shape[1:])
 
         return self.once(("logits_shape", images_shape[1:]), infer)
 

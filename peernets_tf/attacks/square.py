@@ -16,7 +16,6 @@ from peernets_tf.attacks import (
 )
 from peernets_tf.attacks.base import Attack
 from peernets_tf.attacks.classifier import Classifier
-from peernets_tf.errors import AttackError
 from peernets_tf.lazy import ops
 from peernets_tf.seeds import Stream, generator
 from peernets_tf.types import LogitsFunction, Tensor
@@ -74,13 +73,7 @@ class Square(Attack):
     ) -> NDArray[np.float32]:
         del epsilon
         shape = images.shape[1:]
-        if shape[0] in (1, 3) and shape[-1] > 4:
-            raise AttackError(
-                "square changes squares of pixels, so it needs images (B, H, "
-                "W, C): attack lambda x: model(keras.ops.transpose(x, (0, 3, 1,"
-                f" 2))). Received: images.shape={images.shape}, which looks "
-                "like (B, C, H, W)"
-            )
+        checks.check_channels_last(images.shape)
         rng = generator(Stream.SQUARE, seed)
         start = self.epsilon * squares.start(shape, self.norm, rng)
         moves = squares.draw_moves(

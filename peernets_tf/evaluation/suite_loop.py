@@ -78,6 +78,9 @@ def run_suite(
         config.rejected_as,
     )
     # Before anything is attacked.
+    steps = suites.steps_of(config.suite, views.traits)
+    if any(step.attack == "square" for step in steps):
+        checks.check_channels_last(test.images.shape)
     checks.checked_labels(test.labels, len(test), views.num_classes)
     target = Target(
         defended=views.defended,
@@ -104,7 +107,6 @@ def run_suite(
     robust = correct.copy()
     outcomes: list[Outcome] = []
     cases: list[records.SuiteCase] = []
-    steps = suites.steps_of(config.suite, views.traits)
     for number, step in enumerate(steps, start=1):
         step = dataclasses.replace(
             step, backward=step.backward or config.backward

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from peernets_tf import adaptive, peers
 from peernets_tf.attacks import Attack, Classifier, Rejecting, checks, draws
+from peernets_tf.errors import AttackError
 from peernets_tf.evaluation.suite_step import Step, Traits
 from peernets_tf.evaluation.threat_model import (
     ChosenGraphs,
@@ -53,16 +54,26 @@ class Outputs:
         what JAX cannot compile only in others. So both are compared.
 
         Raises:
-            AttackError: if logits are not finite.
+            AttackError: if logits are not finite or not of shape `(B,
+                classes)`, or compiling fixes what the model draws.
         """
+        # Refuses several outputs.
+        classifier.logits_shape(images.shape)
+        # JAX refuses here what an uncompiled call would leave unusable.
+        compiled = _variation(
+            *(_checked_outputs(classifier.logits(images)) for _ in range(2))
+        )
         first, second = (
             _checked_outputs(classifier.logits_fn(images)) for _ in range(2)
         )
         variation = _variation(first, second)
-        if not variation:
-            variation = _variation(
-                *(_checked_outputs(classifier.logits(images)) for _ in range(2))
+        if variation and not compiled:
+            raise AttackError(
+                "two calls of the model differ, but not once it is compiled "
+                "for attacks: draw its random numbers with keras.random, not "
+                f"with NumPy. Received: outputs that differ by {variation:.1%}"
             )
+        variation = variation or compiled
         return cls(
             num_classes=first.shape[-1],
             are_probabilities=checks.are_probabilities(first),
@@ -235,6 +246,7 @@ def _num_redrawn(graphs: ChosenGraphs | None) -> int | None:
 
 
 def _checked_outputs(outputs: Any) -> NDArray[np.float32]:
+    checks.check_outputs(keras.tree.map_structure(ops.shape, outputs))
     outputs = ops.convert_to_numpy(outputs)
     checks.check_finite(np.isfinite(outputs).all(axis=1), "logits")
     return outputs

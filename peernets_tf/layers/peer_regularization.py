@@ -184,6 +184,10 @@ class PeerRegularization(keras.layers.Layer):
     def peers_are_old(self) -> bool:
         return self._age.is_old()
 
+    def warn_if_peers_are_old(self) -> None:
+        """Warns if the weights changed after the peers were stored."""
+        self._age.warn_if_old()
+
     @property
     def weights(self) -> list[keras.Variable]:
         # Without the peers, whose number changes with every `set_peers`.

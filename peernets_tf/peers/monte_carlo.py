@@ -102,7 +102,10 @@ class MonteCarlo(keras.Model):
         if num_graphs == 1:
             return logits_with_graph(0)
         graphs = ops.arange(num_graphs, dtype="int32")
-        return ops.mean(ops.map(logits_with_graph, graphs), axis=0)
+        return keras.tree.map_structure(
+            lambda outputs: ops.mean(outputs, axis=0),
+            ops.map(logits_with_graph, graphs),
+        )
 
     def export(
         self,
