@@ -409,3 +409,14 @@ def test_goes_back_to_the_largest_loss_and_returns_what_fools():
     np.testing.assert_allclose(found.best_value, 9 * one)
     np.testing.assert_allclose(found.result, image)
     np.testing.assert_allclose(found.fooled, one)
+
+
+def test_a_default_of_64_bits_changes_nothing():
+    attack = APGD(epsilon=0.1, steps=5)
+    expected = attack(Classifier(linear), IMAGES, LABELS)
+    keras.config.set_floatx("float64")
+    try:
+        found = attack(Classifier(linear), IMAGES, LABELS)
+    finally:
+        keras.config.set_floatx("float32")
+    np.testing.assert_allclose(found, expected, atol=1e-6)
