@@ -247,4 +247,6 @@ def _bank(
         return peers.encode_peers(model, draw(images), drawn)
     stored = peers.stored_peers(model)
     assert stored is not None
+    for layer in peers.peer_layers(model):
+        layer.warn_if_peers_are_old()
     return stored.first(graphs.num_graphs)

@@ -142,15 +142,10 @@ def encode_peers(
 
 
 def stored_peers(model: keras.Model) -> PeerBank | None:
-    """Returns a copy of the bank that a model stores, None if it has none.
-
-    Warns if the peers are older than the model's weights.
-    """
+    """Returns a copy of the bank that a model stores, None if it has none."""
     layers = peer_layers(model)
     if not layers or any(layer.peers is None for layer in layers):
         return None
-    for layer in layers:
-        layer.warn_if_peers_are_old()
     return PeerBank(
         tuple(
             ops.convert_to_tensor(ops.convert_to_numpy(layer.peers))
