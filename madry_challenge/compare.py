@@ -11,9 +11,9 @@ hyper-parameters (A) and with the paper's (B), and PR-ResNet-32 trained on
 unperturbed images. Three are not: ResNet-32 trained on unperturbed images, and
 PR-ResNet-32 trained on adversarial images, once along the exact gradient and
 once with the backward pass of --backward (BPDA). Among the published models
-there is also a ResNet-32 that was trained on images of FGSM. Each PeerNet is
-attacked along the exact gradient and with that backward pass. Run the same
-command again to resume an interrupted comparison.
+there are also a ResNet-32 and a PR-ResNet-32 that were trained on images of
+FGSM. Each PeerNet is attacked along the exact gradient and with that backward
+pass. Run the same command again to resume an interrupted comparison.
 
 The attack settings of --config and of the flags apply to every training run and
 to the test. The training settings of --config apply only to ResNet-32 A, and

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-import time
 from collections.abc import Mapping, Sequence
 
 from madry_challenge import data, evaluation, runs, table6
@@ -100,7 +99,6 @@ def compare(
             holds another run, or a network is to be trained and Keras has
             another backend than TensorFlow.
     """
-    start = time.monotonic()
     if any(row.key not in config.checkpoints for row in config.rows):
         # To train them. Attacks work with other backends, too.
         check_backend()
@@ -119,18 +117,17 @@ def compare(
         if row.key in config.checkpoints
     }
     with records.lock_folder(config.output_dir):
-        return _compare(comparison, given, start)
+        return _compare(comparison, given)
 
 
 def _compare(
-    comparison: _Comparison, given: Mapping[str, _Network], start: float
+    comparison: _Comparison, given: Mapping[str, _Network]
 ) -> records.ComparisonRecord:
     """Trains, attacks and records, see `compare`; the folder is locked.
 
     Args:
         comparison: what to compare.
         given: mapping from a row's key to its model, where one was given.
-        start: float, the time of the start.
     """
     config, dataset = comparison.config, comparison.dataset
     provenance = comparison.provenance
@@ -141,6 +138,7 @@ def _compare(
             flush=True,
         )
     rows: list[records.ComparisonRow] = []
+    seconds = 0.0
     for number, row in enumerate(config.rows, start=1):
         print(
             f"\n[{number}/{len(config.rows)}] {row.name} on {row.trained_on}",
@@ -152,13 +150,18 @@ def _compare(
             if row.start:
                 start_row = next(r for r in rows if r.key == row.start)
             network = comparison.train(row, start_row)
-        rows += comparison.attack(row, network)
+        attacked = comparison.attack(row, network)
+        parts = [case.provenance for r in attacked for case in r.cases]
+        if network.training is not None:
+            parts.append(network.training.provenance)
+        seconds += sum(part.seconds or 0 for part in parts)
+        rows += attacked
     record = records.ComparisonRecord(
         rows=tuple(rows),
         budget=config.budget,
         dataset=dataset.name,
         test_size=len(dataset.test.first(config.attack.num_eval_examples)),
-        provenance=records.with_seconds(provenance, time.monotonic() - start),
+        provenance=records.with_seconds(provenance, seconds),
     )
     path = os.path.join(config.output_dir, "record.json")
     records.write(record, path)

@@ -17,8 +17,9 @@ TRAINED = (
 # Published models, by the key of the row in which they are attacked.
 PUBLISHED = {
     "resnet32": "cifar10_resnet32",
-    "resnet32_fgsm": "cifar10_resnet32_adversarial",
+    "resnet32_fgsm": "cifar10_resnet32_adversarial_long",
     "pr_resnet32": "cifar10_pr_resnet32",
+    "pr_resnet32_fgsm": "cifar10_pr_resnet32_adversarial",
 }
 KEYS = tuple(dict.fromkeys((*TRAINED, *PUBLISHED)))
 # The published schedules count epochs of CIFAR-10.
@@ -123,8 +124,9 @@ def rows(challenge: Config, budget: Budget, backward: str) -> list[Row]:
     ResNet-32 A has the challenge's hyper-parameters, the others have those of
     Table 1. The paper has neither ResNet-32 trained on images, which is the
     control, nor the PeerNets trained on adversarial images. Budgets that train
-    nothing have one more row, of a published ResNet-32 that was trained on
-    images of FGSM. They do not read the schedules in the rows' settings.
+    nothing have two more rows, of a published ResNet-32 and a PR-ResNet-32 that
+    were trained on images of FGSM, for as many steps. They do not read the
+    schedules in the rows' settings.
 
     Args:
         challenge: the `Config` of the challenge. Its attack is that of all
@@ -188,6 +190,16 @@ def rows(challenge: Config, budget: Budget, backward: str) -> list[Row]:
             attack="FGSM",
         )
         found.insert(TRAINED.index("pr_resnet32"), fast)
+        found.append(
+            dataclasses.replace(
+                fast,
+                key="pr_resnet32_fgsm",
+                name="PR-ResNet-32",
+                network="pr_resnet32",
+                settings=peernet,
+                backward="identity",
+            )
+        )
     return [_within(budget, row) for row in found]
 
 

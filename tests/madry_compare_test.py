@@ -77,6 +77,13 @@ def test_the_smoke_budget(images_path, small_rows, tmp_path):
             assert row.threat_model is None
         assert all(case.case.total == 20 for case in row.cases)
     assert record.rows[-1].steps == (4, 4, 2)
+    attacking = sum(
+        case.provenance.seconds for row in record.rows for case in row.cases
+    )
+    training = sum(row.training.provenance.seconds for row in record.rows)
+    assert record.provenance.seconds == pytest.approx(
+        attacking + training, abs=0.1
+    )
     table = records.comparison_table.comparison_table(record)
     assert table.markdown() in result.stdout
     # The same command, with trained networks given, does no work again.
@@ -99,6 +106,9 @@ def test_the_smoke_budget(images_path, small_rows, tmp_path):
         assert row.steps == (None,)
         assert row.training is None
     last = found.rows[-1]
+    assert found.provenance.seconds == pytest.approx(
+        attacking + last.training.provenance.seconds, abs=0.1
+    )
     assert last.steps == (None, 2)
     assert last.training.history == record.rows[-1].training.history
 
@@ -121,18 +131,21 @@ def test_the_published_models_are_attacked(rng, tmp_path):
     assert "Attacking the published models. --budget=hour" in result.stdout
     record = records.read(str(tmp_path / "out" / "record.json"))
     assert record.budget == "day"
-    plain, fast, *peernets = record.rows
-    for row, name in ((plain, "resnet32"), (fast, "resnet32_adversarial")):
-        assert row.checkpoint == f"cifar10_{name}"
-        assert row.threat_model is None
-    assert (plain.trained_on, fast.trained_on) == ("images", "FGSM")
-    for row, num_graphs in zip(peernets, (1, 10), strict=True):
-        assert row.checkpoint == "cifar10_pr_resnet32"
+    networks, peernets = record.rows[:2], record.rows[2:]
+    assert [(row.checkpoint, row.trained_on) for row in networks] == [
+        ("cifar10_resnet32", "images"),
+        ("cifar10_resnet32_adversarial_long", "FGSM"),
+    ]
+    assert all(row.threat_model is None for row in networks)
+    assert [(row.checkpoint, row.trained_on) for row in peernets] == 2 * [
+        ("cifar10_pr_resnet32", "images")
+    ] + 2 * [("cifar10_pr_resnet32_adversarial", "FGSM, identity")]
+    for row, num_graphs in zip(peernets, (1, 10, 1, 10), strict=True):
         assert row.threat_model.policy == "known"
         assert row.threat_model.defended.num_graphs == num_graphs
         assert row.threat_model.defended.num_peers == 2
         assert [case.backward for case in row.cases] == ["exact", "identity"]
-        assert result.stdout.count(f"| 2 x {num_graphs} ") == 2
+        assert result.stdout.count(f"| 2 x {num_graphs} ") == 4
     assert all(row.training is None for row in record.rows)
 
 
@@ -170,7 +183,13 @@ def test_a_given_model_joins_the_published_ones(monkeypatch):
     assert result.status == 0, result.stderr
     (config,) = configs
     keys = tuple(row.key for row in config.rows)
-    assert keys == ("resnet32", "resnet32_a", "resnet32_fgsm", "pr_resnet32")
+    assert keys == (
+        "resnet32",
+        "resnet32_a",
+        "resnet32_fgsm",
+        "pr_resnet32",
+        "pr_resnet32_fgsm",
+    )
     name = config.checkpoints["resnet32_a"]
     assert name == "cifar10_resnet32_adversarial"
 

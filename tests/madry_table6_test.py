@@ -72,4 +72,5 @@ def test_published_models_have_rows_of_their_own():
         k for k in trained_on if k in table6.PUBLISHED
     ]
     assert trained_on["resnet32_fgsm"] == "FGSM"
+    assert trained_on["pr_resnet32_fgsm"] == "FGSM, identity"
     assert trained_on["resnet32_a"] == "PGD"

@@ -79,7 +79,8 @@ class ComparisonRecord:
         budget: str, how much of the published schedules was run.
         dataset: str, the data set's name.
         test_size: int, test images attacked.
-        provenance: the `Provenance`.
+        provenance: the `Provenance`; its seconds are those of all trainings and
+            attacks, also of those that ran before an interruption.
     """
 
     kind: ClassVar[str] = "comparison"
