@@ -260,6 +260,26 @@ def test_a_damaged_file_is_named(tmp_path):
         models.load(path)
 
 
+@pytest.mark.parametrize(
+    ("layer", "received"),
+    [
+        (type("Twice", (keras.layers.Layer,), {}), "class 'Twice'"),
+        (lambda: keras.layers.Lambda(lambda x: 2 * x), "`Lambda` layer"),
+    ],
+)
+def test_a_file_that_needs_other_code_is_not_called_damaged(
+    layer, received, tmp_path
+):
+    path = tmp_path / "model.keras"
+    keras.Sequential([keras.Input((4,)), layer(), keras.layers.Dense(2)]).save(
+        path
+    )
+    with pytest.raises(
+        UserError, match=rf"robust_accuracy\(model.*Received: {received}"
+    ):
+        models.load(path)
+
+
 def test_refuses_unknown_names():
     with pytest.raises(UserError, match="Received: name=resnet33"):
         models.build("resnet33", (32, 32, 3), 10)

@@ -394,3 +394,14 @@ def test_warns_that_peers_are_older_than_the_weights(rng):
     layer.weights[0].assign(layer.weights[0] + 1)
     with pytest.warns(UserWarning, match="older than the model's weights"):
         run(model, (images, labels), suite="rand")
+
+
+def test_refuses_a_function_that_hides_peers(rng):
+    model = bank_test.make_model()
+    peernets_tf.set_peers(model, rng.random((4, 8, 8, 3)).astype("float32"))
+    images = rng.random((2, 8, 8, 3)).astype("float32")
+    labels = np.argmax(model(images), axis=1)
+    with pytest.raises(
+        UserError, match="Give the model itself.* runs layer 'peer_reg"
+    ):
+        run(lambda x: model(x) / 2, (images, labels), suite="autoattack")

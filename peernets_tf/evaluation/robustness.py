@@ -96,7 +96,8 @@ def robust_accuracy(
 
     Raises:
         UserError: if an argument is out of range, `graphs` does not fit the
-            model, or a model takes numbers far above 1.
+            model, a model takes numbers far above 1, or a function runs
+            PeerRegularization layers.
         AttackError: if images lie outside [0, 1], labels are not classes of the
             model, logits or gradients are not finite, or the outputs of
             `transfer_model` are probabilities.

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from peernets_tf import adaptive, peers
 from peernets_tf.attacks import Attack, Classifier, Rejecting, checks, draws
-from peernets_tf.errors import AttackError
+from peernets_tf.errors import AttackError, UserError
 from peernets_tf.evaluation.suite_step import Step, Traits
 from peernets_tf.evaluation.threat_model import (
     ChosenGraphs,
     attackers_view,
     padded_size,
 )
+from peernets_tf.layers import PeerCall, peer_scope
 from peernets_tf.types import LogitsFunction, Tensor
 
 # A random model's prediction is the class of the mean logits of these calls.
@@ -93,6 +94,8 @@ class Views:
         rejected_as: str or None, see `SuiteConfig`.
 
     Raises:
+        UserError: if the model is a function that runs a PeerRegularization
+            layer, which attacks could not reach.
         AttackError: if logits are not finite, or the outputs of the other model
             are probabilities.
 
@@ -114,6 +117,8 @@ class Views:
         self._graphs = graphs
         self._transfer_model = transfer_model
         self._rejected_as = rejected_as
+        if not isinstance(model, keras.Model):
+            _check_has_no_peers(model, images[:1])
         if transfer_model is not None:
             checks.check_logits(_with_graphs(transfer_model, None)(images))
         self._attackers: dict[tuple[str, int | None], Classifier] = {}
@@ -243,6 +248,20 @@ def _num_redrawn(graphs: ChosenGraphs | None) -> int | None:
     if record.attacker == record.defended or record.expectation:
         return None
     return record.attacker.num_graphs // 2 or None
+
+
+def _check_has_no_peers(function: LogitsFunction, images: NDArray[Any]) -> None:
+    """Refuses a function with peers, whose gradient would go unsuspected."""
+    calls: list[PeerCall] = []
+    with peer_scope(recorder=calls.append):
+        function(images)
+    if calls:
+        raise UserError(
+            "a function must not run PeerRegularization layers: attacks can "
+            "follow their backward passes (BPDA) in a Keras model only. Give "
+            "the model itself, or a keras.Model in place of the function. "
+            f"Received: a function that runs layer '{calls[0].layer.name}'"
+        )
 
 
 def _checked_outputs(outputs: Any) -> NDArray[np.float32]:

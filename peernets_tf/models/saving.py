@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import zipfile
 
 import numpy as np
@@ -18,6 +19,8 @@ PEERS = "peers"
 # ResNet-110's configuration has 0.3 MB; each nested model adds some levels.
 _MAX_CONFIG_BYTES = 16 * 2**20
 _MAX_CONFIG_DEPTH = 200
+# How Keras names a class that is not registered, and a function in a file.
+_CODE_OF_OTHERS = re.compile("class '[^']*'(?=\\. Make sure)|`Lambda` layer")
 # Keras's messages may hold a whole configuration.
 _MAX_REASON = 500
 
@@ -33,10 +36,10 @@ def load(
             outputs compute; None for that of the saved model.
 
     Raises:
-        UserError: if the file is not a saved model, or holds a weight that is
-            not finite; if there is no such precision, or the model cannot be
-            rebuilt in it: a subclassed model, or one whose output is not that
-            of a layer.
+        UserError: if the file is not a saved model, needs Python code that is
+            neither Keras's nor ours, or holds a weight that is not finite; if
+            there is no such precision, or the model cannot be rebuilt in it: a
+            subclassed model, or one whose output is not that of a layer.
     """
     if not os.path.exists(path):
         raise UserError(
@@ -49,6 +52,12 @@ def load(
         _check_archive(path)
         model = keras.saving.load_model(path, compile=False)
     except Exception as error:
+        if found := _CODE_OF_OTHERS.search(str(error)):
+            raise UserError(
+                f"{path} needs Python code that commands do not run: load the "
+                "model in Python and call peernets_tf.robust_accuracy(model, "
+                f"images, labels). Received: {found[0]}"
+            ) from error
         # A damaged file fails in as many ways as there are parsers in it.
         reason = str(error)[:_MAX_REASON]
         raise UserError(
