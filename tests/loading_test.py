@@ -162,6 +162,10 @@ def test_npz_of_the_shape_of_cifar100(tmp_path):
         ({"y_train": np.zeros((96, 1, 1), int)}, "96 integers"),
         ({"y_train": np.full(96, 10**9)}, "number the classes from 0"),
         ({"y_test": np.full(30, 3)}, "only the 3 classes.*label 3"),
+        ({"num_classes": 2}, "`num_classes` must be an int, at least 3"),
+        ({"num_classes": 4.0}, "`num_classes` must be an int"),
+        ({"num_classes": [4]}, "`num_classes` must be an int"),
+        ({"num_classes": 2**40}, "`num_classes` must be an int"),
     ],
 )
 def test_bad_npz(npz_path, changes, message):
@@ -169,6 +173,13 @@ def test_bad_npz(npz_path, changes, message):
     np.savez(npz_path, **{k: v for k, v in arrays.items() if v is not None})
     with pytest.raises(DataError, match=message):
         datasets.load(npz_path)
+
+
+def test_a_file_may_lack_images_of_its_last_classes(npz_path):
+    arrays = {**np.load(npz_path), "num_classes": 5}
+    arrays["y_test"] = np.full(30, 4)
+    np.savez(npz_path, **arrays)
+    assert datasets.load(npz_path).num_classes == 5
 
 
 def test_unreadable(tmp_path):

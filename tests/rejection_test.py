@@ -260,6 +260,12 @@ def test_a_model_with_one_logit_more_must_be_explained(
         evaluate(suite_models.make_linear(), dataset, tmp_path, "right")
     with pytest.raises(UserError, match="`rejected_as` must be one of"):
         evaluate(model, dataset, tmp_path, "error")
+    of_file = dataclasses.replace(dataset, sha256="0" * 64)
+    with pytest.raises(UserError, match="store `num_classes` in it"):
+        evaluate(model, of_file, tmp_path, None)
+    of_file = dataclasses.replace(of_file, num_classes=3)
+    with pytest.raises(UserError, match=r"5 logits; give.*store `num_classes`"):
+        evaluate(model, of_file, tmp_path, None)
 
 
 def test_an_identity_names_it_only_where_it_is_given(model, dataset):

@@ -15,6 +15,7 @@ from peernets_tf.errors import DataError, UserError
 DATASET_NAMES = ("mnist", "cifar10", "cifar100", "mnist5k")
 _LARGEST_LABEL = 2**31 - 1
 _NPZ_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+_NUM_CLASSES = "num_classes"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,7 +65,9 @@ def load(name: str, data_dir: str | None = None) -> Dataset:
         name: str, one of `DATASET_NAMES` or the path of an .npz file with the
             arrays `x_train`, `y_train`, `x_test` and `y_test`: images of shape
             `(N, H, W, C)` or `(N, H, W)`, either uint8 or float in [0, 1], and
-            integer labels of shape `(N,)` or `(N, 1)`. `"mnist5k"` has 4,000
+            integer labels of shape `(N,)` or `(N, 1)`. Where the highest
+            classes have no image, the file also holds the int `num_classes`.
+            `"mnist5k"` has 4,000
             training and 1,000 test digits, all of them from MNIST's training
             set: it tests no model that was trained on `"mnist"`.
         data_dir: str, the TensorFlow Datasets directory, into which a missing
@@ -182,7 +185,7 @@ def _load_mnist5k() -> Dataset:
 
 def _load_npz(path: str) -> Dataset:
     try:
-        found = files.read_arrays(path, _NPZ_ARRAYS)
+        found = files.read_arrays(path, (*_NPZ_ARRAYS, _NUM_CLASSES))
     except UserError as error:
         raise DataError(f"dataset: {error}") from error
     missing = [name for name in _NPZ_ARRAYS if name not in found]
@@ -198,16 +201,12 @@ def _load_npz(path: str) -> Dataset:
             f"{path}: training and test images must have the same shape. "
             f"Received: {train.images.shape[1:]} and {test.images.shape[1:]}"
         )
-    num_classes = int(train.labels.max()) + 1
-    if num_classes > len(train):
-        raise DataError(
-            f"{path}: y_train must number the classes from 0. Received: label "
-            f"{num_classes - 1} in {len(train)} training images"
-        )
+    num_classes = _num_classes(path, found.get(_NUM_CLASSES), train)
     if test.labels.max() >= num_classes:
         raise DataError(
             f"{path}: y_test must hold only the {num_classes} classes of "
-            f"y_train. Received: label {test.labels.max()}"
+            f"y_train, or of `num_classes` in the file. Received: label "
+            f"{test.labels.max()}"
         )
     return Dataset(
         name=path,
@@ -216,6 +215,25 @@ def _load_npz(path: str) -> Dataset:
         test=test,
         sha256=files.sha256(path),
     )
+
+
+def _num_classes(path: str, stored: NDArray[Any] | None, train: Split) -> int:
+    """Returns the classes of an .npz file: as it says, or by its labels."""
+    found = int(train.labels.max()) + 1
+    if stored is not None:
+        is_int = stored.shape == () and stored.dtype.kind in "iu"
+        if not is_int or not found <= stored <= _LARGEST_LABEL:
+            raise DataError(
+                f"{path}: `num_classes` must be an int, at least {found} for "
+                f"the labels of y_train. Received: {stored!r}"
+            )
+        return int(stored)
+    if found > len(train):
+        raise DataError(
+            f"{path}: y_train must number the classes from 0. Received: label "
+            f"{found - 1} in {len(train)} training images"
+        )
+    return found
 
 
 def _to_split(images: Any, labels: Any, source: str) -> Split:

@@ -156,9 +156,9 @@ def check_rejection(
     if shape and shape[-1] == dataset.num_classes + 1 and rejected_as is None:
         raise UserError(
             f"{model.name} has one logit more than {dataset.name} has classes, "
-            f"{dataset.num_classes} by its largest label. If the last logit is "
-            "that of rejection, say what a rejected image counts as, "
-            "rejected_as=wrong or rejected_as=right. Received: neither"
+            f"{dataset.num_classes}. If the last logit is that of rejection, "
+            "say what a rejected image counts as, rejected_as=wrong or "
+            f"rejected_as=right{_or_num_classes(dataset)}. Received: neither"
         )
 
 
@@ -199,7 +199,7 @@ def check_fits(
     needed = dataset.num_classes + (rejected_as is not None)
     if num_logits != needed:
         rejection = "" if rejected_as is None else ", and one of rejection"
-        advice = "give another model or data set"
+        advice = f"give another model or data set{_or_num_classes(dataset)}"
         if rejected_as is not None and num_logits == dataset.num_classes:
             advice = "leave out rejected_as"
         raise UserError(
@@ -207,6 +207,13 @@ def check_fits(
             f"{dataset.name}{rejection}. Received: {model.name} with "
             f"{num_logits} logits; {advice}"
         )
+
+
+def _or_num_classes(dataset: datasets.Dataset) -> str:
+    """Returns the advice for a file that lacks images of the last classes."""
+    if dataset.sha256 is None:
+        return ""
+    return "; if the file lacks its last classes, store `num_classes` in it"
 
 
 def check_range(model: keras.Model) -> None:
