@@ -457,6 +457,8 @@ def test_radii_on_the_pixel_scale_are_refused(cls):
         ({"epsilon": float("nan")}, "must be finite"),
         ({"epsilon": 1e39, "norm": "l2"}, "must be finite"),
         ({"epsilon": "8/255"}, "must be a number"),
+        ({"epsilon": None}, "must be a number"),
+        ({"steps": None}, "must be an integer"),
         ({"step_size": float("inf")}, "must be finite"),
         ({"step_size": -0.1}, "at least 0"),
         ({"steps": 2**31}, "at most 2147483647"),

@@ -263,7 +263,14 @@ def test_a_transfer_model_must_have_logits(linear, images):
         ({"epsilon": -0.1}, "at least 0"),
         ({"budget": 0}, "`budget` must be finite and above 0"),
         ({"budget": float("nan")}, "`budget` must be finite"),
+        (
+            {"budget": "0.1"},
+            "`budget` must be a number. Received: budget='0.1'",
+        ),
         ({"batch_size": 0}, "`batch_size`"),
+        ({"batch_size": 10.0}, "`batch_size` must be an integer"),
+        ({"seed": -1}, "`seed` must be finite, at least 0"),
+        ({"seed": None}, "`seed` must be an integer"),
         ({"backward": "identity"}, "leave `backward` out"),
         ({"backward": "surrogate"}, "`backward` must be one of"),
         (

@@ -42,6 +42,8 @@ _SMALLEST = {
     "steps_per_choice": 1,
     "ratio": 1,
     "halvings": 0,
+    "test_size": 1,
+    "seed": 0,
 }
 _COUNTS = {
     "steps",
@@ -60,6 +62,8 @@ _COUNTS = {
     "halvings",
     "guides_per_pixel",
     "steps_per_choice",
+    "test_size",
+    "seed",
 }
 # Those of them that may not be 0.
 _POSITIVE = {"step_size", "learning_rate"}
@@ -73,8 +77,10 @@ def check_arguments(attack: Any) -> None:
             norms.check_norm(value)
         elif field.name == "loss":
             losses.check_loss(value)
-        elif field.name in _SMALLEST and value is not None:
-            _check_number(field.name, value)
+        elif field.name in _SMALLEST and (
+            value is not None or field.default is not None
+        ):
+            check_number(field.name, value)
             if field.name in ("epsilon", "largest_epsilon"):
                 check_radius(value, attack.norm, name=field.name)
 
@@ -87,7 +93,7 @@ def check_radius(radius: float, norm: str, *, name: str = "epsilon") -> None:
         norm: `"linf"` or `"l2"`.
         name: str, what errors call the radius.
     """
-    _check_number(name, radius)
+    check_number(name, radius)
     if norm == "linf" and radius > 1:
         raise UserError(
             f"`{name}` must be at most 1 in L-infinity, because images lie in "
@@ -96,7 +102,13 @@ def check_radius(radius: float, norm: str, *, name: str = "epsilon") -> None:
         )
 
 
-def _check_number(name: str, value: Any) -> None:
+def check_number(name: str, value: Any) -> None:
+    """Raises a `UserError` if an argument has a wrong type or is out of range.
+
+    Args:
+        name: str, what the argument is called, which says its range.
+        value: what was given for it.
+    """
     is_count = name in _COUNTS
     types = (int, np.integer) if is_count else (int, float, np.number)
     if isinstance(value, bool) or not isinstance(value, types):

@@ -1,7 +1,6 @@
 """What an evaluation by a suite of attacks is asked to do."""
 
 import dataclasses
-import math
 
 from peernets_tf import attacks
 from peernets_tf.errors import UserError
@@ -54,7 +53,8 @@ class SuiteConfig(TargetConfig):
                 f"norm={self.norm}, epsilon={self.epsilon}"
             )
         attacks.checks.check_radius(self.radius, self.norm)
-        if not 0 < self.budget < math.inf:
+        attacks.checks.check_number("budget", self.budget)
+        if self.budget == 0:
             raise UserError(
                 "`budget` must be finite and above 0: 1 is the published "
                 f"suite. Received: {self.budget}"

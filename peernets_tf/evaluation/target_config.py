@@ -54,9 +54,7 @@ class TargetConfig:
                 f"{self.backward}"
             )
         attacks.rejection.check_rejected_as(self.rejected_as)
-        test_size = 1 if self.test_size is None else self.test_size
-        if self.batch_size < 1 or test_size < 1:
-            raise UserError(
-                "`batch_size` and `test_size` must be at least 1. Received: "
-                f"batch_size={self.batch_size}, test_size={self.test_size}"
-            )
+        for name in ("test_size", "batch_size", "seed"):
+            value = getattr(self, name)
+            if value is not None or name != "test_size":
+                attacks.checks.check_number(name, value)
