@@ -177,6 +177,7 @@ class _Network:
     model: keras.Model
     checkpoint: str
     steps: tuple[int | None, ...]
+    trained_on: str
     training: records.ComparisonTraining | None = None
 
 
@@ -231,8 +232,22 @@ class _Comparison:
                 f"trained on {wanted}. Received: {name}, which was trained on "
                 f"{training.attack or 'images'}"
             )
-        check_fits(model, self.dataset)
-        return _Network(model=model, checkpoint=name, steps=(None,))
+        try:
+            check_fits(model, self.dataset)
+        except UserError as error:
+            if name != table6.PUBLISHED.get(row.key):
+                raise
+            raise UserError(f"{error}, or train: give --train") from error
+        trained_on = row.trained_on
+        if training and training.attack is not None:
+            trained_on = table6.adversarial_images(
+                "FGSM" if "steps=1," in training.attack else "PGD",
+                row.network,
+                training.provenance.flags.get("backward", "exact"),
+            )
+        return _Network(
+            model=model, checkpoint=name, steps=(None,), trained_on=trained_on
+        )
 
     def train(
         self, row: table6.Row, start: records.ComparisonRow | None
@@ -258,6 +273,7 @@ class _Comparison:
         return _Network(
             model=trained.network,
             checkpoint=trained.path,
+            trained_on=row.trained_on,
             steps=(*(start.steps if start else ()), steps),
             training=records.ComparisonTraining(
                 settings=dataclasses.asdict(settings),
@@ -293,7 +309,7 @@ class _Comparison:
             key=row.key,
             name=row.name,
             network=row.network,
-            trained_on=row.trained_on,
+            trained_on=network.trained_on,
             checkpoint=network.checkpoint,
             steps=network.steps,
             training=network.training,

@@ -200,9 +200,14 @@ def _folder(
     dataset: datasets.Dataset,
     described: evaluation.EvaluationConfig,
 ) -> str:
-    """Returns the folder of one evaluation, named by its identity."""
-    identity = json.dumps(evaluation.identity(model, dataset, described))
-    digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
+    """Returns the folder of one evaluation, named by its identity.
+
+    Without the keys that earlier versions lacked, so that theirs resume.
+    """
+    identity = evaluation.identity(model, dataset, described)
+    for key in evaluation.LATER_KEYS:
+        identity.pop(key, None)
+    digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:8]
     stem = os.path.splitext(path)[0].replace(os.sep, "_").strip("._")
     return os.path.join(
         described.output_dir, stem, f"attack_{described.backward}_{digest}"

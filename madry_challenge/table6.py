@@ -56,8 +56,7 @@ class Row:
         """What images it is trained on: `images`, `PGD` or `PGD, exact`."""
         if not self.settings.num_steps:
             return "images"
-        is_peernet = self.network.startswith("pr_")
-        return f"{self.attack}, {self.backward}" if is_peernet else self.attack
+        return adversarial_images(self.attack, self.network, self.backward)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -118,6 +117,17 @@ BUDGETS = {
 }
 
 
+def adversarial_images(attack: str, network: str, backward: str) -> str:
+    """Returns what rows call the images that a network was trained on.
+
+    Args:
+        attack: `"PGD"` or `"FGSM"`.
+        network: str, one of `madry_challenge.options.NETWORKS`.
+        backward: str, the backward pass that the attack on a PeerNet followed.
+    """
+    return f"{attack}, {backward}" if network.startswith("pr_") else attack
+
+
 def rows(challenge: Config, budget: Budget, backward: str) -> list[Row]:
     """Returns the rows of the comparison, in the order of their training.
 
@@ -133,7 +143,7 @@ def rows(challenge: Config, budget: Budget, backward: str) -> list[Row]:
             rows.
         budget: the `Budget`.
         backward: `"identity"` or `"soft"`, the backward pass that the attack of
-            the last row follows in training.
+            the row `pr_resnet32_bpda` follows in training.
     """
     resnet = _table_1("resnet32", challenge)
     peernet = _table_1("pr_resnet32", challenge)

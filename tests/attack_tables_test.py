@@ -237,6 +237,16 @@ def test_rows_that_look_alike_say_what_differs():
     ]
 
 
+def test_rows_of_two_seeds_name_them():
+    record = make_attack()
+    provenance = dataclasses.replace(record.provenance, seed=1)
+    other = dataclasses.replace(record, provenance=provenance)
+    (table,) = attack_tables([record, other])
+    first, second = (row[2] for row in table.rows)
+    assert first.endswith(f", seed={record.provenance.seed}")
+    assert second.endswith(", seed=1")
+
+
 def test_a_perturbation_of_mnist_has_the_papers_figures_for_any_graphs():
     graphs = dataclasses.replace(GRAPHS, num_peers=7)
     threat_model = dataclasses.replace(

@@ -83,6 +83,7 @@ def test_a_comparison_leaves_out_what_all_rows_share():
     [
         {"dataset": "cifar10_flipped"},
         {"rows": (make_comparison_row(key="pr_resnet32_exact"),)},
+        {"rows": (make_comparison_row(trained_on="FGSM, exact"),)},
         {
             "rows": (
                 make_comparison_row(
@@ -95,7 +96,7 @@ def test_a_comparison_leaves_out_what_all_rows_share():
             )
         },
     ],
-    ids=["data set", "row", "attack"],
+    ids=["data set", "row", "images", "attack"],
 )
 def test_the_papers_figures_stand_only_beside_its_own_rows(changes):
     cells = comparison_cells(make_comparison(**changes))[0]

@@ -260,11 +260,17 @@ def test_a_damaged_file_is_named(tmp_path):
         models.load(path)
 
 
+def twice(x):
+    return 2 * x
+
+
 @pytest.mark.parametrize(
     ("layer", "received"),
     [
         (type("Twice", (keras.layers.Layer,), {}), "class 'Twice'"),
         (lambda: keras.layers.Lambda(lambda x: 2 * x), "`Lambda` layer"),
+        (lambda: keras.layers.Lambda(twice), "function 'twice'"),
+        (lambda: keras.layers.Dense(3, lambda x: 2 * x), "activation function"),
     ],
 )
 def test_a_file_that_needs_other_code_is_not_called_damaged(

@@ -128,7 +128,9 @@ def test_a_model_never_stands_beside_the_record_of_another(
     with pytest.raises(OSError, match="No space left"):
         training.publish(config)
     assert not list(published.glob("*.keras"))
-    with pytest.raises(UserError, match="must not be those of the trained"):
+    with pytest.raises(
+        UserError, match="must not be the folder of the training"
+    ):
         dataclasses.replace(config, output_dir=str(run_dir), name="model")
 
 

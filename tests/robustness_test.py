@@ -1,6 +1,7 @@
 """Robust accuracy of models whose robustness is known, and planted faults."""
 
 import bank_test
+import keras
 import numpy as np
 import pytest
 import suite_models
@@ -403,12 +404,35 @@ def test_warns_that_peers_are_older_than_the_weights(rng):
         run(model, (images, labels), suite="rand")
 
 
-def test_refuses_a_function_that_hides_peers(rng):
+@pytest.mark.parametrize("place", ["function", "lambda", "transfer"])
+def test_refuses_peers_that_a_model_does_not_hold(place, rng):
     model = bank_test.make_model()
     peernets_tf.set_peers(model, rng.random((4, 8, 8, 3)).astype("float32"))
     images = rng.random((2, 8, 8, 3)).astype("float32")
     labels = np.argmax(model(images), axis=1)
-    with pytest.raises(
-        UserError, match="Give the model itself.* runs layer 'peer_reg"
-    ):
-        run(lambda x: model(x) / 2, (images, labels), suite="autoattack")
+
+    def hidden(x):
+        return model(x) / 2
+
+    settings = {"suite": "autoattack"}
+    if place == "lambda":
+        hidden = keras.Sequential(
+            [keras.Input((8, 8, 3)), keras.layers.Lambda(hidden)]
+        )
+    if place == "transfer":
+        settings = {"suite": "adaptive", "transfer_model": hidden}
+        hidden = model
+    with pytest.raises(UserError, match="runs layer 'peer_reg.* not hold it"):
+        run(hidden, (images, labels), **settings)
+
+
+def test_a_random_choice_may_be_the_same_twice(linear, images):
+    seeds = keras.random.SeedGenerator(0)
+
+    def one_of_two(x):
+        factor = 1 + keras.random.randint((), 0, 2, seed=seeds)
+        return linear(x) * ops.cast(factor, "float32")
+
+    for _ in range(4):
+        found = run(one_of_two, images, suite="rand", budget=0.02)
+        assert verdicts(found)["attacks allow for randomness"] == "passed"

@@ -47,9 +47,17 @@ def test_a_paired_difference_by_hand():
     second = np.r_[np.zeros(10), np.ones(14), np.ones(76)]
     difference, margin = statistics.paired_difference(first, second)
     assert difference == pytest.approx(-0.04)
-    # Agresti and Min (2005): half an image more in each of the four cells.
-    expected = 1.959964 * math.sqrt(10.5 + 14.5 - 4**2 / 102) / 102
-    assert margin == pytest.approx(expected)
+    # Agresti and Min (2005): half an image more in each of the four cells. The
+    # centre -4/102 is nearer to 0 than the difference.
+    half = 1.959964 * math.sqrt(10.5 + 14.5 - 4**2 / 102) / 102
+    assert margin == pytest.approx(-4 / 102 + half + 0.04)
+
+
+def test_three_images_of_ten_show_no_difference():
+    first = np.arange(10) < 3
+    difference, margin = statistics.paired_difference(first, np.zeros(10))
+    assert difference == pytest.approx(0.3)
+    assert margin > difference
 
 
 def test_images_on_which_networks_agree_narrow_the_margin():

@@ -185,6 +185,9 @@ def test_a_model_without_peers_has_no_graphs(images):
         {"num_peers": 0},
         {"attack_graphs": -1},
         {"expectation": 0},
+        {"num_peers": "50"},
+        {"attack_graphs": 2.0},
+        {"num_graphs": True},
     ],
 )
 def test_bad_arguments(arguments):

@@ -42,8 +42,6 @@ _SMALLEST = {
     "steps_per_choice": 1,
     "ratio": 1,
     "halvings": 0,
-    "test_size": 1,
-    "seed": 0,
 }
 _COUNTS = {
     "steps",
@@ -62,8 +60,6 @@ _COUNTS = {
     "halvings",
     "guides_per_pixel",
     "steps_per_choice",
-    "test_size",
-    "seed",
 }
 # Those of them that may not be 0.
 _POSITIVE = {"step_size", "learning_rate"}
@@ -80,7 +76,12 @@ def check_arguments(attack: Any) -> None:
         elif field.name in _SMALLEST and (
             value is not None or field.default is not None
         ):
-            check_number(field.name, value)
+            check_number(
+                field.name,
+                value,
+                smallest=_SMALLEST[field.name],
+                is_count=field.name in _COUNTS,
+            )
             if field.name in ("epsilon", "largest_epsilon"):
                 check_radius(value, attack.norm, name=field.name)
 
@@ -102,19 +103,21 @@ def check_radius(radius: float, norm: str, *, name: str = "epsilon") -> None:
         )
 
 
-def check_number(name: str, value: Any) -> None:
+def check_number(
+    name: str, value: Any, *, smallest: int = 0, is_count: bool = False
+) -> None:
     """Raises a `UserError` if an argument has a wrong type or is out of range.
 
     Args:
-        name: str, what the argument is called, which says its range.
+        name: str, what the argument is called.
         value: what was given for it.
+        smallest: int, its smallest value.
+        is_count: bool, whether it must be an int32, not a float32.
     """
-    is_count = name in _COUNTS
     types = (int, np.integer) if is_count else (int, float, np.number)
     if isinstance(value, bool) or not isinstance(value, types):
         kind = "an integer" if is_count else "a number"
         raise UserError(f"`{name}` must be {kind}. Received: {name}={value!r}")
-    smallest = _SMALLEST.get(name, 0)
     largest = _LARGEST_INT if is_count else _LARGEST_FLOAT
     if name in ("fooling_rate", "p_init"):
         largest = 1
@@ -215,6 +218,8 @@ def check_outputs(shape: Any) -> None:
 
 def check_channels_last(shape: tuple[int, ...]) -> None:
     """Raises an `AttackError` if images look like `(B, C, H, W)`.
+
+    The attack `square` would change squares of other axes, and would not fail.
 
     Args:
         shape: tuple of ints, the shape of the images.

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         image_shape,
         tell_story,
     )
+    from peernets_tf.evaluation.resumable import LATER_KEYS
     from peernets_tf.evaluation.robustness import robust_accuracy
     from peernets_tf.evaluation.run import evaluate, identity
     from peernets_tf.evaluation.story_words import story_text
@@ -63,6 +64,7 @@ else:
         Explanation="explanation",
         ImageStory="image_story",
         ImageView="image_story",
+        LATER_KEYS="resumable",
         LayerExplanation="explanation",
         LogFrankenImages="franken_images",
         PeerGraph="explanation",
@@ -79,6 +81,7 @@ else:
     )
 
 __all__ = [
+    "LATER_KEYS",
     "POLICIES",
     "SUITES",
     "AttackConfig",

@@ -199,7 +199,9 @@ def check_fits(
     needed = dataset.num_classes + (rejected_as is not None)
     if num_logits != needed:
         rejection = "" if rejected_as is None else ", and one of rejection"
-        advice = f"give another model or data set{_or_num_classes(dataset)}"
+        advice = "give another model or data set"
+        if num_logits > needed:
+            advice += _or_num_classes(dataset)
         if rejected_as is not None and num_logits == dataset.num_classes:
             advice = "leave out rejected_as"
         raise UserError(

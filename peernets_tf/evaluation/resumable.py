@@ -19,6 +19,8 @@ from peernets_tf.evaluation.suite_config import SuiteConfig
 from peernets_tf.evaluation.threat_model import describe_graphs
 
 Config = EvaluationConfig | SuiteConfig
+# Keys of an identity that folders of earlier versions lack.
+LATER_KEYS = ("config_sha256", "transfer_config_sha256")
 
 
 def target_identity(
@@ -90,7 +92,7 @@ def open_log(
             identity,
             provenance,
             makes="record.json",
-            may_lack=("config_sha256", "transfer_config_sha256"),
+            may_lack=LATER_KEYS,
         )
     suffix = f"-{config.shard.name}" if config.shard.name else ""
     log = BatchLog(

@@ -50,10 +50,10 @@ def robust_accuracy(
     lower it. Its checks say how far to trust it.
 
     If the outputs are probabilities, attacks follow their logarithm, which is a
-    vector of logits as far as no probability was rounded to 0 or 1; the check
-    of the outputs fails. If the forward pass is random, a prediction is the
-    class of the mean logits of 20 calls; the check of randomness fails unless
-    the attacks of the suite average, too.
+    vector of logits as far as no probability was rounded to 0 or 1, or is below
+    1e-4 in float16; the check of the outputs fails. If the forward pass is
+    random, a prediction is the class of the mean logits of 20 calls; the check
+    of randomness fails unless the attacks of the suite average, too.
 
     Args:
         model: any Keras model, or function, from images `(B, H, W, C)` in
@@ -96,8 +96,8 @@ def robust_accuracy(
 
     Raises:
         UserError: if an argument is out of range, `graphs` does not fit the
-            model, a model takes numbers far above 1, or a function runs
-            PeerRegularization layers.
+            model, a model takes numbers far above 1, or a function or Lambda
+            layer runs PeerRegularization layers.
         AttackError: if images lie outside [0, 1], labels are not classes of the
             model, logits or gradients are not finite, or the outputs of
             `transfer_model` are probabilities.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
+from collections.abc import Iterator
 from typing import Any, Self
 
 import keras
@@ -20,7 +22,7 @@ from peernets_tf.evaluation.threat_model import (
     attackers_view,
     padded_size,
 )
-from peernets_tf.layers import PeerCall, peer_scope
+from peernets_tf.layers import peer_scope
 from peernets_tf.types import LogitsFunction, Tensor
 
 # A random model's prediction is the class of the mean logits of these calls.
@@ -51,8 +53,8 @@ class Outputs:
     def of(cls, classifier: Classifier, images: NDArray[Any]) -> Self:
         """Calls a model twice with images `(B, H, W, C)`.
 
-        What is random by `attacks.draws` differs only in compiled calls, and
-        what JAX cannot compile only in others. So both are compared.
+        What is random by `attacks.draws` differs in compiled calls only, and
+        what compiling would fix in others only. So both are compared.
 
         Raises:
             AttackError: if logits are not finite or not of shape `(B,
@@ -60,25 +62,29 @@ class Outputs:
         """
         # Refuses several outputs.
         classifier.logits_shape(images.shape)
+
+        def call(logits_fn: LogitsFunction) -> NDArray[np.float32]:
+            return _checked_outputs(logits_fn(images))
+
         # JAX refuses here what an uncompiled call would leave unusable.
-        compiled = _variation(
-            *(_checked_outputs(classifier.logits(images)) for _ in range(2))
-        )
-        first, second = (
-            _checked_outputs(classifier.logits_fn(images)) for _ in range(2)
-        )
-        variation = _variation(first, second)
+        first = call(classifier.logits)
+        compiled = _variation(first, call(classifier.logits))
+        variation = _variation(*(call(classifier.logits_fn) for _ in range(2)))
+        if variation and not compiled:
+            # A choice of a few values may have been the same twice.
+            calls = (call(classifier.logits) for _ in range(_DRAWS))
+            compiled = max(_variation(first, outputs) for outputs in calls)
         if variation and not compiled:
             raise AttackError(
-                "two calls of the model differ, but not once it is compiled "
-                "for attacks: draw its random numbers with keras.random, not "
-                f"with NumPy. Received: outputs that differ by {variation:.1%}"
+                "calls of the model differ, but not once it is compiled for "
+                "attacks: draw its random numbers with keras.random, not with "
+                "NumPy, and on the TensorFlow backend. Received: outputs that "
+                f"differ by {variation:.1%}"
             )
-        variation = variation or compiled
         return cls(
             num_classes=first.shape[-1],
             are_probabilities=checks.are_probabilities(first),
-            variation=variation,
+            variation=variation or compiled,
         )
 
 
@@ -94,8 +100,8 @@ class Views:
         rejected_as: str or None, see `SuiteConfig`.
 
     Raises:
-        UserError: if the model is a function that runs a PeerRegularization
-            layer, which attacks could not reach.
+        UserError: if a model runs PeerRegularization layers that it does not
+            hold, so that attacks could not reach them.
         AttackError: if logits are not finite, or the outputs of the other model
             are probabilities.
 
@@ -117,15 +123,16 @@ class Views:
         self._graphs = graphs
         self._transfer_model = transfer_model
         self._rejected_as = rejected_as
-        if not isinstance(model, keras.Model):
-            _check_has_no_peers(model, images[:1])
         if transfer_model is not None:
-            checks.check_logits(_with_graphs(transfer_model, None)(images))
+            other = _with_graphs(transfer_model, None)
+            with _peers_of(transfer_model):
+                checks.check_logits(other(images))
         self._attackers: dict[tuple[str, int | None], Classifier] = {}
         self._batch_size = len(images)
         defended = _with_graphs(model, graphs.defended if graphs else None)
         self.defended = self._classifier(defended)
-        self.outputs = Outputs.of(self.defended, images)
+        with _peers_of(model):
+            self.outputs = Outputs.of(self.defended, images)
         self.traits = Traits(
             num_classes=self.num_classes,
             has_peers=graphs is not None,
@@ -250,17 +257,24 @@ def _num_redrawn(graphs: ChosenGraphs | None) -> int | None:
     return record.attacker.num_graphs // 2 or None
 
 
-def _check_has_no_peers(function: LogitsFunction, images: NDArray[Any]) -> None:
-    """Refuses a function with peers, whose gradient would go unsuspected."""
-    calls: list[PeerCall] = []
-    with peer_scope(recorder=calls.append):
-        function(images)
-    if calls:
+@contextlib.contextmanager
+def _peers_of(model: keras.Model | LogitsFunction) -> Iterator[None]:
+    """Refuses calls of a model that runs peers, but does not hold them.
+
+    Their gradient may be masked, and no attack could follow another. A
+    `tf.function` that ran before, on images of the same shape, goes unnoticed.
+    """
+    names: list[str] = []
+    with peer_scope(recorder=lambda call: names.append(call.layer.name)):
+        yield
+    held = isinstance(model, keras.Model) and peers.peer_layers(model)
+    if names and not held:
         raise UserError(
-            "a function must not run PeerRegularization layers: attacks can "
-            "follow their backward passes (BPDA) in a Keras model only. Give "
-            "the model itself, or a keras.Model in place of the function. "
-            f"Received: a function that runs layer '{calls[0].layer.name}'"
+            "a function, or a Lambda layer, must not run PeerRegularization "
+            "layers: attacks can follow their backward passes (BPDA) in a "
+            "Keras model only that holds them. Give such a model. Received: a "
+            f"model that runs layer '{names[0]}', but does not hold "
+            "it"
         )
 
 
@@ -287,7 +301,10 @@ def _with_graphs(
 
 
 def _log_probabilities(function: LogitsFunction, images: Tensor) -> Tensor:
-    """Returns logits whose softmax are the probabilities of a function."""
+    """Returns logits whose softmax are the probabilities of a function.
+
+    Smaller probabilities than the smallest are raised to it.
+    """
     probabilities = function(images)
     smallest = _SMALLEST_PROBABILITY
     if keras.backend.standardize_dtype(probabilities.dtype) == "float16":

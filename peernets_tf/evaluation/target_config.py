@@ -54,7 +54,13 @@ class TargetConfig:
                 f"{self.backward}"
             )
         attacks.rejection.check_rejected_as(self.rejected_as)
-        for name in ("test_size", "batch_size", "seed"):
+        for name, smallest in (
+            ("test_size", 1),
+            ("batch_size", 1),
+            ("seed", 0),
+        ):
             value = getattr(self, name)
             if value is not None or name != "test_size":
-                attacks.checks.check_number(name, value)
+                attacks.checks.check_number(
+                    name, value, smallest=smallest, is_count=True
+                )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from peernets_tf import adaptive, records
+from peernets_tf.attacks import checks
 from peernets_tf.errors import UserError
 from peernets_tf.lazy import keras, module
 from peernets_tf.seeds import Stream
@@ -63,10 +64,8 @@ class GraphsConfig:
         counts = "num_peers", "num_graphs", "attack_graphs", "expectation"
         for name in counts:
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UserError(
-                    f"`{name}` must be at least 1. Received: {value}"
-                )
+            if value is not None:
+                checks.check_number(name, value, smallest=1, is_count=True)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

@@ -19,8 +19,11 @@ PEERS = "peers"
 # ResNet-110's configuration has 0.3 MB; each nested model adds some levels.
 _MAX_CONFIG_BYTES = 16 * 2**20
 _MAX_CONFIG_DEPTH = 200
-# How Keras names a class that is not registered, and a function in a file.
-_CODE_OF_OTHERS = re.compile("class '[^']*'(?=\\. Make sure)|`Lambda` layer")
+# How Keras names code that is not registered, and code in a file.
+_CODE_OF_OTHERS = re.compile(
+    r"(class|function) '[^']*'(?=\. Make sure)|`Lambda` layer"
+    r"|(?<=Could not interpret )activation function"
+)
 # Keras's messages may hold a whole configuration.
 _MAX_REASON = 500
 

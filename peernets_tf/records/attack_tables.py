@@ -97,6 +97,9 @@ def _settings(record: AttackRecord, case: AttackCase) -> dict[str, str]:
     threat_model = record.threat_model
     if threat_model and threat_model.attacker != threat_model.defended:
         found["attack_graphs"] = str(threat_model.attacker.num_graphs)
+    found["seed"] = str(record.provenance.seed)
+    if record.backward == "soft":
+        found["temperature"] = str(record.provenance.flags.get("temperature"))
     return found
 
 

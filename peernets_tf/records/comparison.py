@@ -80,7 +80,7 @@ class ComparisonRecord:
         dataset: str, the data set's name.
         test_size: int, test images attacked.
         provenance: the `Provenance`; its seconds are those of all trainings and
-            attacks, also of those that ran before an interruption.
+            attacks, each without what an interrupted one had done before.
     """
 
     kind: ClassVar[str] = "comparison"

@@ -31,8 +31,9 @@ def comparison_table(record: ComparisonRecord) -> Table:
     them instead of a column. `steps` is left out if all models are from files.
 
     The paper's column has its clean accuracy / accuracy under attack. It stands
-    only beside the networks that the paper trained, under the attack that it
-    ran: the challenge's own, with the exact backward pass.
+    only beside the networks that the paper trained, on the images that it
+    trained them on, under the attack that it ran: the challenge's own, with the
+    exact backward pass.
     """
     modes = {
         str(row.training.options.get("attack_mode", "-"))
@@ -84,9 +85,11 @@ def _comparison_row(
 def _published_comparison(
     record: ComparisonRecord, row: ComparisonRow, attacked: ComparisonCase
 ) -> str:
+    images = "images" if row.key.startswith("pr_") else "PGD"
     is_of_the_paper = (
         record.dataset == "cifar10"
         and row.key in paper.ADVERSARIAL_TRAINING
+        and row.trained_on == images
         and attacked.backward == "exact"
         and attacked.case.attack == paper.CHALLENGE_ATTACK
     )

@@ -47,8 +47,9 @@ def paired_difference(
 
     Returns:
         The rate of the first minus that of the second, in [-1, 1], and the
-        half width of its 95 % interval of Agresti and Min (2005), *Simple
-        improved confidence intervals for comparing matched proportions*.
+        larger distance of this difference to the bounds of its 95 % interval of
+        Agresti and Min (2005), *Simple improved confidence intervals for
+        comparing matched proportions*.
 
     Raises:
         UserError: if the shapes differ, or there is no image.
@@ -59,13 +60,15 @@ def paired_difference(
             "a paired difference needs the same images twice. Received: shapes "
             f"{one.shape} and {other.shape}"
         )
+    only_one, only_other = int(np.sum(one & ~other)), int(np.sum(other & ~one))
     # Half an image is added to each of the four cells.
-    only_one = np.sum(one & ~other) + 0.5
-    only_other = np.sum(other & ~one) + 0.5
     total = one.size + 2
-    spread = only_one + only_other - (only_one - only_other) ** 2 / total
+    centre = (only_one - only_other) / total
+    spread = only_one + only_other + 1 - total * centre**2
+    half = _Z * math.sqrt(spread) / total
     difference = (only_one - only_other) / one.size
-    return float(difference), float(_Z * math.sqrt(spread) / total)
+    low, high = max(-1.0, centre - half), min(1.0, centre + half)
+    return difference, max(difference - low, high - difference)
 
 
 def margin(count: int, total: int) -> float:

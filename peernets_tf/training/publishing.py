@@ -54,11 +54,10 @@ class PublishingConfig:
                 f"first a letter or digit. Received: {self.name!r}"
             )
         self.run()
-        path = os.path.join(self.output_dir, f"{self.name}.keras")
-        if os.path.realpath(path) == os.path.realpath(self.model_path):
+        if os.path.realpath(self.output_dir) == os.path.realpath(self.run_dir):
             raise UserError(
-                "--output_dir and --name must not be those of the trained "
-                f"model. Received: {path}"
+                "--output_dir must not be the folder of the training, whose "
+                f"files it could replace. Received: {self.output_dir}"
             )
 
     @property
