@@ -125,13 +125,13 @@ class Views:
         self._rejected_as = rejected_as
         if transfer_model is not None:
             other = _with_graphs(transfer_model, None)
-            with _peers_of(transfer_model):
+            with _refusing_hidden_peers(transfer_model):
                 checks.check_logits(other(images))
         self._attackers: dict[tuple[str, int | None], Classifier] = {}
         self._batch_size = len(images)
         defended = _with_graphs(model, graphs.defended if graphs else None)
         self.defended = self._classifier(defended)
-        with _peers_of(model):
+        with _refusing_hidden_peers(model):
             self.outputs = Outputs.of(self.defended, images)
         self.traits = Traits(
             num_classes=self.num_classes,
@@ -258,7 +258,9 @@ def _num_redrawn(graphs: ChosenGraphs | None) -> int | None:
 
 
 @contextlib.contextmanager
-def _peers_of(model: keras.Model | LogitsFunction) -> Iterator[None]:
+def _refusing_hidden_peers(
+    model: keras.Model | LogitsFunction,
+) -> Iterator[None]:
     """Refuses calls of a model that runs peers, but does not hold them.
 
     Their gradient may be masked, and no attack could follow another. A
@@ -273,8 +275,7 @@ def _peers_of(model: keras.Model | LogitsFunction) -> Iterator[None]:
             "a function, or a Lambda layer, must not run PeerRegularization "
             "layers: attacks can follow their backward passes (BPDA) in a "
             "Keras model only that holds them. Give such a model. Received: a "
-            f"model that runs layer '{names[0]}', but does not hold "
-            "it"
+            f"model that runs layer '{names[0]}', but does not hold it"
         )
 
 
