@@ -121,7 +121,8 @@ def _config(name: str) -> comparison.CompareConfig:
         if key not in {row.key for row in rows}:
             raise UserError(
                 f"--checkpoint={key}=PATH needs --budget=minutes or "
-                f"--budget=day, which train nothing. Received: budget={name}"
+                "--budget=day, which train nothing, and no --train. Received: "
+                f"budget={name}"
             )
     return comparison.CompareConfig(
         rows=tuple(rows),

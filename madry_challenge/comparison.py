@@ -237,7 +237,9 @@ class _Comparison:
         except UserError as error:
             if name != table6.PUBLISHED.get(row.key):
                 raise
-            raise UserError(f"{error}, or train: give --train") from error
+            raise UserError(
+                f"{error}, or train networks: give --budget=hour"
+            ) from error
         trained_on = row.trained_on
         if training and training.attack is not None:
             trained_on = table6.adversarial_images(

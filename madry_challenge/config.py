@@ -205,6 +205,8 @@ def read(path: str) -> Config:
                 (step, rate) for step, rate in values["step_size_schedule"]
             )
         return Config(**values)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
     except (AttributeError, TypeError, ValueError) as error:
         raise UserError(
             f"{path} is not a configuration of the challenge ({error}): give "
@@ -220,6 +222,11 @@ def attack_of(settings: Config) -> attacks.PGD:
     Raises:
         UserError: if the attack has no steps.
     """
+    if not settings.num_steps:
+        raise UserError(
+            "num_steps must be at least 1 to attack; 0 is for "
+            "madry_challenge.train, on images. Received: num_steps=0"
+        )
     return attacks.PGD(
         epsilon=settings.epsilon / 255,
         steps=settings.num_steps,

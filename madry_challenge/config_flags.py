@@ -61,7 +61,14 @@ def define(*names: str) -> Callable[[], config.Config]:
         }
         if _SCHEDULE in changes:
             changes[_SCHEDULE] = _parse_schedule(changes[_SCHEDULE])
-        return dataclasses.replace(settings, **changes)
+        try:
+            return dataclasses.replace(settings, **changes)
+        except UserError as error:
+            # Errors of a `Config` begin with a key.
+            key, _, rest = str(error).partition(" ")
+            if key in changes:
+                raise UserError(f"--{holders[key].name} {rest}") from error
+            raise
 
     return read
 

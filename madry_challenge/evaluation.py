@@ -59,7 +59,14 @@ class EvaluateConfig:
         datasets.check_name(self.dataset)
         attack_of(self.settings)
         if self.watch_seconds is None:
-            models.check_name(self.checkpoint, "--checkpoint")
+            if not os.path.exists(models.preset_path(self.checkpoint)):
+                raise UserError(
+                    "--checkpoint must be a .keras file, the --output_dir of "
+                    "madry_challenge.train or a published model "
+                    f"({', '.join(models.preset_names())}). Received: "
+                    f"{self.checkpoint!r}, which does not exist; --watch waits "
+                    "for a training's folder"
+                )
             return
         # A folder to watch need not exist yet.
         path = models.preset_path(self.checkpoint)

@@ -145,6 +145,8 @@ def _run(config: Config, provenance: records.Provenance) -> None:
         name = config.dataset or evaluation.trained_on(path)
         dataset = datasets.load(name, config.data_dir)
         evaluation.check_fits(model, dataset)
+    else:
+        evaluation.check_range(model)
     subject = _subject(config.image, file, dataset)
     graph = None
     if has_peers and dataset is not None:

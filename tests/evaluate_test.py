@@ -324,6 +324,13 @@ def test_bad_flags_are_one_line(linear, tmp_path):
         (["--attack=neighbor_guided"], "no PeerRegularization"),
         (["--attack=noise", f"--transfer_from={PRESET}"], "same images on"),
         (["--attack=pgd", "--transfer_from=nowhere"], "mnist_pr_lenet5"),
+        (["--attack=square", f"--transfer_from={PRESET}"], "choose pgd"),
+        (["--attack=fab", "--search"], "fab has no search"),
+        (
+            ["--attack=universal", "--maker=sequential"]
+            + ["--maker_batch_size=8"],
+            "--maker_batch_size is not for --maker=sequential",
+        ),
         (["--attack=pgd", f"--transfer_from={PRESET}"], "images of shape"),
         (
             [

@@ -226,10 +226,11 @@ def check_channels_last(shape: tuple[int, ...]) -> None:
     """
     if shape[1] in (1, 3) and shape[-1] > 4:
         raise AttackError(
-            "square changes squares of pixels, so it needs images (B, H, "
-            "W, C): attack lambda x: model(keras.ops.transpose(x, (0, 3, 1,"
-            f" 2))). Received: images.shape={shape}, which looks like (B, C, "
-            "H, W)"
+            "square changes squares of pixels, so it needs images (B, H, W, "
+            "C): transpose them, and attack keras.Model(inputs, "
+            "model(keras.layers.Permute((3, 1, 2))(inputs))) with inputs = "
+            f"keras.Input((H, W, C)). Received: images.shape={shape}, which "
+            "looks like (B, C, H, W)"
         )
 
 

@@ -45,6 +45,12 @@ class AttackFlags:
                     f"--{flag.name} is for --attack=universal without "
                     "--perturbation: leave it out"
                 )
+        batch_size = options["batch_size"]
+        if batch_size.value is not None and fit["maker"].value == "sequential":
+            raise UserError(
+                f"--{batch_size.name} is not for --maker=sequential, which "
+                "takes one image at a time: leave it out"
+            )
         name = strength["attack"].value
         if fit["perturbation"].value and is_universal:
             name = attacks.FixedPerturbation.name

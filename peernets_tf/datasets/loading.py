@@ -231,7 +231,8 @@ def _num_classes(path: str, stored: NDArray[Any] | None, train: Split) -> int:
     if found > len(train):
         raise DataError(
             f"{path}: y_train must number the classes from 0. Received: label "
-            f"{found - 1} in {len(train)} training images"
+            f"{found - 1} in {len(train)} training images; if there are so "
+            "many classes, store `num_classes` in the file"
         )
     return found
 

@@ -16,6 +16,7 @@ from peernets_tf.evaluation.config import (
     EvaluationConfig,
     backward_passes,
     check_fits,
+    check_range,
 )
 from peernets_tf.evaluation.defaults import (
     default_folder,
@@ -101,6 +102,7 @@ __all__ = [
     "TargetConfig",
     "backward_passes",
     "check_fits",
+    "check_range",
     "choose_graphs",
     "default_folder",
     "folder_name",

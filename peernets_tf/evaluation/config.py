@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from peernets_tf import adaptive, attacks, datasets, records
-from peernets_tf.errors import UserError
+from peernets_tf.errors import UserError, naming
 from peernets_tf.evaluation.plan import AttackConfig
 from peernets_tf.evaluation.target_config import TargetConfig
 from peernets_tf.evaluation.threat_model import GraphsConfig, describe_graphs
@@ -82,11 +82,16 @@ def _check_transfer(attack: AttackConfig, graphs: GraphsConfig) -> None:
             f"{attack.name} {reason}: leave out transfer_from, or choose "
             "another attack"
         )
-    if _stops(attack) or attack.attack_type.always_stops:
+    always_stops = attack.attack_type.always_stops
+    if _stops(attack) or always_stops:
+        advice = "give --nostop_when_fooled"
+        if always_stops:
+            advice = "choose pgd"
+        elif attack.search:
+            advice = "leave out --search"
         raise UserError(
             f"{attack.name} stops at an image that fools the other model, "
-            "which may not fool this one: leave out --search, give "
-            "--nostop_when_fooled, or choose pgd"
+            f"which may not fool this one: {advice}"
         )
     guessed = graphs.attack_graphs, graphs.expectation
     if graphs.policy != "known" or guessed != (None, None):
@@ -259,9 +264,11 @@ def check_transfer_model(
             f"transfer_from={config.transfer_from}"
         )
     if transfer_model is not None:
-        check_fits(transfer_model, dataset)
-        images = dataset.test.images[:8]
-        attacks.checks.check_logits(peers.monte_carlo(transfer_model)(images))
+        with naming("transfer_from"):
+            check_fits(transfer_model, dataset)
+            images = dataset.test.images[:8]
+            logits = peers.monte_carlo(transfer_model)(images)
+            attacks.checks.check_logits(logits)
 
 
 def check_graphs(
@@ -343,7 +350,9 @@ def check_peers(
         raise UserError(
             f"{attack.name} stops at an image that fools the attacker's "
             "graphs, so these must be the graphs of the predictions. Give "
-            "--peers=known without --graph_expectation, or an attack that goes "
-            "on: pgd or apgd with --nostop_when_fooled and without --search, "
-            f"or fab with --graph_expectation. Received: {graphs}"
+            "--peers=known without --attack_graphs and --graph_expectation, or "
+            "an attack that goes on: pgd or apgd with --nostop_when_fooled and "
+            "without --search, or fab with --graph_expectation. Received: "
+            f"peers={graphs.policy}, {graphs.defended.num_graphs} graphs for "
+            f"predictions, {graphs.attacker.num_graphs} for the attacker"
         )

@@ -68,6 +68,11 @@ class AttackConfig:
                 f"`name` must be one of {', '.join(adaptive.ATTACKS)}. "
                 f"Received: {self.name}"
             )
+        if self.search and not self.attack_type.is_searchable:
+            raise UserError(
+                f"{self.name} has no search for the smallest epsilon: leave "
+                "out search, or choose gradient_descent, fgsm, pgd or apgd"
+            )
         unread = self._unread()
         if unread:
             with_search = " with search" if self.search else ""
@@ -186,7 +191,6 @@ class AttackConfig:
             "epsilon": (self.epsilons, has_epsilon),
             "rho": (self.rhos, has_epsilon and not self.search),
             "steps": (self.steps, "steps" in known),
-            "search": (self.search, self.attack_type.is_searchable),
             "train_size": (self.train_size, self.is_fitted),
             "perturbation": (self.perturbation, self.is_file),
         }

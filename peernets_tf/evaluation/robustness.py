@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from peernets_tf import datasets
 from peernets_tf.attacks import checks
-from peernets_tf.errors import UserError
+from peernets_tf.errors import UserError, naming
 from peernets_tf.evaluation.batch_log import BatchLog
 from peernets_tf.evaluation.config import check_graphs, check_range
 from peernets_tf.evaluation.suite_config import SuiteConfig
@@ -170,7 +170,9 @@ def _chosen_graphs(
         )
     images = np.zeros(0) if images is None else np.asarray(images, np.float32)
     if labels is not None:
-        labels = checks.checked_labels(labels, len(images), None)
-    return choose_graphs(
-        model, images, config.graphs, seed=config.seed, labels=labels
-    )
+        with naming("train_labels"):
+            labels = checks.checked_labels(labels, len(images), None)
+    with naming("train_images"):
+        return choose_graphs(
+            model, images, config.graphs, seed=config.seed, labels=labels
+        )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from peernets_tf import adaptive, peers
 from peernets_tf.attacks import Attack, Classifier, Rejecting, checks, draws
-from peernets_tf.errors import AttackError, UserError
+from peernets_tf.errors import AttackError, UserError, naming
 from peernets_tf.evaluation.suite_step import Step, Traits
 from peernets_tf.evaluation.threat_model import (
     ChosenGraphs,
@@ -125,7 +125,10 @@ class Views:
         self._rejected_as = rejected_as
         if transfer_model is not None:
             other = _with_graphs(transfer_model, None)
-            with _refusing_hidden_peers(transfer_model):
+            with (
+                naming("transfer_model"),
+                _refusing_hidden_peers(transfer_model),
+            ):
                 checks.check_logits(other(images))
         self._attackers: dict[tuple[str, int | None], Classifier] = {}
         self._batch_size = len(images)

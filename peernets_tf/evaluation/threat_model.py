@@ -112,8 +112,9 @@ def describe_graphs(
     stored = peers.stored_peers(model)
     if stored is None and config.num_peers is None:
         raise UserError(
-            f"{model.name} must store graphs of peers, but stores none: give "
-            "`num_peers` and `num_graphs` to draw some"
+            f"{model.name} must store graphs of peers, but stores none: call "
+            "peernets_tf.set_peers(model, images), or draw some with "
+            "`num_peers` and `num_graphs`, in Python of evaluation.GraphsConfig"
         )
     num_peers = config.num_peers or (stored.num_peers if stored else 0)
     num_graphs = config.num_graphs or (stored.num_graphs if stored else 1)
@@ -130,12 +131,16 @@ def describe_graphs(
             "policy drawn (--peers=drawn) for an attacker that draws its own"
         )
     if config.expectation is not None and config.expectation > attack_graphs:
+        advice = "raise attack_graphs (--attack_graphs), or leave it out"
+        if not is_drawn and attack_graphs == num_graphs:
+            advice = (
+                "choose the policy drawn (--peers=drawn) for an attacker that "
+                "draws more"
+            )
         raise UserError(
             "`expectation` (--graph_expectation) must be at most the number of "
             f"graphs that the attacker has, {attack_graphs}. Received: "
-            f"{config.expectation}. "
-            "Choose the policy drawn (--peers=drawn) for an attacker that "
-            "draws more"
+            f"{config.expectation}; {advice}"
         )
     is_stored = config.num_peers is None and config.num_graphs is None
     own = None if is_stored else (int(Stream.MODEL_PEERS), seed)

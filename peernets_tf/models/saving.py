@@ -50,16 +50,20 @@ def load(
             f"{path!r}, which does not exist"
         )
     if not zipfile.is_zipfile(path):
-        raise UserError(f"{path} is not a .keras file: give one")
+        raise UserError(
+            f"{path} is not a .keras file: give one"
+            + (", such as its model.keras" if os.path.isdir(path) else "")
+        )
     try:
         _check_archive(path)
         model = keras.saving.load_model(path, compile=False)
     except Exception as error:
         if found := _CODE_OF_OTHERS.search(str(error)):
             raise UserError(
-                f"{path} needs Python code that commands do not run: load the "
-                "model in Python and call peernets_tf.robust_accuracy(model, "
-                f"images, labels). Received: {found[0]}"
+                f"{path} needs Python code that commands do not run: give a "
+                "model of Keras's own layers, or attack this one in Python "
+                "with peernets_tf.robust_accuracy(model, images, labels). "
+                f"Received: {found[0]}"
             ) from error
         # A damaged file fails in as many ways as there are parsers in it.
         reason = str(error)[:_MAX_REASON]

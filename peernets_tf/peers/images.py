@@ -27,8 +27,9 @@ def to_array(images: Any) -> NDArray[Any]:
     """
     if isinstance(images, keras.Model):
         raise UserError(
-            "`images` must be the peers' images. Received: a model; are the "
-            "arguments swapped? Write set_peers(model, images)"
+            "`images` must be images. Received: a model; set_peers(model, "
+            "images) takes it first, draw_peers(images, num_peers) and "
+            "RefreshPeers(images, num_peers) take none"
         )
     if not isinstance(images, Iterable) or isinstance(images, (str, bytes)):
         raise UserError(

@@ -121,8 +121,13 @@ def _check_same(
         expected = theirs.get(name, _MISSING)
         received = ours.get(name, _MISSING)
         if expected != received:
+            advice = "Give the same flags to resume it, or another --output_dir"
+            if name.endswith("_sha256"):
+                advice = (
+                    "A model or a data file changed: give another "
+                    f"--output_dir, or remove {folder}"
+                )
             raise UserError(
                 f"{folder} holds a run with {name}={expected}. Received: "
-                f"{name}={received}. Give the same flags to resume it, or "
-                "another --output_dir"
+                f"{name}={received}. {advice}"
             )

@@ -61,7 +61,7 @@ def predict_classes(
     if not np.isfinite(logits).all():
         raise TrainingError(
             f"the logits of {model.name} must be finite. Received: NaN or "
-            "infinity, as after a training that diverged; train again in "
-            "another --output_dir with a smaller learning rate"
+            "infinity, as after a training that diverged; give another model, "
+            "or train again with a smaller learning rate"
         )
     return np.argmax(logits, axis=-1)
