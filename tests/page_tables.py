@@ -102,22 +102,46 @@ def _narrowed(table):
 
 
 def differences(found):
-    """How much networks differ in accuracy after an attack, in pairs."""
+    """How much networks differ in accuracy after an attack, in pairs.
+
+    Of a comparison it has the networks that were trained on adversarial images.
+    """
+    cases = {}
+    for record in found:
+        if isinstance(record, records.ComparisonRecord):
+            cases |= _of_comparison(record)
+        else:
+            (cases[record.checkpoint],) = record.cases
+    if len({case.attack for case in cases.values()}) != 1:
+        raise ValueError("records of different attacks")
     rows = []
-    for one, other in itertools.combinations(found, 2):
-        if (one.dataset, one.attack) != (other.dataset, other.attack):
-            raise ValueError("records of different images or attacks")
-        (first,), (second,) = one.cases, other.cases
+    for pair in itertools.combinations(cases, 2):
         difference, margin = records.statistics.paired_difference(
             *(
                 records.per_image.from_hexadecimal(case.right, case.total)
-                for case in (first, second)
+                for case in (cases[name] for name in pair)
             )
         )
         points = (f"{100 * difference:+.1f}", f"{100 * margin:.1f}")
-        rows.append((one.checkpoint, other.checkpoint, *points))
+        rows.append((*pair, *points))
     columns = ("network", "other network", "difference", "margin")
     return [Table("", columns, tuple(rows))]
+
+
+def _of_comparison(record):
+    """Returns the cases of adversarially trained networks, by their names.
+
+    PeerNets have those of the last backward pass, which is BPDA.
+    """
+    cases = {}
+    for row in record.rows:
+        if row.trained_on != "images":
+            name = row.checkpoint
+            if row.threat_model:
+                graphs = row.threat_model.defended
+                name += f", {graphs.num_peers} x {graphs.num_graphs}"
+            cases[name] = row.cases[-1].case
+    return cases
 
 
 def transfers(found):
