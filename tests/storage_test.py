@@ -106,3 +106,11 @@ def test_does_not_write_what_is_not_finite(path):
         records.write(record, path)
     with pytest.raises(UserError, match="No such file"):
         records.read(path)
+
+
+def test_another_file_beside_a_model_is_named(tmp_path):
+    (tmp_path / "model.json").write_text('{"class_name": "Functional"}')
+    with pytest.raises(
+        UserError, match=r"model\.json is read as the record.*; move it"
+    ):
+        records.of_model(str(tmp_path / "model.keras"))

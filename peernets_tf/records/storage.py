@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from peernets_tf import files
-from peernets_tf.errors import UserError
+from peernets_tf.errors import UserError, naming
 from peernets_tf.records import upgrade
 from peernets_tf.records.kinds import TYPES, Record
 from peernets_tf.records.leaves import leaves
@@ -107,7 +107,11 @@ def of_model(path: str) -> TrainingRecord | None:
     in_folder = os.path.join(os.path.dirname(path), "record.json")
     for record_path in (f"{os.path.splitext(path)[0]}.json", in_folder):
         if os.path.exists(record_path):
-            record = read(record_path)
+            with naming(
+                f"{record_path} is read as the record of {path} beside it; "
+                "move it if it is another file"
+            ):
+                record = read(record_path)
             if isinstance(record, TrainingRecord):
                 return record
     return None
