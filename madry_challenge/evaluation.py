@@ -209,7 +209,8 @@ def _folder(
 ) -> str:
     """Returns the folder of one evaluation, named by its identity.
 
-    Without the keys that earlier versions lacked, so that theirs resume.
+    The name leaves out the keys that earlier versions lacked, so that theirs
+    resume. Another configuration of the same weights is refused there.
     """
     identity = evaluation.identity(model, dataset, described)
     for key in evaluation.LATER_KEYS:

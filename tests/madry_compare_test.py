@@ -248,7 +248,7 @@ def test_wrong_flags():
                 ["--checkpoint=resnet32=cifar10_resnet32"],
                 "images of shape (32, 32, 3)",
             ),
-            (["--num_steps=0"], "`steps`"),
+            (["--num_steps=0"], "num_steps must be at least 1"),
             (["surplus"], "not a flag: surplus"),
         ],
         usual=["--dataset=mnist5k"],

@@ -106,13 +106,18 @@ def differences(found):
 
     Of a comparison it has the networks that were trained on adversarial images.
     """
-    cases = {}
+    named = []
     for record in found:
         if isinstance(record, records.ComparisonRecord):
-            cases |= _of_comparison(record)
+            named += _of_comparison(record)
         else:
-            (cases[record.checkpoint],) = record.cases
-    if len({case.attack for case in cases.values()}) != 1:
+            named += [(record.checkpoint, case) for case in record.cases]
+    cases = dict(named)
+    if len(cases) < len(named):
+        raise ValueError("two attacks on one network")
+    if len({record.dataset for record in found}) > 1:
+        raise ValueError("records of different images")
+    if len({case.attack for case in cases.values()}) > 1:
         raise ValueError("records of different attacks")
     rows = []
     for pair in itertools.combinations(cases, 2):
@@ -129,18 +134,18 @@ def differences(found):
 
 
 def _of_comparison(record):
-    """Returns the cases of adversarially trained networks, by their names.
+    """Returns names and cases of adversarially trained networks.
 
     PeerNets have those of the last backward pass, which is BPDA.
     """
-    cases = {}
+    cases = []
     for row in record.rows:
         if row.trained_on != "images":
             name = row.checkpoint
             if row.threat_model:
                 graphs = row.threat_model.defended
                 name += f", {graphs.num_peers} x {graphs.num_graphs}"
-            cases[name] = row.cases[-1].case
+            cases.append((name, row.cases[-1].case))
     return cases
 
 

@@ -9,7 +9,7 @@ from commands import run_python
 from keras import ops
 
 import peernets_tf
-from peernets_tf import evaluation, records
+from peernets_tf import PeerRegularization, evaluation, records
 from peernets_tf.errors import AttackError, UserError
 
 SETTINGS = {"epsilon": 0.05, "budget": 0.04, "batch_size": 12}
@@ -416,9 +416,12 @@ def test_refuses_peers_that_a_model_does_not_hold(place, rng):
 
     settings = {"suite": "autoattack"}
     if place == "lambda":
+        # Its own layer does not hide the other one's.
+        own = PeerRegularization(num_neighbors=2)
         hidden = keras.Sequential(
-            [keras.Input((8, 8, 3)), keras.layers.Lambda(hidden)]
+            [keras.Input((8, 8, 3)), own, keras.layers.Lambda(hidden)]
         )
+        peernets_tf.set_peers(hidden, rng.random((4, 8, 8, 3)))
     if place == "transfer":
         settings = {"suite": "adaptive", "transfer_model": hidden}
         hidden = model
@@ -433,6 +436,8 @@ def test_a_random_choice_may_be_the_same_twice(linear, images):
         factor = 1 + keras.random.randint((), 0, 2, seed=seeds)
         return linear(x) * ops.cast(factor, "float32")
 
-    for _ in range(4):
+    for _ in range(3):
         found = run(one_of_two, images, suite="rand", budget=0.02)
-        assert verdicts(found)["attacks allow for randomness"] == "passed"
+        (check,) = (c for c in found.checks if "randomness" in c.name)
+        assert check.verdict == "passed"
+        assert check.measured.endswith("attacks average")

@@ -96,7 +96,7 @@ def test_another_run_is_refused(folder, changes, expected, received):
 def test_another_model_at_the_same_path_is_refused(folder):
     claim(folder, weights_sha256="0")
     with pytest.raises(
-        UserError, match="A model or a data file changed: .*remove"
+        UserError, match="or another --output_dir; .* file changed"
     ):
         claim(folder, weights_sha256="1")
 

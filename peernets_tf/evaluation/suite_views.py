@@ -22,11 +22,13 @@ from peernets_tf.evaluation.threat_model import (
     attackers_view,
     padded_size,
 )
-from peernets_tf.layers import peer_scope
+from peernets_tf.layers import PeerRegularization, peer_scope
 from peernets_tf.types import LogitsFunction, Tensor
 
 # A random model's prediction is the class of the mean logits of these calls.
 _DRAWS = 20
+# A choice between two values is the same in all of these calls in 6 % of cases.
+_CALLS = 5
 # Outputs of two calls that differ by less, relative to the largest, only round
 # differently: AutoAttack's threshold.
 _ROUNDING = 1e-4
@@ -36,13 +38,13 @@ _SMALLEST_PROBABILITY = 1e-37
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """What two calls of a model with the same images show.
+    """What calls of a model with the same images show.
 
     Attributes:
         num_classes: int, the number of outputs.
         are_probabilities: bool, whether they are probabilities.
-        variation: float, the largest difference between two calls, relative to
-            the largest output; 0 if it is mere rounding.
+        variation: float, the largest difference between two calls that differ,
+            relative to the largest output; 0 if they differ by mere rounding.
     """
 
     num_classes: int
@@ -51,10 +53,11 @@ class Outputs:
 
     @classmethod
     def of(cls, classifier: Classifier, images: NDArray[Any]) -> Self:
-        """Calls a model twice with images `(B, H, W, C)`.
+        """Calls a model with images `(B, H, W, C)`, compiled and not.
 
         What is random by `attacks.draws` differs in compiled calls only, and
-        what compiling would fix in others only. So both are compared.
+        what compiling would fix in others only. So both are compared. A choice
+        of a few values may be the same in some calls, so there are many.
 
         Raises:
             AttackError: if logits are not finite or not of shape `(B,
@@ -66,14 +69,18 @@ class Outputs:
         def call(logits_fn: LogitsFunction) -> NDArray[np.float32]:
             return _checked_outputs(logits_fn(images))
 
+        def vary(logits_fn: LogitsFunction, number: int) -> float:
+            first = call(logits_fn)
+            others = (call(logits_fn) for _ in range(number - 1))
+            # The first difference ends the calls.
+            found = (_variation(first, outputs) for outputs in others)
+            return next(filter(None, found), 0.0)
+
         # JAX refuses here what an uncompiled call would leave unusable.
-        first = call(classifier.logits)
-        compiled = _variation(first, call(classifier.logits))
-        variation = _variation(*(call(classifier.logits_fn) for _ in range(2)))
+        compiled = vary(classifier.logits, 2)
+        variation = vary(classifier.logits_fn, _CALLS)
         if variation and not compiled:
-            # A choice of a few values may have been the same twice.
-            calls = (call(classifier.logits) for _ in range(_DRAWS))
-            compiled = max(_variation(first, outputs) for outputs in calls)
+            compiled = vary(classifier.logits, _DRAWS)
         if variation and not compiled:
             raise AttackError(
                 "calls of the model differ, but not once it is compiled for "
@@ -81,9 +88,10 @@ class Outputs:
                 "NumPy, and on the TensorFlow backend. Received: outputs that "
                 f"differ by {variation:.1%}"
             )
+        outputs = call(classifier.logits)
         return cls(
-            num_classes=first.shape[-1],
-            are_probabilities=checks.are_probabilities(first),
+            num_classes=outputs.shape[-1],
+            are_probabilities=checks.are_probabilities(outputs),
             variation=variation or compiled,
         )
 
@@ -269,16 +277,17 @@ def _refusing_hidden_peers(
     Their gradient may be masked, and no attack could follow another. A
     `tf.function` that ran before, on images of the same shape, goes unnoticed.
     """
-    names: list[str] = []
-    with peer_scope(recorder=lambda call: names.append(call.layer.name)):
+    found: list[PeerRegularization] = []
+    with peer_scope(recorder=lambda call: found.append(call.layer)):
         yield
-    held = isinstance(model, keras.Model) and peers.peer_layers(model)
-    if names and not held:
+    held = peers.peer_layers(model) if isinstance(model, keras.Model) else []
+    hidden = [layer for layer in found if not any(layer is x for x in held)]
+    if hidden:
         raise UserError(
             "a function, or a Lambda layer, must not run PeerRegularization "
-            "layers: attacks can follow their backward passes (BPDA) in a "
-            "Keras model only that holds them. Give such a model. Received: a "
-            f"model that runs layer '{names[0]}', but does not hold it"
+            "layers: attacks can follow their backward passes (BPDA) only in a "
+            "Keras model that holds them. Give such a model. Received: a "
+            f"model that runs layer '{hidden[0].name}', but does not hold it"
         )
 
 

@@ -114,7 +114,8 @@ def describe_graphs(
         raise UserError(
             f"{model.name} must store graphs of peers, but stores none: call "
             "peernets_tf.set_peers(model, images), or draw some with "
-            "`num_peers` and `num_graphs`, in Python of evaluation.GraphsConfig"
+            "`num_peers` and `num_graphs` (in Python, arguments of "
+            "evaluation.GraphsConfig)"
         )
     num_peers = config.num_peers or (stored.num_peers if stored else 0)
     num_graphs = config.num_graphs or (stored.num_graphs if stored else 1)

@@ -414,6 +414,11 @@ class PeerRegularization(keras.layers.Layer):
         bank = scope.bank
         if training is None and bank is None:
             self._check_not_in_training()
+        if bank is not None and self not in bank:
+            raise UserError(
+                f"the model runs layer '{self.name}', but does not hold it, as "
+                "in a Lambda layer: give a Keras model that holds it"
+            )
         stored = self.stored_peers() if bank is None else bank[self]
         return ops.cast(stored[scope.graph], inputs.dtype), False
 

@@ -51,8 +51,7 @@ def load(
         )
     if not zipfile.is_zipfile(path):
         raise UserError(
-            f"{path} is not a .keras file: give one"
-            + (", such as its model.keras" if os.path.isdir(path) else "")
+            f"{path} is not a .keras file: give one" + _model_within(path)
         )
     try:
         _check_archive(path)
@@ -78,6 +77,12 @@ def load(
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     return model
+
+
+def _model_within(path: str | os.PathLike[str]) -> str:
+    """Returns the advice for a folder that holds a model."""
+    model = os.path.join(path, "model.keras")
+    return f", such as {model}" if os.path.isfile(model) else ""
 
 
 def _load_in(

@@ -98,8 +98,8 @@ def _settings(record: AttackRecord, case: AttackCase) -> dict[str, str]:
     if threat_model and threat_model.attacker != threat_model.defended:
         found["attack_graphs"] = str(threat_model.attacker.num_graphs)
     found["seed"] = str(record.provenance.seed)
-    if record.backward == "soft":
-        found["temperature"] = str(record.provenance.flags.get("temperature"))
+    if record.backward == "soft" and "temperature" in record.provenance.flags:
+        found["temperature"] = str(record.provenance.flags["temperature"])
     return found
 
 

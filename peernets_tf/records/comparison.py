@@ -80,7 +80,7 @@ class ComparisonRecord:
         dataset: str, the data set's name.
         test_size: int, test images attacked.
         provenance: the `Provenance`; its seconds are those of all trainings and
-            attacks, each without what an interrupted one had done before.
+            attacks; an attack that was resumed counts from its last start.
     """
 
     kind: ClassVar[str] = "comparison"

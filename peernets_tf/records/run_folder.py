@@ -123,10 +123,7 @@ def _check_same(
         if expected != received:
             advice = "Give the same flags to resume it, or another --output_dir"
             if name.endswith("_sha256"):
-                advice = (
-                    "A model or a data file changed: give another "
-                    f"--output_dir, or remove {folder}"
-                )
+                advice += "; with the same flags, a model or data file changed"
             raise UserError(
                 f"{folder} holds a run with {name}={expected}. Received: "
                 f"{name}={received}. {advice}"

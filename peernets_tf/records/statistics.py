@@ -67,8 +67,8 @@ def paired_difference(
     spread = only_one + only_other + 1 - total * centre**2
     half = _Z * math.sqrt(spread) / total
     difference = (only_one - only_other) / one.size
-    low, high = max(-1.0, centre - half), min(1.0, centre + half)
-    return difference, max(difference - low, high - difference)
+    # The centre is the nearer to 0 of the two, so the larger distance is there.
+    return difference, abs(difference - centre) + half
 
 
 def margin(count: int, total: int) -> float:
