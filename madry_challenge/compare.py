@@ -7,8 +7,8 @@ The first command attacks the published models, if there is no GPU. The second
 trains six networks and attacks them; on a GPU the first does so, too, for the
 data set cifar10. All networks are attacked with the same PGD on the same
 images. Three networks are in the paper: ResNet-32 trained on adversarial images
-with the challenge's hyper-parameters (A) and with the paper's (B), and PR-
-ResNet-32 trained on unperturbed images. Three are not: ResNet-32 trained on
+with the challenge's hyper-parameters (A) and with the paper's (B), and
+PR-ResNet-32 trained on unperturbed images. Three are not: ResNet-32 trained on
 unperturbed images, and PR-ResNet-32 trained on adversarial images, once along
 the exact gradient and once with the backward pass of --backward (BPDA). Among
 the published models there are also a ResNet-32 and a PR-ResNet-32 that were
