@@ -7,7 +7,7 @@ from typing import Any
 from absl import flags
 
 from madry_challenge import config
-from peernets_tf.errors import UserError
+from peernets_tf.errors import UserError, naming
 
 # The command that calls `define` owns the flags, and its --help shows them.
 flags.disclaim_key_flags()
@@ -50,10 +50,8 @@ def define(*names: str) -> Callable[[], config.Config]:
     def read() -> config.Config:
         settings = config.Config()
         if path.value:
-            try:
+            with naming("--config"):
                 settings = config.read(path.value)
-            except UserError as error:
-                raise UserError(f"--config: {error}") from error
         changes = {
             key: holder.value
             for key, holder in holders.items()

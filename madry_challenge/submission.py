@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from madry_challenge import data
 from peernets_tf import evaluation, files, models, training
-from peernets_tf.errors import UserError
+from peernets_tf.errors import UserError, naming
 from peernets_tf.lazy import module
 
 if TYPE_CHECKING:
@@ -58,18 +58,14 @@ def score(config: SubmissionConfig) -> float:
         UserError: if the submission breaks the rules of `check`, or the model's
             logits are not finite.
     """
-    try:
+    with naming("--attack"):
         adversarial = files.read_array(config.adversarial_path)
-    except UserError as error:
-        raise UserError(f"--attack: {error}") from error
     model = models.load(models.preset_path(config.checkpoint))
     dataset = data.load("cifar10", config.data_dir)
     evaluation.check_fits(model, dataset)
     test = dataset.test
-    try:
+    with naming(config.adversarial_path):
         check(adversarial, 255 * test.images, config.epsilon)
-    except UserError as error:
-        raise UserError(f"{config.adversarial_path}: {error}") from error
     predictions = training.predict_classes(
         peers.monte_carlo(model), adversarial.astype(np.float32) / 255
     )

@@ -7,7 +7,7 @@ from absl import flags
 
 from peernets_tf import adaptive, attacks, evaluation
 from peernets_tf.cli import attack_options, numbers
-from peernets_tf.errors import UserError
+from peernets_tf.errors import UserError, naming
 
 Number = TypeVar("Number", int, float)
 
@@ -106,12 +106,10 @@ def _list(
     """Returns the numbers of a flag; none, if it is not given."""
     if flag.value is None:
         return ()
-    try:
+    with naming(f"--{flag.name}"):
         if not flag.value:
             raise UserError("give one or more numbers. Received: none")
         return parse(flag.value)
-    except UserError as error:
-        raise UserError(f"--{flag.name}: {error}") from error
 
 
 def _define_strength() -> dict[str, flags.FlagHolder[Any]]:

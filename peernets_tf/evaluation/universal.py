@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from peernets_tf import attacks, files, records
-from peernets_tf.errors import UserError
+from peernets_tf.errors import UserError, naming
 from peernets_tf.lazy import keras
 from peernets_tf.progress import Progress as ProgressBar
 
@@ -93,10 +93,8 @@ def read(
     Raises:
         UserError: if the file is not an array of that shape.
     """
-    try:
+    with naming("perturbation"):
         perturbation = files.read_array(path)
-    except UserError as error:
-        raise UserError(f"perturbation: {error}") from error
     if perturbation.shape != shape or perturbation.dtype.kind not in "fiu":
         raise UserError(
             f"{path} must hold real numbers in the images' shape, {shape}. "

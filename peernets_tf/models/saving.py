@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 
 from peernets_tf import array_headers, files
-from peernets_tf.errors import UserError
+from peernets_tf.errors import UserError, naming
 from peernets_tf.lazy import keras
 from peernets_tf.models.precision import check_precision, rebuild_in
 
@@ -72,10 +72,8 @@ def load(
         ) from error
     if precision is not None:
         model = _load_in(path, model, precision)
-    try:
+    with naming(os.fspath(path)):
         check_finite(model)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from error
     return model
 
 

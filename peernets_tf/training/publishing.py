@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from peernets_tf import datasets, files, models, records
-from peernets_tf.errors import UserError
+from peernets_tf.errors import UserError, naming
 from peernets_tf.lazy import module
 from peernets_tf.training.model_card import model_card
 
@@ -76,10 +76,8 @@ class PublishingConfig:
         Raises:
             UserError: if the folder does not hold a finished training.
         """
-        try:
+        with naming("--run_dir"):
             run = records.read(self.record_path)
-        except UserError as error:
-            raise UserError(f"--run_dir: {error}") from error
         files.check_exists(self.model_path, "the model of --run_dir")
         if not isinstance(run, records.TrainingRecord):
             raise UserError(
