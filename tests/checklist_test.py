@@ -130,6 +130,22 @@ def test_black_box_and_transfer(step, places, verdict):
     assert with_probe == verdict
 
 
+def test_a_black_box_is_compared_with_the_exact_gradient():
+    """BPDA would hide that this gradient is masked."""
+    exact = dataclasses.replace(of_role(suites.ITERATIVE), backward="exact")
+    bpda = dataclasses.replace(of_role(suites.BPDA), backward="identity")
+    name = "white-box beats black-box and transfer"
+    outcomes = [
+        outcome(exact, 400),
+        outcome(bpda, TOTAL),
+        outcome_at(BLACK_BOX, range(500, 600)),
+    ]
+    assert check(name, *outcomes) == "failed"
+    # A suite may follow BPDA alone.
+    followed = dataclasses.replace(exact, backward="identity")
+    assert check(name, outcome(followed, TOTAL), *outcomes[2:]) == "passed"
+
+
 def test_without_a_black_box_nothing_is_compared():
     white = outcome(of_role(suites.ITERATIVE), 400)
     name = "white-box beats black-box and transfer"

@@ -25,14 +25,14 @@ def make_linear(scale=0.1):
     return model
 
 
-def make_peernet(dataset, peers_seed=0):
+def make_peernet(dataset, peers_seed=0, num_neighbors=3):
     """A PeerNet of random weights, always the same, with two graphs of six."""
     keras.utils.set_random_seed(0)
     inputs = keras.Input(SHAPE)
     x = keras.layers.Conv2D(4, 4, strides=4)(inputs)
     # The default attention would leave no exact gradient but rounding, because
     # all its logits have one sign here.
-    x = PeerRegularization(num_neighbors=3, attention="softplus")(x)
+    x = PeerRegularization(num_neighbors, attention="softplus")(x)
     x = keras.layers.Flatten()(x)
     outputs = keras.layers.Dense(3)(x)
     model = keras.Model(inputs, outputs, name="peernet")

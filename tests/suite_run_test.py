@@ -19,6 +19,7 @@ from peernets_tf.evaluation import (
     suites,
 )
 from peernets_tf.evaluation.suite_run import suite_identity
+from peernets_tf.evaluation.suite_views import Views
 from peernets_tf.evaluation.target import Target
 
 MODULE = "peernets_tf.evaluate"
@@ -214,10 +215,59 @@ def test_threat_models(policy, peernet, stripes, tmp_path):
     assert record.result.correct == correct
     verdicts = {c.name: c.verdict for c in record.result.checks}
     assert "exact gradient is as strong as BPDA" in verdicts
-    if by_name["square"].attacked and policy != "known":
-        # It stopped at the attacker's own graphs.
-        name = "white-box beats black-box and transfer"
-        assert verdicts[name] != "passed"
+
+
+@pytest.mark.parametrize("policy", ["drawn", "fresh"])
+def test_a_black_box_queries_the_defended_model(peernet, stripes, policy):
+    """So what fools it counts, and it may stop there."""
+    images = stripes.test.images[:12]
+    graphs = evaluation.choose_graphs(
+        peernet,
+        stripes.train.images,
+        GraphsConfig(policy=policy, num_peers=4, num_graphs=2, expectation=1),
+        seed=0,
+    )
+    views = Views(peernet, images, graphs, None)
+    steps = suites.steps_of("autoattack", views.traits)
+    white, square = steps[0], next(s for s in steps if s.name == "square")
+    defended = views.defended.logits(images)
+    queried = views.attacker_of(square).logits(images)
+    np.testing.assert_allclose(queried, defended, rtol=1e-5)
+    assert views.may_stop(square)
+    assert not views.is_random(square)
+    # Attacks that follow a gradient see other graphs.
+    assert not np.allclose(
+        views.attacker_of(white).logits(images), defended, rtol=1e-3
+    )
+    assert not views.may_stop(white)
+    assert views.is_random(white)
+    # The predictions that count average over no calls.
+    assert views.outputs.variation == 0
+
+
+@pytest.mark.filterwarnings("ignore:You are using a softmax over axis")
+def test_a_zero_gradient_is_found_behind_bpda(stripes, tmp_path):
+    """The attention over one neighbour is 1, whatever the image is."""
+    model = make_peernet(stripes, num_neighbors=1)
+    record = evaluate(
+        model,
+        stripes,
+        tmp_path,
+        suite="autoattack",
+        backward="identity",
+        budget=0.01,
+        test_size=12,
+    )
+    found = {check.name: check for check in record.result.checks}
+    check = found["no gradient is exactly zero"]
+    assert (check.verdict, check.measured) == (
+        "failed",
+        "it is at 12 of 12 images",
+    )
+    # Its gradient is not compared, and no attack repeats the first one.
+    bpda = found["exact gradient is as strong as BPDA"]
+    assert bpda.verdict == "not measured"
+    assert "apgd-ce-identity" not in {c.name for c in record.result.cases}
 
 
 def test_autoattack_follows_the_backward_pass_that_is_named(

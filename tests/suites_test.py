@@ -100,6 +100,20 @@ def test_attacks_on_peers_need_what_the_attacker_knows():
     }
 
 
+@pytest.mark.parametrize("suite", ["autoattack", "rand"])
+def test_no_probe_repeats_the_first_attack(suite):
+    probes = {
+        backward: [
+            step.name
+            for step in steps_of(suite, PEERS, backward)
+            if step.role == suites.BPDA
+        ]
+        for backward in adaptive.BACKWARDS
+    }
+    probe = ["apgd-ce-identity"]
+    assert probes == {"exact": probe, "soft": probe, "identity": []}
+
+
 def test_what_hides_a_gradient_otherwise_is_attacked_by_bpda():
     """MagNet and bounded ReLUs have no peers."""
     hidden = Traits(num_classes=10, has_bpda=True)

@@ -136,11 +136,24 @@ def _iterative_beats_single_step(evidence: Evidence) -> _Answer:
 
 
 def _white_box_beats_black_box(evidence: Evidence) -> _Answer:
-    """White-box attacks come first, so a black box attacks what they left."""
+    """Compares with the backward pass of the suite's first iterative attack.
+
+    If that is the exact one, BPDA would hide that it is masked. In most suites
+    a black box attacks only what all white-box attacks left.
+    """
     without_gradient = _of_access(evidence, "black-box", "transfer")
     if not without_gradient:
         return "not measured", "no black box and no transfer ran"
-    by_gradient = _union(_of_access(evidence, "white-box"), evidence)
+    iterative = evidence.outcome(suites.ITERATIVE)
+    by_gradient = _union(
+        [
+            outcome
+            for outcome in _of_access(evidence, "white-box")
+            if iterative is None
+            or outcome.step.backward == iterative.step.backward
+        ],
+        evidence,
+    )
     attacked = int(np.any([o.attacked for o in without_gradient], axis=0).sum())
     if not attacked:
         return "not measured", "no image was left for a black box"
@@ -197,11 +210,13 @@ def _large_ball_fools_all(evidence: Evidence) -> _Answer:
 
 def _exact_equals_bpda(evidence: Evidence) -> _Answer:
     bpda = evidence.outcome(suites.BPDA)
-    if bpda is None:
-        return None
     exact = evidence.outcome(suites.ITERATIVE)
     if exact is None or exact.step.backward != "exact":
+        if exact is None and bpda is None:
+            return None
         return "not measured", "no attack follows the exact gradient"
+    if bpda is None:
+        return None
     measured = f"fooled: {_count(exact)} by exact, {_count(bpda)} by identity"
     difference = _count(bpda) - _count(exact)
     return _verdict(difference <= _LITTLE * len(exact.fooled)), measured

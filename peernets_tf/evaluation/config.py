@@ -342,6 +342,9 @@ def check_peers(
             "num_graphs, or choose the policy drawn (--peers=drawn). Received: "
             f"{graphs}"
         )
+    if not attack.attack_type.follows_gradient:
+        # It queries the graphs of the predictions.
+        return
     # FAB, which always stops, may stop at images that fool the mean over graphs
     # drawn anew: they are the nearest ones that it looks for.
     averages = graphs.expectation and attack.name == attacks.FAB.name

@@ -226,13 +226,16 @@ def _target(
 ) -> Target:
     """Returns the defended model and the attacker's view of it, or of another.
 
-    Another model attacks through its stored graphs, and rejects nothing.
+    Another model attacks through its stored graphs, and rejects nothing. An
+    attack without a gradient queries the defended model itself.
     """
     defended = peers.monte_carlo(model, graphs.defended if graphs else None)
-    if transfer_model is None:
+    if transfer_model is not None:
+        attacker = peers.monte_carlo(transfer_model)
+    elif config.attack.attack_type.follows_gradient:
         attacker = attackers_view(model, graphs)
     else:
-        attacker = peers.monte_carlo(transfer_model)
+        attacker = defended
     attacker = adaptive.bpda(attacker, config.backward, config.temperature)
     if config.rejected_as == "right" and transfer_model is None:
         attacker = attacks.Rejecting(attacker)

@@ -78,13 +78,14 @@ def run_suite(
         config.rejected_as,
     )
     # Before anything is attacked.
-    steps = suites.steps_of(config.suite, views.traits)
+    steps = suites.steps_of(config.suite, views.traits, config.backward)
     if any(step.attack == "square" for step in steps):
         checks.check_channels_last(test.images.shape)
     checks.checked_labels(test.labels, len(test), views.num_classes)
     target = Target(
         defended=views.defended,
-        attacker=views.attacker(config.backward),
+        # Another backward pass would hide a gradient that is stopped.
+        attacker=views.attacker("exact"),
         test=test,
         num_classes=views.num_classes,
         batch_size=config.batch_size,
@@ -108,9 +109,6 @@ def run_suite(
     outcomes: list[Outcome] = []
     cases: list[records.SuiteCase] = []
     for number, step in enumerate(steps, start=1):
-        step = dataclasses.replace(
-            step, backward=step.backward or config.backward
-        )
         candidates = robust if step.only_survivors else correct
         where = np.flatnonzero(candidates)[: step.limit]
         outcome = _run_step(

@@ -26,7 +26,8 @@ class Traits:
             attacker's graphs.
         guesses_graphs: bool, whether the attacker has several graphs, but not
             those of the predictions.
-        is_random: bool, whether its forward pass is random.
+        is_random: bool, whether its forward pass is random, or attacks draw its
+            graphs anew in each step.
         has_transfer_model: bool, whether another model was given to make
             images on.
     """

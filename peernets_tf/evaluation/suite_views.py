@@ -153,12 +153,12 @@ class Views:
             has_guides=graphs is not None
             and len(graphs.attacker.common_classes) > 1,
             guesses_graphs=_num_redrawn(graphs) is not None,
-            is_random=self.outputs.variation > 0,
+            is_random=self._draws_graphs or self.outputs.variation > 0,
             has_transfer_model=transfer_model is not None,
         )
-        if self.outputs.are_probabilities or self.traits.is_random:
+        if self.outputs.are_probabilities or self.outputs.variation:
             defended = self._as_logits(defended)
-            if self.traits.is_random:
+            if self.outputs.variation:
                 defended = functools.partial(_mean_logits, defended)
             self.defended = self._classifier(defended)
 
@@ -182,16 +182,21 @@ class Views:
             view = self._view(num_redrawn)
             if self._graphs is not None or backward != "exact":
                 view = adaptive.bpda(view, backward)
-            view = self._as_logits(view)
-            if self._rejected_as == "right":
-                view = Rejecting(view)
-            self._attackers[key] = self._classifier(view)
+            self._attackers[key] = self._attacked(view)
         return self._attackers[key]
+
+    @functools.cached_property
+    def black_box(self) -> Classifier:
+        """The defended model, as attacks without a gradient query it."""
+        bank = self._graphs.defended if self._graphs else None
+        return self._attacked(_with_graphs(self._model, bank))
 
     def attacker_of(self, step: Step) -> Classifier:
         """Returns the model that a step attacks."""
         if step.access == "transfer":
             return self._transfer(step.backward)
+        if step.access == "black-box" and not self._knows_graphs:
+            return self.black_box
         num_redrawn = (
             _num_redrawn(self._graphs) if step.redraws_graphs else None
         )
@@ -211,12 +216,9 @@ class Views:
 
     def may_stop(self, step: Step) -> bool:
         """Whether what fools the attacked model also fools the defended one."""
-        graphs = self._graphs.record if self._graphs else None
-        is_same = graphs is None or (
-            graphs.defended == graphs.attacker and not graphs.expectation
-        )
-        is_other = step.access == "transfer" or self.traits.is_random
-        return is_same and not is_other
+        if step.access == "transfer" or self.outputs.variation:
+            return False
+        return step.access == "black-box" or self._knows_graphs
 
     def is_random(self, step: Step) -> bool:
         """Whether the model that a step attacks is random.
@@ -225,8 +227,31 @@ class Views:
         """
         if step.access == "transfer":
             return False
-        draws_graphs = self._graphs and self._graphs.record.expectation
-        return self.traits.is_random or bool(draws_graphs)
+        if step.access == "black-box":
+            return self.outputs.variation > 0
+        return self.traits.is_random
+
+    @property
+    def _draws_graphs(self) -> bool:
+        """Whether each step of all attacks draws graphs anew."""
+        return self._graphs is not None and bool(
+            self._graphs.record.expectation
+        )
+
+    @property
+    def _knows_graphs(self) -> bool:
+        """Whether attacks follow the very graphs of the predictions."""
+        if self._graphs is None:
+            return True
+        record = self._graphs.record
+        return record.defended == record.attacker and not self._draws_graphs
+
+    def _attacked(self, view: LogitsFunction) -> Classifier:
+        """Returns the classifier of logits that an attack lowers."""
+        view = self._as_logits(view)
+        if self._rejected_as == "right":
+            view = Rejecting(view)
+        return self._classifier(view)
 
     def _classifier(self, view: LogitsFunction) -> Classifier:
         """Returns the classifier of a view of the model."""

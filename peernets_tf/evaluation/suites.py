@@ -276,11 +276,28 @@ SUITES: dict[str, tuple[Step, ...]] = {
 }
 
 
-def steps_of(suite: str, traits: Traits) -> tuple[Step, ...]:
+def steps_of(
+    suite: str, traits: Traits, backward: str = "exact"
+) -> tuple[Step, ...]:
     """Returns the steps of a suite that run on a model, in their order.
+
+    A step for the check of BPDA is left out if it would repeat the first
+    iterative attack.
 
     Args:
         suite: str, one of `SUITES`.
         traits: the model's `Traits`.
+        backward: str, one of `adaptive.BACKWARDS`, the backward pass of the
+            steps that name none.
     """
-    return tuple(step for step in SUITES[suite] if step.fits(traits))
+    steps = [
+        dataclasses.replace(step, backward=step.backward or backward)
+        for step in SUITES[suite]
+        if step.fits(traits)
+    ]
+    followed = [s.backward for s in steps if s.role == ITERATIVE]
+    return tuple(
+        step
+        for step in steps
+        if step.role != BPDA or step.backward not in followed
+    )
