@@ -33,7 +33,7 @@ from madry_challenge import (
     options,
     table6,
 )
-from peernets_tf import devices, records
+from peernets_tf import devices, lazy, quiet, records
 from peernets_tf.cli import app, shared_flags
 from peernets_tf.errors import UserError
 
@@ -99,8 +99,11 @@ def _parse(arguments: list[str]) -> comparison.CompareConfig:
     # Refuses wrong flags before Keras starts and looks for a GPU.
     config = _config("hour" if _TRAIN.value else "minutes")
     # The published schedules are those of CIFAR-10.
-    is_cifar10 = config.dataset == _DEFAULT_DATASET
-    return _config("full") if is_cifar10 and devices.has_gpu() else config
+    if config.dataset != _DEFAULT_DATASET:
+        return config
+    with quiet.starting_tensorflow():
+        lazy.check_backend()
+        return _config("full") if devices.has_gpu() else config
 
 
 def _config(name: str) -> comparison.CompareConfig:

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from madry_challenge import data, evaluation, runs, table6
 from madry_challenge.config import Config, attack_of
@@ -117,7 +118,29 @@ def compare(
         if row.key in config.checkpoints
     }
     with records.lock_folder(config.output_dir):
+        records.claim(config.output_dir, _identity(comparison), provenance)
         return _compare(comparison, given)
+
+
+def _identity(comparison: _Comparison) -> dict[str, Any]:
+    """Returns which comparison a folder holds, as JSON values.
+
+    The networks are in the identities of the rows' own folders: a network that
+    was trained here may be given the next time.
+    """
+    config = comparison.config
+    return {
+        "kind": records.ComparisonRecord.kind,
+        "budget": config.budget,
+        "dataset": comparison.dataset.name,
+        "dataset_sha256": comparison.dataset.sha256,
+        "attack": repr(attack_of(config.attack)),
+        "attack_mode": config.attack_mode,
+        "seed": config.attack.tf_random_seed,
+        "backward": config.backward,
+        "num_peers": config.num_peers,
+        "num_graphs": config.num_graphs,
+    }
 
 
 def _compare(
@@ -193,11 +216,19 @@ class _Comparison:
     def check(self) -> None:
         """Checks before the trainings what would stop the comparison later."""
         train_size = len(self.dataset.train)
-        if self.config.num_peers > train_size:
-            raise UserError(
-                f"`num_peers` must be at most {train_size}, the number of "
-                f"training images. Received: {self.config.num_peers}"
-            )
+        sizes = {"num_peers": self.config.num_peers}
+        for row in self.config.rows:
+            if row.key not in self.config.checkpoints:
+                size = row.settings.training_batch_size
+                sizes["training_batch_size"] = max(
+                    size, sizes.get("training_batch_size", 0)
+                )
+        for name, size in sizes.items():
+            if size > train_size:
+                raise UserError(
+                    f"`{name}` must be at most {train_size}, the number of "
+                    f"training images. Received: {size}"
+                )
         if self.config.budget == "full" and train_size != table6.TRAIN_SIZE:
             print(
                 "warning: the published schedules count epochs of "

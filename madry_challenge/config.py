@@ -202,7 +202,9 @@ def read(path: str) -> Config:
         values = {k: v for k, v in values.items() if k not in _IGNORED_KEYS}
         if "step_size_schedule" in values:
             values["step_size_schedule"] = tuple(
-                (step, rate) for step, rate in values["step_size_schedule"]
+                # Keras does not take ints.
+                (step, float(rate) if type(rate) is int else rate)
+                for step, rate in values["step_size_schedule"]
             )
         return Config(**values)
     except UserError as error:

@@ -64,7 +64,7 @@ class TrainConfig:
 
     Raises:
         DataError: if there is no such data set.
-        UserError: if there is no such distribution.
+        UserError: if there is no such distribution or attack.
     """
 
     settings: Config
@@ -76,6 +76,9 @@ class TrainConfig:
     def __post_init__(self) -> None:
         datasets.check_name(self.dataset)
         training.check_distribution(self.distribution)
+        if self.settings.num_steps:
+            # Refuses what the record could not name after the training.
+            attack_of(self.settings)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

@@ -16,9 +16,9 @@ TRAINED = (
 )
 # Published models, by the key of the row in which they are attacked.
 PUBLISHED = {
-    "resnet32": "cifar10_resnet32",
+    "resnet32": "cifar10_resnet32_long",
     "resnet32_fgsm": "cifar10_resnet32_adversarial_long",
-    "pr_resnet32": "cifar10_pr_resnet32",
+    "pr_resnet32": "cifar10_pr_resnet32_long",
     "pr_resnet32_fgsm": "cifar10_pr_resnet32_adversarial",
 }
 KEYS = tuple(dict.fromkeys((*TRAINED, *PUBLISHED)))

@@ -21,7 +21,7 @@ class BackendError(UserError, ImportError):
 
 
 class AttackError(UserError):
-    """An attack, or a model, whose figures would mean nothing."""
+    """An attack or a model whose evaluation would be meaningless."""
 
 
 class TrainingError(UserError):

@@ -222,6 +222,12 @@ def test_epsilons_of_images_are_refused_or_checked(attack, classifier, batch):
             attack(classifier, *batch, epsilon=bad)
 
 
+@pytest.mark.parametrize("seed", [-1, 1.5, None])
+def test_seeds_are_integers_of_at_least_0(seed, classifier, batch):
+    with pytest.raises(UserError, match="`seed` must be"):
+        attacks.FGSM()(classifier, *batch, seed=seed)
+
+
 @pytest.mark.parametrize("attack", ASKING, ids=repr)
 def test_logits_that_are_not_finite_are_refused(attack, classifier, batch):
     """Else a random start would pass as what an attack found."""

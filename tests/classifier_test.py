@@ -84,13 +84,6 @@ def test_gradient_of_the_loss_of_a_linear_model(images):
     np.testing.assert_allclose(targeted, -gradients)
 
 
-def test_jacobian_of_a_linear_model(images):
-    logits, jacobian = Classifier(linear).jacobian(images)
-    np.testing.assert_allclose(logits, linear(images), rtol=1e-5)
-    expected = np.broadcast_to(WEIGHTS.T, (5, 2, 4))
-    np.testing.assert_allclose(jacobian.reshape(5, 2, 4), expected)
-
-
 def test_infers_the_shape_of_logits():
     classifier = Classifier(dense_model())
     assert classifier.logits_shape((7, 2, 2, 1)) == (3,)

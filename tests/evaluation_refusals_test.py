@@ -66,6 +66,13 @@ def test_settings_of_peers_need_peers(config, linear, stripes, tmp_path):
             },
             "expectation",
         ),
+        (
+            {
+                "graphs": GraphsConfig(policy="drawn"),
+                "attack": AttackConfig(name="square"),
+            },
+            "policy",
+        ),
     ],
     ids=str,
 )
@@ -86,6 +93,23 @@ def test_refuses_a_model_that_does_not_fit(stripes, linear):
     ):
         with pytest.raises(UserError, match=message):
             evaluation.check_fits(model, stripes)
+
+
+def test_refuses_several_outputs(stripes, linear):
+    heads = keras.Model(linear.inputs, [linear.outputs[0], linear.outputs[0]])
+    with pytest.raises(AttackError, match="one tensor.*Received: 2 outputs"):
+        evaluation.check_fits(heads, stripes)
+
+
+def test_refuses_more_components_than_there_are(linear, stripes, tmp_path):
+    """Before a folder is claimed, so that the right number can be given."""
+    attack = AttackConfig(
+        name="finite_difference", options={"num_components": 500}
+    )
+    folder = tmp_path / "run"
+    with pytest.raises(UserError, match="`num_components` must be from 1 to"):
+        evaluate(linear, stripes, folder, attack)
+    assert not folder.exists()
 
 
 def test_refuses_a_softmax(linear, stripes, tmp_path):

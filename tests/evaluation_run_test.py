@@ -416,17 +416,3 @@ def test_stopping_needs_the_graphs_that_predictions_use(
         peernet, stripes, tmp_path, goes_on, graphs=one, test_size=10
     )
     assert record.cases[0].total == 10
-    # This one queries the predictions' graphs.
-    square = AttackConfig(name="square", options={"queries": 5})
-    found = [
-        evaluate(
-            peernet,
-            stripes,
-            tmp_path / policy,
-            square,
-            graphs=GraphsConfig(policy=policy),
-            test_size=10,
-        ).cases[0]
-        for policy in ("known", "drawn")
-    ]
-    assert found[0] == found[1]

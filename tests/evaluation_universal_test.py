@@ -1,6 +1,7 @@
 """Universal perturbations that are fitted once, resumed, and read."""
 
 import dataclasses
+import os
 
 import numpy as np
 import pytest
@@ -54,6 +55,26 @@ def test_is_fitted_once(classifier, images, path):
     read = universal.read(f"{path}.npy", (2, 2, 1), "l2")
     np.testing.assert_array_equal(read.perturbation, first.perturbation)
     assert read.epsilon == pytest.approx(first.epsilon)
+
+
+def test_images_of_any_channels_are_fitted(rng, path):
+    """Only those of one or three have a picture."""
+    for channels in (2, 3):
+        images = rng.uniform(0, 1, (4, 2, 2, channels)).astype("float32")
+        own = f"{path}{channels}"
+
+        def two_logits(x, length=4 * channels):
+            return ops.reshape(x, (-1, length))[:, :2]
+
+        universal.fit(
+            UniversalGradient(epsilon=0.5, passes=1, batch_size=4),
+            Classifier(two_logits),
+            images,
+            path=own,
+            seed=0,
+        )
+        assert os.path.exists(f"{own}.npy")
+        assert os.path.exists(f"{own}.png") == (channels == 3)
 
 
 def test_interrupted_equals_uninterrupted(classifier, images, path):

@@ -130,17 +130,19 @@ def test_components_must_exist(classifier, batch, rng):
 
 
 @pytest.mark.parametrize(
-    "directions",
+    ("directions", "message"),
     [
-        Groups(count=41, are_random=True),
-        PrincipalComponents(vectors=np.eye(50, 41, dtype="f4"), count=50),
+        (Groups(count=41, are_random=True), "at most 40"),
+        # Those of other images would be cut, and no longer be orthogonal.
+        (
+            PrincipalComponents(vectors=np.eye(3, 41, dtype="f4"), count=3),
+            "must be those of images of 40 values",
+        ),
     ],
     ids=["groups", "components"],
 )
-def test_there_are_no_more_directions_than_values(
-    directions, classifier, batch
-):
-    with pytest.raises(UserError, match="at most 40"):
+def test_directions_fit_the_images(directions, message, classifier, batch):
+    with pytest.raises(UserError, match=message):
         estimated(classifier, batch, directions)
 
 

@@ -75,6 +75,15 @@ def test_the_words(story):
     assert f"training image {story.graph.indices[first]}, " in text
 
 
+def test_the_words_of_two_classes(stripes):
+    linear = make_linear()
+    outputs = keras.layers.Dense(2)(linear.output)
+    model = keras.Model(linear.input, outputs, name="binary")
+    story = tell_story(model, stripes.test.images[:1])
+    lines = story_text(story, "data.npz", "an image").splitlines()
+    assert lines[1].split() == ["predicted", "second"]
+
+
 def test_the_attack_is_that_of_grey_or_colour_images():
     assert default_attack(3).epsilon == 8 / 255
     assert default_attack(1).epsilon == 0.3

@@ -166,6 +166,7 @@ def test_npz_of_the_shape_of_cifar100(tmp_path):
         ({"num_classes": 4.0}, "`num_classes` must be an int"),
         ({"num_classes": [4]}, "`num_classes` must be an int"),
         ({"num_classes": 2**40}, "`num_classes` must be an int"),
+        ({"y_train": np.zeros(96, int)}, "at least 2 classes.*label 0"),
     ],
 )
 def test_bad_npz(npz_path, changes, message):

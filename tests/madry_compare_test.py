@@ -134,14 +134,14 @@ def test_the_published_models_are_attacked(rng, tmp_path):
     assert record.budget == "day"
     networks, peernets = record.rows[:3], record.rows[3:]
     assert [(row.checkpoint, row.trained_on) for row in networks] == [
-        ("cifar10_resnet32", "images"),
+        ("cifar10_resnet32_long", "images"),
         # Its record knows better than the row, which is for PGD.
         ("cifar10_resnet32_adversarial", "FGSM"),
         ("cifar10_resnet32_adversarial_long", "FGSM"),
     ]
     assert all(row.threat_model is None for row in networks)
     assert [(row.checkpoint, row.trained_on) for row in peernets] == 2 * [
-        ("cifar10_pr_resnet32", "images")
+        ("cifar10_pr_resnet32_long", "images")
     ] + 2 * [("cifar10_pr_resnet32_adversarial", "FGSM, identity")]
     for row, num_graphs in zip(peernets, (1, 10, 1, 10), strict=True):
         assert row.threat_model.policy == "known"

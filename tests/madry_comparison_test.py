@@ -60,6 +60,11 @@ def test_only_trainings_need_tensorflow(rng, monkeypatch, tmp_path):
         config, checkpoints={"resnet32": "cifar10_resnet32"}
     )
     assert comparison.compare(given, make_provenance()) == "compared"
+    # Another comparison, or a training, would overwrite its record.
+    for changes in ({"num_peers": 3}, {"num_graphs": (1, 2)}):
+        other = dataclasses.replace(given, **changes)
+        with pytest.raises(UserError, match="holds a run with num_"):
+            comparison.compare(other, make_provenance())
 
 
 @pytest.mark.slow

@@ -129,6 +129,11 @@ def test_integers_stand_for_floats(tmp_path):
     found = config.read(str(path))
     assert found == config.Config(momentum=0.0)
     assert isinstance(found.momentum, float)
+    path.write_text('{"step_size_schedule": [[0, 1], [5, 0.1]]}')
+    schedule = config.read(str(path)).step_size_schedule
+    assert schedule == ((0, 1.0), (5, 0.1))
+    # Keras refuses an int.
+    assert all(isinstance(rate, float) for _, rate in schedule)
 
 
 def test_the_attack_is_the_papers():

@@ -111,6 +111,7 @@ def test_wrong_flags():
             (["--step_size_schedule=0.1"], "Write them as in 0:0.1"),
             (["--step_size_schedule=5:0.1"], "ascending steps that begin"),
             (["--loss_func=mse"], "must be one of xent, cw"),
+            (["--step_size=0"], "`step_size` must be"),
             (["--config=none.json"], "none.json"),
             (["surplus"], "not a flag: surplus"),
         ],

@@ -188,6 +188,15 @@ def test_a_threshold_needs_images(classifier, halve, images):
         defend(classifier, halve, images[:0])
 
 
+def test_8_bit_pixels_are_refused_before_the_training(classifier, images):
+    for name, arrays in (
+        ("train_images", (255 * images, images)),
+        ("validation_images", (images, 255 * images)),
+    ):
+        with pytest.raises(UserError, match=rf"{name}: .* lie in \[0, 1\]"):
+            with_magnet(classifier, *arrays)
+
+
 def test_bad_arguments(classifier, halve, images):
     for changes, message in [
         ({"detectors": []}, "must hold a Detector"),

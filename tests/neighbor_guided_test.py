@@ -226,6 +226,16 @@ def test_refuses_peers_of_a_class_that_the_model_lacks(colors):
         attack(classifier, images, REDS)
 
 
+def test_guides_are_of_their_class_only(colors):
+    """Others, even of the image's own class, would fill up what lacks."""
+    guides, classifier, images = colors
+    # Three of the nine peers are red, and each has 4 x 4 pixels.
+    most = 3 * 4 * 4
+    attack = NeighborGuided(guides=guides, steps=1, guides_per_pixel=most + 1)
+    with pytest.raises(AttackError, match=f"at most .* {most}. Received"):
+        attack(classifier, images, REDS)
+
+
 def test_needs_peers_of_another_class(colors):
     guides, classifier, images = colors
     with pytest.raises(AttackError, match="needs `guides`"):

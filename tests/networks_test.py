@@ -1,5 +1,6 @@
 """Pictures of models find the networks of records, or say what is missing."""
 
+import numpy as np
 import pytest
 from sample_records import make_attack, make_training
 
@@ -88,3 +89,26 @@ def test_what_is_missing_is_said_and_nothing_fails(tmp_path):
         "PR-ResNet-32 on CIFAR-10: the file gone.keras is missing" in missing[0]
     )
     assert "no.npz" in missing[1]
+
+
+def test_images_of_another_shape_are_said(stripes, tmp_path):
+    path = tmp_path / "stripes.npz"
+    np.savez(
+        path,
+        x_train=stripes.train.images,
+        y_train=stripes.train.labels,
+        x_test=stripes.test.images,
+        y_test=stripes.test.labels,
+    )
+    sources = [source(attack_on("mnist_lenet5", dataset=str(path)))]
+    pictures, missing = model_pictures.model_pictures(
+        sources, say=lambda _: None
+    )
+    assert pictures == []
+    assert len(missing) == 1
+    assert "must take images of shape (12, 12, 1)" in missing[0]
+
+
+def test_what_a_network_rejects_is_not_shown():
+    record = attack_on("mnist_lenet5", rejected_as="right")
+    assert networks.pairs([source(record)]) == []

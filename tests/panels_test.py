@@ -5,6 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from peernets_tf import pictures
+from peernets_tf.errors import UserError
 from peernets_tf.pictures import panels
 
 
@@ -40,6 +41,16 @@ def test_a_wrong_class_is_marked_without_color():
     assert [part.get_xlabel() for part in axes] == ["✓ cat", "✗ cat"]
     right, wrong = (part.spines["top"].get_linewidth() for part in axes)
     assert wrong > 2 * right
+
+
+def test_images_of_other_channels_are_refused():
+    axes = Figure().subplots()
+    for channels in (2, 4):
+        image = np.zeros((2, 2, channels))
+        with pytest.raises(
+            UserError, match=f"Received: images with {channels}"
+        ):
+            panels.show(axes, image, pictures.LIGHT)
 
 
 def test_blocks_stand_below_each_other():

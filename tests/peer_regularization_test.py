@@ -311,6 +311,10 @@ def test_too_few_peer_pixels(rng):
     [
         {"num_neighbors": 0},
         {"num_neighbors": 2.5},
+        {"num_neighbors": float("inf")},
+        {"num_neighbors": None},
+        {"epsilon": float("nan")},
+        {"epsilon": float("inf")},
         {"attention": "dot"},
         {"neighbor_dropout": 1.0},
         {"epsilon": 0.0},

@@ -128,9 +128,7 @@ def test_a_model_never_stands_beside_the_record_of_another(
     with pytest.raises(OSError, match="No space left"):
         training.publish(config)
     assert not list(published.glob("*.keras"))
-    with pytest.raises(
-        UserError, match="must not be the folder of the training"
-    ):
+    with pytest.raises(UserError, match="must not be the folder of a training"):
         dataclasses.replace(config, output_dir=str(run_dir), name="model")
 
 
@@ -297,6 +295,20 @@ def test_a_card_shows_balls_without_a_suite_and_its_own_graphs_only():
     )
     attacks = [make_attack(threat_model=other), make_attack()]
     assert len(rows_of_card(attacks)) == 1
+
+
+def test_the_files_of_another_training_are_not_replaced(tmp_path):
+    run_dir, other = tmp_path / "run", tmp_path / "other"
+    for folder in (run_dir, other):
+        folder.mkdir()
+        (folder / "run.json").touch()
+    records.write(make_training(), str(run_dir / "record.json"))
+    (run_dir / "model.keras").touch()
+    for folder in (run_dir, other):
+        with pytest.raises(UserError, match="must not be the folder of a"):
+            training.PublishingConfig(
+                run_dir=str(run_dir), name="model", output_dir=str(folder)
+            )
 
 
 def test_bad_input_is_one_clear_line(tmp_path):

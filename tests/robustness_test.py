@@ -7,6 +7,7 @@ import pytest
 import suite_models
 from commands import run_python
 from keras import ops
+from small_models import make_peernet
 
 import peernets_tf
 from peernets_tf import PeerRegularization, evaluation, records
@@ -249,6 +250,14 @@ def test_transfer_uses_another_model(linear, images):
     assert verdicts(found)["white-box beats black-box and transfer"] == "failed"
 
 
+def test_a_transfer_model_is_for_adaptive_and_all_classes(linear, images):
+    two = keras.Sequential([linear, keras.layers.Dense(2)])
+    with pytest.raises(AttackError, match="each of the model's 4 cla.*ived: 2"):
+        run(linear, images, transfer_model=two)
+    with pytest.raises(UserError, match="is for suite='adaptive'"):
+        run(linear, images, suite="rand", transfer_model=linear)
+
+
 def test_a_transfer_model_must_have_logits(linear, images):
     softmax = suite_models.plant("softmax")
     with pytest.raises(AttackError, match="remove its softmax"):
@@ -306,6 +315,30 @@ def test_refuses_images_and_labels_that_do_not_fit(linear, images):
         run(linear, (images[0], images[1][:3]))
     with pytest.raises(AttackError, match="between 0 and 3"):
         run(linear, (images[0], images[1] + 1))
+
+
+def test_refuses_a_single_class(linear, images):
+    """No image could be misclassified, and all would be robust."""
+    two = keras.Sequential([linear, keras.layers.Dense(2)])
+    with pytest.raises(AttackError, match="at least 2 classes.*Received: 1"):
+        run(two, (images[0], 0 * images[1]), rejected_as="wrong")
+
+
+def test_refuses_training_images_and_labels_of_another_kind(stripes):
+    peernet = make_peernet(stripes)
+    given = {
+        "graphs": evaluation.GraphsConfig(policy="drawn", num_peers=6),
+        "train_images": stripes.train.images,
+        "train_labels": stripes.train.labels,
+    }
+    test = stripes.test.first(4)
+    for name, change, message in (
+        ("train_images", 255, r"train_images: .* lie in \[0, 1\]"),
+        ("train_labels", 2, "`train_labels` must be below .*, 3. Rec.* 4"),
+    ):
+        changed = {**given, name: change * given[name]}
+        with pytest.raises(AttackError, match=message):
+            run(peernet, (test.images, test.labels), **changed)
 
 
 def test_refuses_logits_that_are_not_finite(linear, images):

@@ -360,7 +360,8 @@ def test_bad_flags_are_one_line(command, linear, tmp_path):
         (["--shard=0/2"], "--shard must be i/n"),
         (["--shard=2"], "--shard must be i/n"),
         (["--shard="], "--shard must be i/n"),
-        (["--workers=3", "--shard=1/2"], "one of 3 shards"),
+        (["--workers=3", "--shard=1/2"], "leave out --workers or --shard"),
+        (["--workers=2", "--shard=1/2"], "leave out --workers or --shard"),
     ]
     check_errors(MODULE, cases, usual=flags)
     assert not (tmp_path / "run").exists()

@@ -104,6 +104,31 @@ def test_one_that_fails_stops_the_others(command, failure, message, tmp_path):
         os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
+def test_they_end_if_nobody_reads(command, tmp_path):
+    """As with `| head -1`: a worker that cannot print would wait for ever."""
+    command("""
+        while True:
+            print("x" * 1000, flush=True)
+    """)
+    code = (
+        "from peernets_tf.cli import workers\n"
+        "try:\n"
+        "    workers.run('fake_command', [], 2)\n"
+        "except BrokenPipeError:\n"
+        "    import os\n"
+        "    os._exit(141)\n"
+    )
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+    )
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(timeout=60) == 141
+
+
 @pytest.mark.parametrize(
     ("end", "stdout"),
     [

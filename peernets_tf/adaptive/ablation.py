@@ -12,7 +12,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from peernets_tf.adaptive.choices import ABLATIONS
-from peernets_tf.attacks import draws
+from peernets_tf.attacks import checks, draws
 from peernets_tf.errors import UserError
 from peernets_tf.lazy import keras, module, ops
 from peernets_tf.types import Tensor
@@ -63,10 +63,9 @@ class Ablation:
             raise UserError(
                 f"`name` must be one of {ABLATIONS}. Received: {self.name}"
             )
-        if self.num_neighbors is not None and self.num_neighbors < 1:
-            raise UserError(
-                "`num_neighbors` must be at least 1. Received: "
-                f"{self.num_neighbors}"
+        if self.num_neighbors is not None:
+            checks.check_number(
+                "num_neighbors", self.num_neighbors, smallest=1, is_count=True
             )
         if self.name == "no_layers" and self.num_neighbors is not None:
             raise UserError(

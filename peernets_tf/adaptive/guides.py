@@ -6,6 +6,7 @@ similar to it among the peers of one class.
 
 import dataclasses
 import functools
+import math
 
 import keras
 from keras import ops
@@ -63,6 +64,17 @@ class Guides:
     def classes(self) -> list[int]:
         """The classes that have a peer in every graph."""
         return self.bank.common_classes
+
+    @property
+    def fewest_pixels(self) -> int:
+        """The fewest peer pixels of one of these classes at a layer."""
+        labels = self.bank.labels
+        assert labels is not None
+        peers = min(
+            (graph == label).sum() for graph in labels for label in self.classes
+        )
+        pixels = min(math.prod(f.shape[2:-1]) for f in self.bank.features)
+        return int(peers) * pixels
 
     def choose(
         self,

@@ -105,6 +105,7 @@ class Attack(abc.ABC):
         """
         images = np.asarray(images, np.float32)
         checks.check_images(images)
+        checks.check_number("seed", seed, is_count=True)
         self.check_available()
         classifier = Classifier.of(logits_fn)
         if self.loss is not None:

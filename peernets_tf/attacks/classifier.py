@@ -166,27 +166,6 @@ class Classifier:
         checks.check_finite(is_finite, checks.LOSS_GRADIENT)
         return gradients, predictions
 
-    def jacobian(
-        self, images: NDArray[Any]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Computes the gradient of every logit with respect to the image.
-
-        Args:
-            images: float array of shape `(B, H, W, C)`.
-
-        Returns:
-            The logits `(B, classes)` and their gradients
-            `(B, classes, H, W, C)`.
-
-        Raises:
-            AttackError: if logits or gradients are not finite.
-        """
-        logits, gradients, is_finite = self.call(
-            _jacobian, np.asarray(images, np.float32)
-        )
-        checks.check_finite(is_finite, "logits and gradients")
-        return logits, gradients
-
     def checked_labels(
         self, images: NDArray[Any], labels: NDArray[Any]
     ) -> NDArray[np.int32]:
@@ -376,19 +355,6 @@ def _loss_gradient(
         losses.predicted_classes(logits),
         losses.are_finite(values, logits, gradients),
     )
-
-
-def _jacobian(
-    logits_fn: LogitsFunction, images: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    logits, _, gradients = autodiff.value_and_jacobian(
-        lambda images: (
-            rejection.without_rejection(logits_fn, logits_fn(images)),
-            None,
-        ),
-        images,
-    )
-    return logits, gradients, losses.are_finite(logits, gradients)
 
 
 def _padded(array: NDArray[Any], padding: int) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import math
 from typing import ClassVar
 
 import numpy as np
@@ -30,6 +31,14 @@ class Directions(abc.ABC):
     are_sampled: ClassVar[bool]
 
     count: int
+
+    def check_length(self, length: int) -> None:
+        """Raises a `UserError` unless images of D values have such rows."""
+        if self.count > length and not self.are_sampled:
+            raise UserError(
+                f"there must be at most {length} groups or components, one for "
+                f"each value of an image. Received: {self.count}"
+            )
 
     @abc.abstractmethod
     def drawn(self, key: Tensor, length: int) -> Tensor:
@@ -95,6 +104,13 @@ class PrincipalComponents(Directions):
 
     vectors: NDArray[np.float32] = dataclasses.field(repr=False)
 
+    def check_length(self, length: int) -> None:
+        if self.vectors.shape[1] != length:
+            raise UserError(
+                f"components must be those of images of {length} values. "
+                f"Received: components of {self.vectors.shape[1]} values"
+            )
+
     def drawn(self, key: Tensor, length: int) -> Tensor:
         del key, length
         return ops.convert_to_tensor(self.vectors)
@@ -144,13 +160,8 @@ def principal_components(
     Raises:
         UserError: if images have fewer components.
     """
+    check_components(count, images.shape)
     flat = images.reshape(len(images), -1).astype(np.float32)
-    largest = min(len(flat) - 1, flat.shape[1])
-    if not 0 < count <= largest:
-        raise UserError(
-            f"`num_components` must be from 1 to {largest} for {len(images)} "
-            f"images of {flat.shape[1]} values. Received: {count}"
-        )
     centered = flat - flat.mean(axis=0)
     if len(flat) < flat.shape[1]:
         # Without a matrix of H W C rows, which few large images do not need.
@@ -162,6 +173,22 @@ def principal_components(
     return PrincipalComponents(
         count=count, vectors=np.ascontiguousarray(vectors, np.float32)
     )
+
+
+def check_components(count: int, shape: tuple[int, ...]) -> None:
+    """Raises a `UserError` if images have fewer principal components.
+
+    Args:
+        count: int.
+        shape: tuple, the shape `(N, H, W, C)` of the images.
+    """
+    length = math.prod(shape[1:])
+    largest = min(shape[0] - 1, length)
+    if not 0 < count <= largest:
+        raise UserError(
+            f"`num_components` must be from 1 to {largest} for {shape[0]} "
+            f"images of {length} values. Received: {count}"
+        )
 
 
 def _keys(key: Tensor, first: Tensor, size: int) -> Tensor:

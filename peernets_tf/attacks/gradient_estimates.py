@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from peernets_tf.attacks import checks, draws, losses, rejection
 from peernets_tf.attacks.classifier import Classifier
 from peernets_tf.attacks.directions import Directions
-from peernets_tf.errors import UserError
 from peernets_tf.lazy import ops
 from peernets_tf.types import LogitsFunction, Tensor
 
@@ -66,16 +65,11 @@ def estimate_gradients(
         Float array of the shape of `images`.
 
     Raises:
-        UserError: if there are more directions than values of an image, and
-            they are not samples.
+        UserError: if images have no such directions.
         AttackError: if losses or logits are not finite.
     """
     length = math.prod(images.shape[1:])
-    if directions.count > length and not directions.are_sampled:
-        raise UserError(
-            f"there must be at most {length} groups or components, one for "
-            f"each value of an image. Received: {directions.count}"
-        )
+    directions.check_length(length)
     gradients, is_finite = classifier.call(
         _estimate,
         images,

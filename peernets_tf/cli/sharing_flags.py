@@ -3,6 +3,7 @@
 from absl import flags
 
 from peernets_tf import evaluation
+from peernets_tf.cli import workers
 from peernets_tf.errors import UserError
 
 # The command that makes a `SharingFlags` owns them, and its --help shows them.
@@ -39,20 +40,19 @@ class SharingFlags:
     @property
     def is_worker(self) -> bool:
         """Whether this process is one of them."""
-        return self.workers > 1 and self._shard.value is not None
+        return self.workers > 1 and workers.is_worker()
 
     def shard(self) -> evaluation.Shard:
         """Returns the share of the batches that the flags describe.
 
         Raises:
-            UserError: if there is no such shard, or not of so many workers.
+            UserError: if there is no such shard, or --workers is given, too.
         """
         if self._shard.value is None:
             return evaluation.Shard()
-        shard = evaluation.Shard.parse(self._shard.value)
-        if self.workers not in (1, shard.count):
+        if self.workers > 1 and not self.is_worker:
             raise UserError(
-                f"--shard={shard} must be one of {self.workers} shards, as "
-                "--workers says: leave one of the two out"
+                f"--workers={self.workers} runs all shards itself: leave out "
+                f"--workers or --shard. Received: --shard={self._shard.value}"
             )
-        return shard
+        return evaluation.Shard.parse(self._shard.value)

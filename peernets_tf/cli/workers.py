@@ -15,6 +15,13 @@ from peernets_tf.errors import UserError
 
 # How often a killed worker is started again.
 _RESTARTS = 3
+# In the environment of a worker only.
+_MARK = "PEERNETS_WORKER"
+
+
+def is_worker() -> bool:
+    """Whether this process is a worker that `run` started."""
+    return _MARK in os.environ
 
 
 def run(module: str, arguments: Sequence[str], count: int) -> None:
@@ -72,11 +79,13 @@ class _Worker:
         self._process: subprocess.Popen[str] | None = None
         self._readers: list[threading.Thread] = []
         self._last_error = ""
+        self._pipe_is_closed = False
 
     def start(self) -> None:
         """Starts the process."""
         self._process = subprocess.Popen(
             self._command,
+            env={**os.environ, _MARK: self._shard},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -106,10 +115,13 @@ class _Worker:
 
         Raises:
             UserError: if it failed.
+            BrokenPipeError: if nobody reads what this process prints.
         """
         assert self._process is not None
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=0.2)
+        if self._pipe_is_closed:
+            raise BrokenPipeError
         # Ctrl-C in a terminal ends the worker, too.
         _end_after(received)
         status = self._process.returncode
@@ -150,9 +162,13 @@ class _Worker:
             if line.startswith("error: "):
                 # It is in the error of this process.
                 self._last_error = line.removeprefix("error: ").strip()
-            elif line.strip():
-                stream.write(f"[{self._shard}] {line}")
-                stream.flush()
+            elif line.strip() and not self._pipe_is_closed:
+                # The worker would wait for ever if nobody read its lines.
+                try:
+                    stream.write(f"[{self._shard}] {line}")
+                    stream.flush()
+                except BrokenPipeError:
+                    self._pipe_is_closed = True
 
 
 @contextlib.contextmanager

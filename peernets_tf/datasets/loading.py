@@ -89,7 +89,7 @@ def load(name: str, data_dir: str | None = None) -> Dataset:
 
 
 def check_name(name: str) -> None:
-    """Raises a `DataError` if a text is no data set's name and no .npz file."""
+    """Raises a `DataError` unless a text names a data set or an .npz file."""
     if name.endswith(".npz"):
         try:
             files.check_exists(name, "dataset")
@@ -227,12 +227,17 @@ def _num_classes(path: str, stored: NDArray[Any] | None, train: Split) -> int:
                 f"{path}: `num_classes` must be an int, at least {found} for "
                 f"the labels of y_train. Received: {stored!r}"
             )
-        return int(stored)
-    if found > len(train):
+        found = int(stored)
+    elif found > len(train):
         raise DataError(
             f"{path}: y_train must number the classes from 0. Received: label "
             f"{found - 1} in {len(train)} training images; if there are so "
             "many classes, store `num_classes` in the file"
+        )
+    if found < 2:
+        raise DataError(
+            f"{path}: y_train must have at least 2 classes. Received: only "
+            "label 0; if others have no image, store `num_classes` in the file"
         )
     return found
 

@@ -15,8 +15,9 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from peernets_tf.attacks import checks
 from peernets_tf.defenses.autoencoder import autoencoder, fit_autoencoder
-from peernets_tf.errors import UserError
+from peernets_tf.errors import UserError, naming
 from peernets_tf.peers import peer_layers
 from peernets_tf.types import Tensor
 
@@ -113,10 +114,15 @@ def with_magnet(
         See `magnet`.
 
     Raises:
-        UserError: see `magnet` and `autoencoder`.
+        UserError: see `magnet` and `autoencoder`, or if images do not lie in
+            [0, 1].
     """
     _check_rate(false_positive_rate)
     _check_validation(validation_images)
+    with naming("train_images"):
+        checks.check_images(train_images)
+    with naming("validation_images"):
+        checks.check_images(validation_images)
     shape = train_images.shape[1:]
     is_gray = shape[-1] == 1
     plain = autoencoder(shape, seed=seed)

@@ -21,7 +21,7 @@ def check_suite_row(
     batch_size: int,
     num_classes: int,
 ) -> None:
-    """Raises a `ValueError` if a row is of no batch of a suite.
+    """Raises a `ValueError` unless a row belongs to a batch of a suite.
 
     Args:
         key: str, see `check_row`.
@@ -60,7 +60,7 @@ def check_row(
     batch_size: int,
     num_classes: int,
 ) -> None:
-    """Raises a `ValueError` if a row is of no batch of an evaluation.
+    """Raises a `ValueError` unless a row belongs to a batch of an evaluation.
 
     Args:
         key: str, `NAME/NUMBER`, what is done to the batch of that number.

@@ -56,6 +56,8 @@ class EvaluationConfig(TargetConfig):
             return
         for name, is_given in (
             ("backward", self.backward != "exact"),
+            # It queries, if at all, the model whose predictions count.
+            ("policy (--peers)", self.graphs.policy != "known"),
             ("attack_graphs", self.graphs.attack_graphs is not None),
             (
                 "expectation (--graph_expectation)",
@@ -65,7 +67,7 @@ class EvaluationConfig(TargetConfig):
             if is_given:
                 raise UserError(
                     f"{self.attack.name} follows no gradient and does not "
-                    f"read {name}: leave it out"
+                    f"read {name}: leave it out, or choose another attack"
                 )
 
 
@@ -200,6 +202,7 @@ def check_fits(
             "model or data set"
         )
     check_range(model)
+    attacks.checks.check_outputs(model.output_shape)
     num_logits = model.output_shape[-1]
     needed = dataset.num_classes + (rejected_as is not None)
     if num_logits != needed:
@@ -342,9 +345,6 @@ def check_peers(
             "num_graphs, or choose the policy drawn (--peers=drawn). Received: "
             f"{graphs}"
         )
-    if not attack.attack_type.follows_gradient:
-        # It queries the graphs of the predictions.
-        return
     # FAB, which always stops, may stop at images that fool the mean over graphs
     # drawn anew: they are the nearest ones that it looks for.
     averages = graphs.expectation and attack.name == attacks.FAB.name

@@ -82,9 +82,9 @@ class AttackConfig:
             )
         if self.is_file and not self.perturbation:
             raise UserError(f"{self.name} needs `perturbation`, an .npy file")
-        if self.train_size is not None and self.train_size < 1:
-            raise UserError(
-                f"`train_size` must be at least 1. Received: {self.train_size}"
+        if self.train_size is not None:
+            attacks.checks.check_number(
+                "train_size", self.train_size, smallest=1, is_count=True
             )
         if self.steps and "steps" in self.options:
             raise UserError(
@@ -216,6 +216,11 @@ def plan(
     if config.perturbation:
         return _read(config, dataset.test.images.shape[1:])
     planned = _plan(config, dataset.train.images)
+    count = config.options.get("num_components")
+    if count:
+        attacks.directions.check_components(
+            count, config.training_images(dataset).images.shape
+        )
     for _, attack in planned:
         attack.check_available()
     return planned

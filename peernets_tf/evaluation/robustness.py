@@ -114,6 +114,11 @@ def robust_accuracy(
         seed=seed,
         output_dir="",
     )
+    if transfer_model is not None and suite != "adaptive":
+        raise UserError(
+            "`transfer_model` is for suite='adaptive'. Received: "
+            f"suite={suite!r}; leave transfer_model out"
+        )
     chosen = None
     if not isinstance(model, keras.Model) and (
         backward != "exact" or config.graphs != GraphsConfig()
@@ -168,7 +173,12 @@ def _chosen_graphs(
             "`train_labels` must be the classes of `train_images`. Received: "
             "train_labels without train_images; give both or neither"
         )
-    images = np.zeros(0) if images is None else np.asarray(images, np.float32)
+    if images is None:
+        images = np.zeros(0)
+    else:
+        images = np.asarray(images, np.float32)
+        with naming("train_images"):
+            checks.check_images(images)
     if labels is not None:
         with naming("train_labels"):
             labels = checks.checked_labels(labels, len(images), None)

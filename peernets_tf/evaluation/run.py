@@ -72,7 +72,7 @@ def evaluate(
     Raises:
         UserError: if the configuration does not fit the model or the data set,
             or the folder holds another run.
-        AttackError: if the figures would mean nothing.
+        AttackError: if the evaluation would be meaningless.
         IncompleteError: if batches of other shards are missing.
     """
     start = time.monotonic()
@@ -226,16 +226,13 @@ def _target(
 ) -> Target:
     """Returns the defended model and the attacker's view of it, or of another.
 
-    Another model attacks through its stored graphs, and rejects nothing. An
-    attack without a gradient queries the defended model itself.
+    Another model attacks through its stored graphs, and rejects nothing.
     """
     defended = peers.monte_carlo(model, graphs.defended if graphs else None)
-    if transfer_model is not None:
-        attacker = peers.monte_carlo(transfer_model)
-    elif config.attack.attack_type.follows_gradient:
+    if transfer_model is None:
         attacker = attackers_view(model, graphs)
     else:
-        attacker = defended
+        attacker = peers.monte_carlo(transfer_model)
     attacker = adaptive.bpda(attacker, config.backward, config.temperature)
     if config.rejected_as == "right" and transfer_model is None:
         attacker = attacks.Rejecting(attacker)

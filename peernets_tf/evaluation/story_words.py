@@ -31,13 +31,14 @@ def story_text(story: ImageStory, dataset: str, image_name: str) -> str:
         dataset: str, the name of the data set, which names the classes.
         image_name: str, what the text calls the image.
     """
-    rows: list[tuple[str, ...]] = [("", *_COLUMNS)]
-    rows += [
+    rows = [
         (_title(story, view), *_classes(view, dataset)) for view in story.views
     ]
+    # Some models have fewer classes than columns.
+    header = ("", *_COLUMNS)[: len(rows[0])]
     lines = [
         f"{story.model} on {image_name}",
-        *_aligned(rows),
+        *_aligned([header, *rows]),
         "PGD changes each pixel by at most "
         f"{radius_text(story.attack.epsilon)}, away from the clean "
         "prediction.",

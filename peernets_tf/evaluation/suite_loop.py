@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from peernets_tf import datasets, records
 from peernets_tf.attacks import Attack, checks
+from peernets_tf.errors import AttackError
 from peernets_tf.evaluation import attack_loop, sharing, suites
 from peernets_tf.evaluation.batch_log import BatchLog
 from peernets_tf.evaluation.checklist import Evidence, Outcome, checklist
@@ -78,6 +79,7 @@ def run_suite(
         config.rejected_as,
     )
     # Before anything is attacked.
+    _check_classes(views.num_classes, graphs)
     steps = suites.steps_of(config.suite, views.traits, config.backward)
     if any(step.attack == "square" for step in steps):
         checks.check_channels_last(test.images.shape)
@@ -143,6 +145,24 @@ def run_suite(
         robust=robust,
         outcomes={o.step.name: _values(o) for o in outcomes},
     )
+
+
+def _check_classes(num_classes: int, graphs: ChosenGraphs | None) -> None:
+    """Raises an `AttackError` if no image could be misclassified.
+
+    Or if peers have labels that the model does not know.
+    """
+    if num_classes < 2:
+        raise AttackError(
+            "the model must have at least 2 classes, without that of rejected "
+            f"images. Received: {num_classes}"
+        )
+    labels = graphs.attacker.labels if graphs else None
+    if labels is not None and labels.max() >= num_classes:
+        raise AttackError(
+            "`train_labels` must be below the number of the model's classes, "
+            f"{num_classes}. Received: the label {labels.max()}"
+        )
 
 
 def _run_step(

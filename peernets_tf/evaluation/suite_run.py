@@ -56,7 +56,7 @@ def evaluate_suite(
     Raises:
         UserError: if the configuration does not fit the model or the data set,
             or the folder holds another run.
-        AttackError: if the figures would mean nothing.
+        AttackError: if the evaluation would be meaningless.
         IncompleteError: if batches of other shards are missing in the last
             attack of the suite. In each one before it, a shard waits for them.
     """
@@ -127,6 +127,12 @@ def suite_identity(
         "budget": config.budget,
         "backward": config.backward,
         "transfer_sha256": None,
+        # In earlier versions, black boxes queried the attacker's graphs.
+        **(
+            {"black_boxes": "defended"}
+            if config.graphs.policy != "known"
+            else {}
+        ),
         **transfer_identity(transfer_model),
         # With all defaults of this version.
         "steps": [

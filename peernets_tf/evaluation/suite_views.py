@@ -137,13 +137,19 @@ class Views:
                 naming("transfer_model"),
                 _refusing_hidden_peers(transfer_model),
             ):
-                checks.check_logits(other(images))
+                logits = _checked_outputs(other(images))
+                checks.check_logits(logits)
         self._attackers: dict[tuple[str, int | None], Classifier] = {}
         self._batch_size = len(images)
         defended = _with_graphs(model, graphs.defended if graphs else None)
         self.defended = self._classifier(defended)
         with _refusing_hidden_peers(model):
             self.outputs = Outputs.of(self.defended, images)
+        if transfer_model is not None and logits.shape[1] < self.num_classes:
+            raise AttackError(
+                "transfer_model must have a logit for each of the model's "
+                f"{self.num_classes} classes. Received: {logits.shape[1]}"
+            )
         self.traits = Traits(
             num_classes=self.num_classes,
             has_peers=graphs is not None,
@@ -212,7 +218,10 @@ class Views:
             bank=self._graphs.attacker,
             backward=step.backward,
         )
-        return dataclasses.replace(attack, guides=guides)
+        count = min(attack.guides_per_pixel, guides.fewest_pixels)
+        return dataclasses.replace(
+            attack, guides=guides, guides_per_pixel=count
+        )
 
     def may_stop(self, step: Step) -> bool:
         """Whether what fools the attacked model also fools the defended one."""

@@ -76,7 +76,9 @@ def fit(
     assert progress is not None
     with files.atomic_file(f"{path}.npy") as temporary:
         np.save(temporary, progress.perturbation)
-    _save_picture(progress.perturbation, f"{path}.png")
+    # A picture file has one or three channels.
+    if progress.perturbation.shape[-1] in (1, 3):
+        _save_picture(progress.perturbation, f"{path}.png")
     return attack.fitted(progress, len(images))
 
 
@@ -100,7 +102,7 @@ def read(
             f"{path} must hold real numbers in the images' shape, {shape}. "
             f"Received: {perturbation.dtype} of shape {perturbation.shape}"
         )
-    # After the cast, because 1e300 is no float32.
+    # After the cast, because 1e300 does not fit into float32.
     with np.errstate(over="ignore"):
         as_float = perturbation.astype(np.float32)
     if not np.isfinite(as_float).all():
@@ -257,4 +259,6 @@ def _check_progress(
 def _save_picture(perturbation: NDArray[np.float32], path: str) -> None:
     largest = max(float(np.abs(perturbation).max()), 1e-12)
     picture = 127.5 + perturbation * (127.5 / largest)
-    keras.utils.save_img(path, picture, scale=False)
+    keras.utils.save_img(
+        path, picture, data_format="channels_last", scale=False
+    )

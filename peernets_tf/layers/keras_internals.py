@@ -249,7 +249,7 @@ def graph_nodes(graph: Any) -> list[Any]:
     """Returns the nodes of a graph, each after those that it depends on.
 
     A node is one call of an `operation` of a functional model, from its
-    `input_tensors` to its `outputs`. What is no graph has no nodes.
+    `input_tensors` to its `outputs`. Objects other than graphs have no nodes.
     """
     by_depth = getattr(graph, "_nodes_by_depth", {})
     return [

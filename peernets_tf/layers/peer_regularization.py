@@ -1,6 +1,8 @@
 """The Peer Regularization layer: the one new idea of PeerNets."""
 
 import functools
+import math
+import numbers
 from typing import Any, Self
 
 import keras
@@ -134,7 +136,9 @@ class PeerRegularization(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if num_neighbors != int(num_neighbors) or num_neighbors < 1:
+        # An integer may come as 10.0 from a configuration.
+        is_number = isinstance(num_neighbors, numbers.Real)
+        if not is_number or num_neighbors % 1 != 0 or num_neighbors < 1:
             raise ValueError(
                 "`num_neighbors` must be a positive integer. Received: "
                 f"num_neighbors={num_neighbors}"
@@ -152,9 +156,10 @@ class PeerRegularization(keras.layers.Layer):
                 raise ValueError(
                     f"`{name}` must be in [0, 1). Received: {name}={rate}"
                 )
-        if epsilon <= 0:
+        if not 0 < epsilon < math.inf:
             raise ValueError(
-                f"`epsilon` must be positive. Received: epsilon={epsilon}"
+                "`epsilon` must be positive and finite. Received: "
+                f"epsilon={epsilon}"
             )
         if data_format is None:
             data_format = keras.config.image_data_format()

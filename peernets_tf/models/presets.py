@@ -51,12 +51,13 @@ def check_name(name_or_path: str, flag: str) -> None:
         flag: str, what the error calls the text, such as `"--checkpoint"`.
     """
     names = preset_names()
-    if name_or_path not in names and not os.path.exists(name_or_path):
-        raise UserError(
-            f"{flag} must be a .keras file or one of the published models "
-            f"{', '.join(names)}. Received: {name_or_path!r}, which does not "
-            "exist"
-        )
+    if name_or_path in names or os.path.isfile(name_or_path):
+        return
+    what = "is a folder" if os.path.isdir(name_or_path) else "does not exist"
+    raise UserError(
+        f"{flag} must be a .keras file or one of the published models "
+        f"{', '.join(names)}. Received: {name_or_path!r}, which {what}"
+    )
 
 
 def preset_path(name_or_path: str) -> str:

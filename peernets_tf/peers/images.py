@@ -49,7 +49,7 @@ def to_array(images: Any) -> NDArray[Any]:
             raise
         raise UserError(
             "`images` must be images of one size, without their labels. "
-            f"Received: {type(images).__name__} that is no array: {error}"
+            f"Received: {type(images).__name__}, not an array: {error}"
         ) from error
     if array.size == 0:
         raise UserError(

@@ -53,6 +53,8 @@ def model_pictures(
         name = dataset_name(pair.dataset)
         try:
             dataset = datasets.load(pair.dataset, data_dir)
+            for model in loaded.values():
+                evaluation.check_fits(model, dataset)
         except UserError as error:
             missing.append(f"Pictures of networks on {name}: {error}.")
             continue

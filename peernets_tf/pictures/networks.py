@@ -102,9 +102,12 @@ def load(network: Network) -> keras.Model:
 
 
 def _network(source: Source) -> Network | None:
-    """Returns the network of a record, or None if the record names no file."""
+    """Returns the network of a record, or None.
+
+    A record may name no file. The pictures do not show what a network rejects.
+    """
     record = source.record
-    if isinstance(record, AttackRecord):
+    if isinstance(record, AttackRecord) and record.rejected_as is None:
         path = models.preset_path(record.checkpoint)
         is_peernet = record.threat_model is not None
     elif isinstance(record, TrainingRecord) and source.model:

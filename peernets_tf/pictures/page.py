@@ -81,6 +81,8 @@ def page(
 
 def _numeric_columns(table: Table) -> list[bool]:
     """Returns for each column whether all its cells are numbers or missing."""
+    if not table.rows:
+        return [False] * len(table.columns)
     return [
         all(_NUMBER.fullmatch(cell) for cell in column)
         and any(cell.strip("-") for cell in column)

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from peernets_tf.errors import UserError
 from peernets_tf.pictures.style import Theme
 
 _SMALL = 9
@@ -27,8 +28,16 @@ def show(
         image: float array of shape `(H, W, C)` in [0, 1], C either 1 or 3.
         theme: the `Theme`.
         covered: bool array of shape `(H, W)` or None; other pixels are empty.
+
+    Raises:
+        UserError: if the image has another number of channels.
     """
     height, width, channels = image.shape
+    if channels not in (1, 3):
+        raise UserError(
+            "a picture of an image needs 1 or 3 channels. Received: images "
+            f"with {channels}"
+        )
     shown = np.ones((height, width, 4))
     shown[..., :3] = np.repeat(image, 3 // channels, axis=-1)
     if covered is not None:

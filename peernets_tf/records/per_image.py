@@ -27,7 +27,7 @@ def from_hexadecimal(digits: str, total: int) -> NDArray[np.bool_]:
         A bool array of shape `(N,)`.
 
     Raises:
-        UserError: if they are no hexadecimal digits of so many bits.
+        UserError: if they are not hexadecimal digits of so many bits.
     """
     try:
         packed = np.frombuffer(bytes.fromhex(digits), np.uint8)

@@ -54,9 +54,9 @@ class PublishingConfig:
                 f"first a letter or digit. Received: {self.name!r}"
             )
         self.run()
-        if os.path.realpath(self.output_dir) == os.path.realpath(self.run_dir):
+        if os.path.lexists(os.path.join(self.output_dir, "run.json")):
             raise UserError(
-                "--output_dir must not be the folder of the training, whose "
+                "--output_dir must not be the folder of a training, whose "
                 f"files it could replace. Received: {self.output_dir}"
             )
 
