@@ -228,7 +228,7 @@ def test_each_gradient_must_lead_to_all_images(exact, identity, verdict):
     )
     assert found.verdict == verdict
     assert found.measured == (
-        f"images that withstand it: {100 - exact} of 100 (exact) and "
+        f"left: {100 - exact} of 100 (exact), "
         f"{100 - identity} of 100 (identity)"
     )
 

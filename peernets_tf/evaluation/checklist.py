@@ -201,11 +201,11 @@ def _large_ball_fools_all(evidence: Evidence) -> _Answer:
     if not found:
         return "not measured", "no image was attacked in a large ball"
     left = [int((o.attacked & ~o.fooled).sum()) for o in found]
-    measured = " and ".join(
+    measured = ", ".join(
         f"{number} of {outcome.attacked.sum()} ({outcome.step.backward})"
         for number, outcome in zip(left, found, strict=True)
     )
-    return _verdict(not any(left)), f"images that withstand it: {measured}"
+    return _verdict(not any(left)), f"left: {measured}"
 
 
 def _exact_equals_bpda(evidence: Evidence) -> _Answer:
