@@ -262,6 +262,29 @@ def test_a_card_does_not_flatter():
         assert row[-2:] == ["200", "4.5% ±3.8"]
 
 
+def test_the_limits_follow_from_the_attacks():
+    def limits(attacks, graphs=THREAT_MODEL.defended):
+        run = make_training(weights_sha256="0", graphs=graphs)
+        card = training.model_card("name", run, run, attacks)
+        return " ".join(card.split("## Limits")[1].split())
+
+    exact = make_attack(backward="exact")
+    identity = make_attack(
+        backward="identity",
+        test_size=100,
+        cases=(
+            make_case(total=100, correct=90, adversarial_correct=5, fooled=60),
+        ),
+    )
+    assert "an attack on 200 test images" in limits([exact])
+    assert "No attack followed the `identity`" in limits([exact])
+    both = limits([exact, identity])
+    assert "an attack on 100 to 200 test images" in both
+    assert "rely on the rows with the `identity` backward pass" in both
+    assert "`identity`" not in limits([exact], graphs=None)
+    assert "Each row above" not in limits([])
+
+
 def test_a_card_says_what_a_rejected_image_counts_as():
     attacks = [make_attack(rejected_as=x) for x in ("right", "wrong")]
     suite = make_suite(

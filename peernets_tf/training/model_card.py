@@ -43,6 +43,10 @@ def model_card(
             "; the last one is the largest where the image is rejected, which "
             "counts as wrong in the accuracies above"
         )
+    rows = _attack_rows(published, attacks)
+    under_attack = "No attack of a given strength on this model was recorded."
+    if rows:
+        under_attack = tables.markdown_table(_COLUMNS, rows)
     parameters = ""
     if published.num_parameters is not None:
         parameters = f"- Parameters: {published.num_parameters:,}.\n"
@@ -74,12 +78,13 @@ logits = model(images, training=False)
 
 ## Accuracy under attack
 
-{_under_attack(published, attacks)}
+{under_attack}
 
 ## Limits
 
 - The network was trained once, with one seed. ± is the 95 % margin that comes
   from the choice of test images alone.
+{_limits(run, rows)}\
 - The model is meant for research on robustness. Do not rely on it as a defence.
 """
 
@@ -106,10 +111,10 @@ def attacks_on(
     ]
 
 
-def _under_attack(
+def _attack_rows(
     published: records.TrainingRecord, found: Sequence[records.Record]
-) -> str:
-    """Returns a table: the suites, and each attack on its most images.
+) -> list[tuple[str, ...]]:
+    """Returns the cells of the suites, and of each attack on its most images.
 
     Attacks used as many peers and graphs as the published model stores. Of
     attacks on equally many images the strongest is shown. Of attacks in a ball,
@@ -139,9 +144,32 @@ def _under_attack(
     rows += [
         (*key, f"{shown[key][0]:,}", accuracies[key]) for key in sorted(shown)
     ]
+    return rows
+
+
+def _limits(
+    run: records.TrainingRecord, rows: Sequence[tuple[str, ...]]
+) -> str:
+    """Returns the lines of the limits that depend on the attacks."""
     if not rows:
-        return "No attack of a given strength on this model was recorded."
-    return tables.markdown_table(_COLUMNS, rows)
+        return ""
+    counts = [int(row[4].replace(",", "")) for row in rows]
+    number = " to ".join(f"{n:,}" for n in sorted({min(counts), max(counts)}))
+    lines = f"""\
+- Each row above is an attack on {number} test images. An attack that is not
+  among them may leave fewer.
+"""
+    if not run.graphs:
+        return lines
+    if any("identity" in row[1] for row in rows):
+        return f"""{lines}\
+- Along the exact gradient, a network with peers looks more robust than it is:
+  rely on the rows with the `identity` backward pass.
+"""
+    return f"""{lines}\
+- No attack followed the `identity` backward pass, which fools other networks
+  with peers far more often than the exact gradient does.
+"""
 
 
 def _suite_row(record: records.SuiteRecord) -> tuple[str, ...]:
