@@ -232,7 +232,7 @@ def test_guides_are_of_their_class_only(colors):
     # Three of the nine peers are red, and each has 4 x 4 pixels.
     most = 3 * 4 * 4
     attack = NeighborGuided(guides=guides, steps=1, guides_per_pixel=most + 1)
-    with pytest.raises(AttackError, match=f"at most .* {most}. Received"):
+    with pytest.raises(UserError, match=f"at most .* {most}. Received"):
         attack(classifier, images, REDS)
 
 

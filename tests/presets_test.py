@@ -4,6 +4,7 @@ import dataclasses
 import functools
 
 import generate_tables
+import numpy as np
 import pytest
 from commands import ROOT
 from sample_records import (
@@ -165,7 +166,9 @@ def test_the_accuracy_is_the_recorded_one(name, loaded, first_images):
 def test_the_accuracy_under_attack_is_the_recorded_one(
     preset, loaded, first_images
 ):
-    """PGD on 20 images leaves what its record says, but for rounding.
+    """PGD leaves of 20 images those that its record names, but for one.
+
+    The random start of PGD is another one.
 
     Of networks that no record of this PGD attacked, a suite left no image.
     """
@@ -175,11 +178,11 @@ def test_the_accuracy_under_attack_is_the_recorded_one(
     test = first_images(preset.training.dataset).first(20)
     followed = adaptive.bpda(model, "identity")
     options = {"norm": result.norm, "epsilon": result.epsilon, "steps": 20}
-    expected = 0
+    expected = np.zeros(20, bool)
     if preset.name in PGD_20:
         name = f"attack_adversarial_{PGD_20[preset.name]}.json"
         case = records.read(str(ROOT / "results" / name)).cases[0]
-        expected = from_hexadecimal(case.right, case.total)[:20].sum()
+        expected = from_hexadecimal(case.right, case.total)[:20]
         options["step_size"] = 1 / 255
     else:
         assert result.robust == 0
@@ -187,10 +190,8 @@ def test_the_accuracy_under_attack_is_the_recorded_one(
     adversarial = attack(
         attacks.Classifier(followed), test.images, test.labels, seed=0
     )
-    left = (
-        model.predict(adversarial, verbose=0).argmax(1) == test.labels
-    ).sum()
-    assert abs(left - expected) <= 1
+    left = model.predict(adversarial, verbose=0).argmax(1) == test.labels
+    assert np.sum(left != expected) <= 1
 
 
 def test_a_path_of_something_else_stays_as_it_is():

@@ -128,7 +128,7 @@ def test_a_model_never_stands_beside_the_record_of_another(
     with pytest.raises(OSError, match="No space left"):
         training.publish(config)
     assert not list(published.glob("*.keras"))
-    with pytest.raises(UserError, match="must not be the folder of a training"):
+    with pytest.raises(UserError, match="must not be the folder of a run"):
         dataclasses.replace(config, output_dir=str(run_dir), name="model")
 
 
@@ -328,7 +328,7 @@ def test_the_files_of_another_training_are_not_replaced(tmp_path):
     records.write(make_training(), str(run_dir / "record.json"))
     (run_dir / "model.keras").touch()
     for folder in (run_dir, other):
-        with pytest.raises(UserError, match="must not be the folder of a"):
+        with pytest.raises(UserError, match="must not be the folder of a run"):
             training.PublishingConfig(
                 run_dir=str(run_dir), name="model", output_dir=str(folder)
             )

@@ -65,6 +65,15 @@ class Guides:
         """The classes that have a peer in every graph."""
         return self.bank.common_classes
 
+    def check_count(self, count: int) -> None:
+        """Raises a `UserError` if a class has fewer guides for a pixel."""
+        if self.classes and count > self.fewest_pixels:
+            raise UserError(
+                "`guides_per_pixel` must be at most the peer pixels of a class "
+                f"in a layer, {self.fewest_pixels}. Received: {count}; draw "
+                "more peers, or lower it"
+            )
+
     @property
     def fewest_pixels(self) -> int:
         """The fewest peer pixels of one of these classes at a layer."""
@@ -94,12 +103,11 @@ class Guides:
             images: float tensor of shape `(B, H, W, C)`.
             classes: int tensor of shape `(B,)`, the class of the guides.
             graph: int tensor of shape `()`.
-            count: int, the guides of each pixel.
+            count: int, the guides of each pixel, see `check_count`.
 
         Returns:
             A tensor `(B, H, W, C)` for each PeerRegularization layer, of the
-            shape of its inputs: the mean of the guides' unit vectors. A class
-            with fewer than `count` pixels leaves places to other classes.
+            shape of its inputs: the mean of the guides' unit vectors.
         """
         assert self.bank.labels is not None
         num_classes = int(self.bank.labels.max()) + 1

@@ -77,12 +77,7 @@ class NeighborGuided(Attack):
                 "neighbor_guided needs `guides`, the peers to pull towards. "
                 "Received: None"
             )
-        if guides.classes and self.guides_per_pixel > guides.fewest_pixels:
-            raise AttackError(
-                "`guides_per_pixel` must be at most the peer pixels of a class "
-                f"in a layer, {guides.fewest_pixels}. Received: "
-                f"{self.guides_per_pixel}; draw more peers, or lower it"
-            )
+        guides.check_count(self.guides_per_pixel)
         guided = guides.classifier
         logits = classifier.logits(images)
         best = BestImages(images)

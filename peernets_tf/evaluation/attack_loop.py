@@ -21,7 +21,8 @@ class CleanBatch:
         predictions: tuple of ints, the predicted classes; the number of classes
             stands for rejection.
         zero_gradients: int or None, images at which the gradient that the
-            attack follows is exactly zero; None if it follows none.
+            attack follows, in a suite the exact one, is exactly zero; None
+            if the attack follows none.
     """
 
     predictions: tuple[int, ...]

@@ -56,8 +56,7 @@ class EvaluationConfig(TargetConfig):
             return
         for name, is_given in (
             ("backward", self.backward != "exact"),
-            # It queries, if at all, the model whose predictions count.
-            ("policy (--peers)", self.graphs.policy != "known"),
+            ("policy drawn (--peers=drawn)", self.graphs.policy == "drawn"),
             ("attack_graphs", self.graphs.attack_graphs is not None),
             (
                 "expectation (--graph_expectation)",
@@ -345,6 +344,9 @@ def check_peers(
             "num_graphs, or choose the policy drawn (--peers=drawn). Received: "
             f"{graphs}"
         )
+    if not attack.attack_type.follows_gradient:
+        # It queries, if at all, the model whose predictions count.
+        return
     # FAB, which always stops, may stop at images that fool the mean over graphs
     # drawn anew: they are the nearest ones that it looks for.
     averages = graphs.expectation and attack.name == attacks.FAB.name

@@ -82,6 +82,7 @@ def evaluate(
     check_peers(model, config, transfer_model)
     planned = plan(config.attack, dataset)
     labels = dataset.train.labels if needs_labels(config.attack) else None
+    attack_type = config.attack.attack_type
     with adaptive.ablated(model, config.ablation):
         # Encodes the peers before anything is written, since they may not fit.
         graphs = choose_graphs(
@@ -91,6 +92,19 @@ def evaluate(
             seed=config.seed,
             labels=labels,
         )
+        if graphs and not attack_type.follows_gradient:
+            graphs = graphs.known()
+        guides = None
+        if graphs and needs_labels(config.attack):
+            guides = adaptive.Guides(
+                model=model,
+                bank=graphs.attacker,
+                backward=config.backward,
+                temperature=config.temperature,
+            )
+            for _, attack in planned:
+                assert isinstance(attack, adaptive.NeighborGuided)
+                guides.check_count(attack.guides_per_pixel)
         with records.lock_folder(config.output_dir, config.shard.name):
             return _evaluate(
                 model,
@@ -98,6 +112,7 @@ def evaluate(
                 config,
                 planned,
                 graphs,
+                guides,
                 checkpoint,
                 provenance,
                 transfer_model,
@@ -111,6 +126,7 @@ def _evaluate(
     config: EvaluationConfig,
     planned: Plan,
     graphs: ChosenGraphs | None,
+    guides: adaptive.Guides | None,
     checkpoint: str,
     provenance: records.Provenance,
     transfer_model: keras.Model | None,
@@ -134,14 +150,6 @@ def _evaluate(
         transfer_model,
         targeted=planned[0][1].targeted,
     )
-    guides = None
-    if graphs and needs_labels(config.attack):
-        guides = adaptive.Guides(
-            model=model,
-            bank=graphs.attacker,
-            backward=config.backward,
-            temperature=config.temperature,
-        )
     print(
         f"Attacking {model.name} on {dataset.name} with {config.attack.name} "
         f"in {config.output_dir}",

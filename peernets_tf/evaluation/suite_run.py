@@ -25,7 +25,7 @@ from peernets_tf.evaluation.resumable import (
 from peernets_tf.evaluation.suite_config import SuiteConfig
 from peernets_tf.evaluation.suite_loop import run_suite
 from peernets_tf.evaluation.suites import SUITES
-from peernets_tf.evaluation.threat_model import choose_graphs
+from peernets_tf.evaluation.threat_model import choose_graphs, describe_graphs
 
 
 def evaluate_suite(
@@ -127,12 +127,7 @@ def suite_identity(
         "budget": config.budget,
         "backward": config.backward,
         "transfer_sha256": None,
-        # In earlier versions, black boxes queried the attacker's graphs.
-        **(
-            {"black_boxes": "defended"}
-            if config.graphs.policy != "known"
-            else {}
-        ),
+        **_changed_since(model, config),
         **transfer_identity(transfer_model),
         # With all defaults of this version.
         "steps": [
@@ -156,3 +151,18 @@ def suite_identity(
             for step in SUITES[config.suite]
         ],
     }
+
+
+def _changed_since(model: keras.Model, config: SuiteConfig) -> dict[str, str]:
+    """Returns what tells a folder of this version from one of an earlier one.
+
+    There, black boxes queried the attacker's graphs, and the check of zero
+    gradients followed the suite's backward pass.
+    """
+    changed = {}
+    graphs = describe_graphs(model, config.graphs, seed=config.seed)
+    if graphs is not None and not graphs.is_known:
+        changed["black_boxes"] = "defended"
+    if config.backward != "exact":
+        changed["zero_gradients"] = "exact"
+    return changed

@@ -230,9 +230,9 @@ class Views:
         return step.access == "black-box" or self._knows_graphs
 
     def is_random(self, step: Step) -> bool:
-        """Whether the model that a step attacks is random.
+        """Whether two calls of the model that a step attacks may differ.
 
-        It is if its forward pass is, or draws its graphs anew.
+        Those of steps that draw graphs anew by themselves do not count.
         """
         if step.access == "transfer":
             return False
@@ -250,10 +250,7 @@ class Views:
     @property
     def _knows_graphs(self) -> bool:
         """Whether attacks follow the very graphs of the predictions."""
-        if self._graphs is None:
-            return True
-        record = self._graphs.record
-        return record.defended == record.attacker and not self._draws_graphs
+        return self._graphs is None or self._graphs.record.is_known
 
     def _attacked(self, view: LogitsFunction) -> Classifier:
         """Returns the classifier of logits that an attack lowers."""

@@ -82,6 +82,16 @@ class ChosenGraphs:
     attacker: peers.PeerBank
     record: records.ThreatModel
 
+    def known(self) -> ChosenGraphs:
+        """Returns these graphs for an attacker who has those of predictions."""
+        return dataclasses.replace(
+            self,
+            attacker=self.defended,
+            record=dataclasses.replace(
+                self.record, attacker=self.record.defended
+            ),
+        )
+
 
 def describe_graphs(
     model: keras.Model, config: GraphsConfig, *, seed: int

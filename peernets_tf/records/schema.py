@@ -87,3 +87,8 @@ class ThreatModel:
                 self.attacker.num_graphs,
                 expectation=self.expectation,
             )
+
+    @property
+    def is_known(self) -> bool:
+        """Whether an attack follows the very graphs of the predictions."""
+        return self.defended == self.attacker and self.expectation is None

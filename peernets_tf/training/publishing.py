@@ -54,10 +54,13 @@ class PublishingConfig:
                 f"first a letter or digit. Received: {self.name!r}"
             )
         self.run()
-        if os.path.lexists(os.path.join(self.output_dir, "run.json")):
+        is_own = os.path.realpath(self.output_dir) == os.path.realpath(
+            self.run_dir
+        )
+        if is_own or os.path.lexists(os.path.join(self.output_dir, "run.json")):
             raise UserError(
-                "--output_dir must not be the folder of a training, whose "
-                f"files it could replace. Received: {self.output_dir}"
+                "--output_dir must not be the folder of a run, whose files it "
+                f"could replace. Received: {self.output_dir}"
             )
 
     @property
