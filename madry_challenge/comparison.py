@@ -238,14 +238,13 @@ class _Comparison:
     def check(self) -> None:
         """Checks before the trainings what would stop the comparison later."""
         train_size = len(self.dataset.train)
-        sizes = {"num_peers": self.config.num_peers}
-        for row in self.config.rows:
-            if row.key not in self.config.checkpoints:
-                size = row.settings.training_batch_size
-                sizes["training_batch_size"] = max(
-                    size, sizes.get("training_batch_size", 0)
-                )
-        for name, size in sizes.items():
+        sizes = [("num_peers", self.config.num_peers)]
+        sizes += [
+            ("training_batch_size", row.settings.training_batch_size)
+            for row in self.config.rows
+            if row.key not in self.config.checkpoints
+        ]
+        for name, size in sizes:
             if size > train_size:
                 raise UserError(
                     f"`{name}` must be at most {train_size}, the number of "

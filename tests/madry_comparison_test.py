@@ -56,6 +56,12 @@ def test_only_trainings_need_tensorflow(rng, monkeypatch, tmp_path):
     )
     with pytest.raises(UserError, match="needs KERAS_BACKEND=tensorflow"):
         comparison.compare(config, make_provenance())
+    monkeypatch.undo()
+    # Before the first training, which could take weeks.
+    with pytest.raises(UserError, match="`training_batch_size` must be at mos"):
+        comparison.compare(config, make_provenance())
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    monkeypatch.setattr(comparison, "_compare", lambda *_: "compared")
     given = dataclasses.replace(
         config, checkpoints={"resnet32": "cifar10_resnet32"}
     )

@@ -30,6 +30,12 @@ def command(tmp_path, monkeypatch):
     return write
 
 
+def environment(folder):
+    """Returns that of a process which finds the package and a command."""
+    path = os.pathsep.join([str(folder), str(ROOT)])
+    return {**os.environ, "PYTHONPATH": path}
+
+
 def test_each_worker_gets_a_shard(command, capfd):
     command("""
         print(sys.argv[1:])
@@ -118,10 +124,9 @@ def test_they_end_if_nobody_reads(command, tmp_path):
         "    import os\n"
         "    os._exit(141)\n"
     )
-    path = os.pathsep.join([str(tmp_path), str(ROOT)])
     process = subprocess.Popen(
         [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": path},
+        env=environment(tmp_path),
         stdout=subprocess.PIPE,
     )
     process.stdout.readline()
@@ -161,10 +166,9 @@ def test_ctrl_c_and_sigterm_end_all(command, end, stdout, tmp_path):
         "except KeyboardInterrupt:\n"
         "    print('interrupted')\n"
     )
-    path = os.pathsep.join([str(tmp_path), str(ROOT)])
     found = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": path},
+        env=environment(tmp_path),
         capture_output=True,
         text=True,
         timeout=120,

@@ -82,7 +82,6 @@ def evaluate(
     check_peers(model, config, transfer_model)
     planned = plan(config.attack, dataset)
     labels = dataset.train.labels if needs_labels(config.attack) else None
-    attack_type = config.attack.attack_type
     with adaptive.ablated(model, config.ablation):
         # Encodes the peers before anything is written, since they may not fit.
         graphs = choose_graphs(
@@ -92,7 +91,7 @@ def evaluate(
             seed=config.seed,
             labels=labels,
         )
-        if graphs and not attack_type.follows_gradient:
+        if graphs and not config.attack.attack_type.follows_gradient:
             graphs = graphs.known()
         guides = None
         if graphs and needs_labels(config.attack):
