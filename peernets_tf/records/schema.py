@@ -1,8 +1,7 @@
 """What records of all kinds share.
 
 A record holds counts, never rates; rates are properties. Impossible counts,
-such as more correct images than images, raise a `UserError`. Version 2 is the
-first that names its kind; `records.upgrade` reads the records of version 1.
+such as more correct images than images, raise a `UserError`.
 """
 
 import dataclasses

@@ -10,7 +10,6 @@ import msgspec
 
 from peernets_tf import files
 from peernets_tf.errors import UserError, naming
-from peernets_tf.records import upgrade
 from peernets_tf.records.kinds import TYPES, Record
 from peernets_tf.records.leaves import leaves
 from peernets_tf.records.schema import SCHEMA_VERSION
@@ -18,7 +17,7 @@ from peernets_tf.records.training import TrainingRecord
 
 
 def read(path: str) -> Record:
-    """Reads a record of any kind, of this schema version or an older one.
+    """Reads a record of any kind.
 
     Raises:
         UserError: if the file is not a record. The message names the file and
@@ -64,9 +63,7 @@ def _decode(fields: Any) -> Record:
             f"expected a JSON object. Received: {type(fields).__name__}"
         )
     _check_finite(fields)
-    if "kind" not in fields:
-        fields = upgrade.from_version_1(fields)
-    kind, version = fields["kind"], fields.get("schema_version")
+    kind, version = fields.get("kind"), fields.get("schema_version")
     if kind not in list(TYPES):
         raise UserError(
             f"kind must be one of {', '.join(TYPES)}. Received: {kind!r}"
