@@ -209,19 +209,6 @@ def test_labels_that_are_no_classes_are_refused(attack, classifier, batch):
             attack(classifier, images, bad)
 
 
-@pytest.mark.parametrize("attack", ALL, ids=repr)
-def test_epsilons_of_images_are_refused_or_checked(attack, classifier, batch):
-    epsilon = np.full(7, 0.1)
-    if not attack.is_searchable:
-        with pytest.raises(AttackError, match="no epsilon for each image"):
-            attack(classifier, *batch, epsilon=epsilon)
-        return
-    attack(classifier, *batch, epsilon=epsilon)
-    for bad in (epsilon[:3], -epsilon, epsilon * np.nan):
-        with pytest.raises(AttackError, match="7 finite radii"):
-            attack(classifier, *batch, epsilon=bad)
-
-
 @pytest.mark.parametrize("seed", [-1, 1.5, None])
 def test_seeds_are_integers_of_at_least_0(seed, classifier, batch):
     with pytest.raises(UserError, match="`seed` must be"):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from peernets_tf import datasets, models
-from peernets_tf.attacks import FGSM, PGD, Classifier, registry
+from peernets_tf.attacks import ATTACKS, FGSM, PGD, Classifier
 from peernets_tf.errors import UserError
 
 pytest.importorskip("cleverhans", reason="pip install cleverhans")
@@ -41,7 +41,7 @@ def test_same_adversarial_images(method, norm, epsilon, targeted, problem):
     else:
         options |= {"steps": 10, "random_start": False}
         ours = PGD(keep_best=False, **options)
-    theirs = registry.make(f"cleverhans.{method}", **options)
+    theirs = ATTACKS[f"cleverhans.{method}"](**options)
     before = problem[0].queries
     expected = theirs(*problem)
     after = problem[0].queries
@@ -54,7 +54,7 @@ def test_same_adversarial_images(method, norm, epsilon, targeted, problem):
 def test_every_method_fools(method, problem):
     classifier, images, labels = problem
     options = {} if method == "fgsm" else {"steps": 10}
-    attack = registry.make(f"cleverhans.{method}", epsilon=0.15, **options)
+    attack = ATTACKS[f"cleverhans.{method}"](epsilon=0.15, **options)
     assert attack.name == f"cleverhans.{method}"
 
     def correct(images):
@@ -80,19 +80,19 @@ def test_leaves_the_global_random_numbers_alone(problem):
     expected = [draw(), draw()]
     keras.utils.set_random_seed(7)
     found = [draw()]
-    registry.make("cleverhans.pgd", steps=1)(*problem, seed=3)
+    ATTACKS["cleverhans.pgd"](steps=1)(*problem, seed=3)
     found.append(draw())
     assert found == expected
 
 
 def test_seeds_differ(problem):
-    attack = registry.make("cleverhans.pgd", steps=1)
+    attack = ATTACKS["cleverhans.pgd"](steps=1)
     first, second = (attack(*problem, seed=seed) for seed in (0, 1))
     assert np.any(first != second)
 
 
 def test_another_backend_is_refused_when_the_attack_runs(problem, monkeypatch):
-    attack = registry.make("cleverhans.bim")
+    attack = ATTACKS["cleverhans.bim"]()
     attack.check_available()
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     for run in (attack.check_available, lambda: attack(*problem)):
@@ -102,4 +102,4 @@ def test_another_backend_is_refused_when_the_attack_runs(problem, monkeypatch):
 
 def test_refuses_a_step_above_epsilon():
     with pytest.raises(UserError, match="step_size=0.2, epsilon=0.1"):
-        registry.make("cleverhans.bim", epsilon=0.1, step_size=0.2)
+        ATTACKS["cleverhans.bim"](epsilon=0.1, step_size=0.2)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from linear_model import IMAGES, LABELS, change, linear
 
-from peernets_tf.attacks import FGSM
+from peernets_tf.attacks import FGSM, Classifier
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "margin"])
@@ -32,7 +32,9 @@ def test_the_l2_step_has_its_length_for_a_tiny_gradient():
 
 def test_every_image_may_have_its_own_epsilon():
     images = np.repeat(IMAGES, 3, axis=0)
-    epsilon = np.array([0.0, 0.1, 0.3])
-    adversarial = FGSM()(linear, images, np.zeros(3, "int32"), epsilon=epsilon)
+    radius = np.array([0.0, 0.1, 0.3], "float32")
+    adversarial = FGSM().perturb_within(
+        Classifier(linear), images, np.zeros(3, "int32"), radius, seed=0
+    )
     sizes = np.abs(adversarial - images).max(axis=(1, 2, 3))
-    np.testing.assert_allclose(sizes, epsilon, atol=1e-6)
+    np.testing.assert_allclose(sizes, radius, atol=1e-6)

@@ -11,7 +11,12 @@ from keras import ops
 from linear_model import linear
 
 from peernets_tf import datasets
-from peernets_tf.attacks import Classifier, SmallestEpsilon, registry
+from peernets_tf.attacks import (
+    ATTACKS,
+    Classifier,
+    SearchableAttack,
+    SmallestEpsilon,
+)
 from peernets_tf.errors import AttackError
 from peernets_tf.evaluation import attack_loop
 from peernets_tf.evaluation.batch_log import BatchLog
@@ -37,12 +42,12 @@ HAS_CLEVERHANS = (
 
 
 def make_all():
-    for name in registry.NAMES:
+    for name in ATTACKS:
         if name.startswith("cleverhans") and not HAS_CLEVERHANS:
             continue
-        attack = registry.make(name, **SETTINGS.get(name, {}))
+        attack = ATTACKS[name](**SETTINGS.get(name, {}))
         yield attack
-        if attack.is_searchable:
+        if isinstance(attack, SearchableAttack):
             yield SmallestEpsilon(attack=attack, num_epsilons=1, halvings=1)
 
 
@@ -136,7 +141,7 @@ def test_an_infinite_margin_of_finite_logits_raises(images):
     classifier = Classifier(lambda x: linear(x) * 0 + logits)
     labels = np.zeros(5, "int32")
     with pytest.raises(AttackError, match="losses, logits and gradients"):
-        registry.make("pgd", loss="margin")(classifier, images, labels)
+        ATTACKS["pgd"](loss="margin")(classifier, images, labels)
     with pytest.raises(AttackError, match="losses, logits and gradients"):
         classifier.loss_gradient(images, labels, "margin")
 

@@ -20,15 +20,24 @@ def test_reaches_the_best_point_of_the_ball():
     np.testing.assert_allclose(change(pgd), 0.1 * unit, atol=1e-5)
 
 
-def test_every_image_may_have_its_own_epsilon():
+@pytest.mark.parametrize("step_size", [None, 8 / 255])
+def test_every_image_may_have_its_own_epsilon(step_size):
     images = np.repeat(IMAGES, 3, axis=0)
-    epsilon = np.array([0.0, 0.1, 0.3])
+    radius = np.array([0.0, 0.1, 0.3], "float32")
     # The step size scales with the radius.
-    adversarial = PGD(steps=3, step_size=8 / 255)(
-        linear, images, np.zeros(3, "int32"), epsilon=epsilon
+    adversarial = PGD(steps=3, step_size=step_size).perturb_within(
+        Classifier(linear), images, np.zeros(3, "int32"), radius, seed=0
     )
     sizes = np.abs(adversarial - images).max(axis=(1, 2, 3))
-    np.testing.assert_allclose(sizes, epsilon, atol=1e-6)
+    np.testing.assert_allclose(sizes, radius, atol=1e-6)
+
+
+@pytest.mark.parametrize("step_size", [0.01, 8 / 255, 0.1])
+def test_at_its_own_radius_the_step_size_is_exact(step_size):
+    pgd = PGD(epsilon=0.3, steps=1, step_size=step_size, random_start=False)
+    step = np.float32(step_size)
+    expected = IMAGES.reshape(4) + step * np.array([1, -1, 0, 1], "float32")
+    np.testing.assert_array_equal(change(pgd), expected - IMAGES.reshape(4))
 
 
 def bumpy(images):

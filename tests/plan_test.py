@@ -23,7 +23,7 @@ def test_defaults_are_the_attacks_own(stripes):
         assert planned(stripes, name) == [
             (
                 Strength(norm=norm, epsilon=epsilon),
-                attacks.make(name, epsilon=epsilon),
+                attacks.ATTACKS[name](epsilon=epsilon),
             )
         ]
 

@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from peernets_tf.attacks import PGD, registry
-from peernets_tf.errors import UserError
+from peernets_tf.attacks import ATTACKS, SearchableAttack
 
 
-@pytest.mark.parametrize("name", registry.NAMES)
+@pytest.mark.parametrize("name", ATTACKS)
 def test_options_are_arguments(name):
     """What an attack is said to take, it takes, and nothing else."""
     if name.startswith("cleverhans"):
@@ -46,25 +45,23 @@ def test_options_are_arguments(name):
     if name == "finite_difference":
         # It takes groups or components.
         values["num_components"] = 0
-    taken = registry.ATTACKS[name].options()
+    taken = ATTACKS[name].options()
     needed = {"perturbation": np.zeros((2, 2, 1)), "source": ""}
     if name != "universal.file":
         needed = {}
-    attack = registry.make(
-        name, **needed, **{key: values[key] for key in taken}
-    )
+    attack = ATTACKS[name](**needed, **{key: values[key] for key in taken})
     assert attack.name == name
     for key in taken:
         assert getattr(attack, key) == values[key]
-    for key in set(values) - taken - registry.ATTACKS[name].internal:
+    for key in set(values) - taken - ATTACKS[name].internal:
         with pytest.raises(TypeError):
-            registry.make(name, **needed, **{key: values[key]})
+            ATTACKS[name](**needed, **{key: values[key]})
 
 
-@pytest.mark.parametrize("name", registry.NAMES)
+@pytest.mark.parametrize("name", ATTACKS)
 def test_an_attack_says_what_it_is(name):
     """What commands ask the class, so that they need no lists of names."""
-    cls = registry.ATTACKS[name]
+    cls = ATTACKS[name]
     assert cls.norm in ("linf", "l2")
     assert cls.loss in ("cross_entropy", "margin", None)
     # These increase a loss without its gradient.
@@ -73,48 +70,5 @@ def test_an_attack_says_what_it_is(name):
     assert cls.targeted is False
     assert cls.is_universal == name.startswith("universal.")
     searchable = ("gradient_descent", "fgsm", "pgd", "apgd")
-    assert cls.is_searchable == (name in searchable)
+    assert issubclass(cls, SearchableAttack) == (name in searchable)
     assert not cls.internal & cls.options()
-
-
-@pytest.mark.parametrize(
-    "argument",
-    [
-        {"epsilon": 0.1},
-        {"step_size": 0.01},
-        {"keep_best": False},
-        {"stop_when_fooled": False},
-    ],
-    ids=str,
-)
-def test_a_search_refuses_what_it_sets(argument):
-    with pytest.raises(UserError, match=f"sets `{next(iter(argument))}`"):
-        registry.make_search("pgd", image_shape=(2, 2, 1), **argument)
-
-
-def test_refuses_a_name_that_is_no_attack():
-    with pytest.raises(UserError, match="one of gradient_descent, .*: cw"):
-        registry.make("cw")
-
-
-def test_refuses_to_search_without_epsilons():
-    with pytest.raises(UserError, match="epsilon for each image"):
-        registry.make_search("deepfool", image_shape=(4, 4, 3))
-
-
-@pytest.mark.parametrize(
-    ("options", "largest"),
-    [
-        ({}, 1.0),
-        ({"norm": "l2"}, np.sqrt(48)),
-        ({"largest_epsilon": 0.3}, 0.3),
-    ],
-)
-def test_a_search_ends_where_all_images_are_in_the_ball(options, largest):
-    search = registry.make_search(
-        "pgd", image_shape=(4, 4, 3), steps=7, **options
-    )
-    assert search.largest_epsilon == pytest.approx(largest)
-    assert isinstance(search.attack, PGD)
-    assert search.attack.steps == 7
-    assert search.attack.stop_when_fooled

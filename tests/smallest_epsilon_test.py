@@ -71,5 +71,43 @@ def test_takes_the_attributes_of_its_attack():
 
 
 def test_refuses_an_attack_without_epsilons():
-    with pytest.raises(UserError, match="epsilon for each image"):
+    with pytest.raises(UserError, match="must be one with a search"):
         SmallestEpsilon(attack=DeepFool())
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        {"epsilon": 0.1},
+        {"step_size": 0.01},
+        {"keep_best": False},
+        {"stop_when_fooled": False},
+    ],
+    ids=str,
+)
+def test_a_search_refuses_what_it_sets(argument):
+    with pytest.raises(UserError, match=f"sets `{next(iter(argument))}`"):
+        SmallestEpsilon.over(PGD, image_shape=(2, 2, 1), **argument)
+
+
+def test_refuses_to_search_without_epsilons():
+    with pytest.raises(UserError, match="must be one with a search"):
+        SmallestEpsilon.over(DeepFool, image_shape=(4, 4, 3))
+
+
+@pytest.mark.parametrize(
+    ("options", "largest"),
+    [
+        ({}, 1.0),
+        ({"norm": "l2"}, np.sqrt(48)),
+        ({"largest_epsilon": 0.3}, 0.3),
+    ],
+)
+def test_a_search_ends_where_all_images_are_in_the_ball(options, largest):
+    search = SmallestEpsilon.over(
+        PGD, image_shape=(4, 4, 3), steps=7, **options
+    )
+    assert search.largest_epsilon == pytest.approx(largest)
+    assert isinstance(search.attack, PGD)
+    assert search.attack.steps == 7
+    assert search.attack.stop_when_fooled

@@ -23,7 +23,9 @@ def test_a_peernet_is_seen_twice(models):
 
 def test_norms_and_classes_are_those_of_the_images(models, stripes):
     split = examples.correct_images(classifiers(models), stripes.test, 4)
-    search = attacks.make_search("fgsm", image_shape=split.images.shape[1:])
+    search = attacks.SmallestEpsilon.over(
+        attacks.FGSM, image_shape=split.images.shape[1:]
+    )
     for view in smallest.views(models):
         model = models[0] if view.model == "linear" else models[1]
         found = smallest.search(view, split, search, seed=0)

@@ -16,7 +16,9 @@ def models(stripes):
 
 def test_points_are_the_norms(models, stripes):
     split = examples.correct_images(classifiers(models), stripes.test, 6)
-    search = attacks.make_search("fgsm", image_shape=split.images.shape[1:])
+    search = attacks.SmallestEpsilon.over(
+        attacks.FGSM, image_shape=split.images.shape[1:]
+    )
     views = smallest.views(models)
     found = [smallest.search(v, split, search, seed=0) for v in views]
     picture = scatter_picture("stripes", views, found, "FGSM")
@@ -34,7 +36,9 @@ def test_points_are_the_norms(models, stripes):
 def test_what_nothing_fools_stands_at_the_top(models, stripes):
     views = smallest.views(models)[:2]
     split = examples.correct_images(classifiers(models), stripes.test, 2)
-    search = attacks.make_search("fgsm", image_shape=split.images.shape[1:])
+    search = attacks.SmallestEpsilon.over(
+        attacks.FGSM, image_shape=split.images.shape[1:]
+    )
     found = smallest.search(views[0], split, search, seed=0)
     none = smallest.Found(
         adversarial=split.images,

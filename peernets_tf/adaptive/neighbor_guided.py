@@ -68,9 +68,7 @@ class NeighborGuided(Attack):
         labels: Any,
         *,
         seed: int,
-        epsilon: NDArray[np.float32] | None,
     ) -> NDArray[np.float32]:
-        del epsilon
         guides = self.guides
         if guides is None:
             raise AttackError(

@@ -11,12 +11,11 @@ from peernets_tf.attacks import (
     draws,
     losses,
     norms,
-    registry,
     rejection,
 )
 from peernets_tf.attacks.apgd import APGD
 from peernets_tf.attacks.ascent import Ascended, Ascent
-from peernets_tf.attacks.base import Attack
+from peernets_tf.attacks.base import Attack, SearchableAttack
 from peernets_tf.attacks.classifier import Classifier
 from peernets_tf.attacks.cleverhans import (
     CleverHansBIM,
@@ -45,7 +44,7 @@ from peernets_tf.attacks.nes import NES
 from peernets_tf.attacks.noise import RandomNoise
 from peernets_tf.attacks.norms import NORMS
 from peernets_tf.attacks.pgd import PGD
-from peernets_tf.attacks.registry import ATTACKS, NAMES, make, make_search
+from peernets_tf.attacks.registry import ATTACKS, NAMES
 from peernets_tf.attacks.rejection import REJECTED_AS, Rejecting
 from peernets_tf.attacks.smallest_epsilon import SmallestEpsilon
 from peernets_tf.attacks.spsa import SPSA
@@ -86,6 +85,7 @@ __all__ = [
     "Progress",
     "RandomNoise",
     "Rejecting",
+    "SearchableAttack",
     "SmallestEpsilon",
     "Square",
     "UniversalAttack",
@@ -99,10 +99,7 @@ __all__ = [
     "draws",
     "epsilon_from_rho",
     "losses",
-    "make",
-    "make_search",
     "norms",
     "principal_components",
-    "registry",
     "rejection",
 ]

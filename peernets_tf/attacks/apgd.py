@@ -2,14 +2,14 @@
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from peernets_tf.attacks import checks, losses, norms
 from peernets_tf.attacks.auto_ascent import AutoAscent, State
-from peernets_tf.attacks.base import Attack
+from peernets_tf.attacks.base import SearchableAttack
 from peernets_tf.attacks.best_images import BestImages
 from peernets_tf.attacks.classifier import Classifier
 from peernets_tf.errors import UserError
@@ -21,7 +21,7 @@ _ITERATES_AT_ONCE = 8
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class APGD(Attack):
+class APGD(SearchableAttack):
     """Auto-PGD of Croce and Hein (2020), "Reliable evaluation".
 
     The first step is 2 epsilon long. At checkpoints the step size of an image
@@ -51,7 +51,6 @@ class APGD(Attack):
     """
 
     name: ClassVar[str] = "apgd"
-    is_searchable: ClassVar[bool] = True
 
     epsilon: float = 8 / 255
     norm: str = "linf"
@@ -72,18 +71,15 @@ class APGD(Attack):
                 f"targeted={self.targeted}"
             )
 
-    def _perturb(
+    def perturb_within(
         self,
         classifier: Classifier,
         images: NDArray[np.float32],
-        labels: Any,
+        labels: NDArray[np.int32],
+        radius: NDArray[np.float32],
         *,
         seed: int,
-        epsilon: NDArray[np.float32] | None,
     ) -> NDArray[np.float32]:
-        radius = epsilon
-        if radius is None:
-            radius = np.full(len(images), self.epsilon, np.float32)
         best = BestImages(images)
         for rank, targets in enumerate(
             self._targets(classifier, images, labels)

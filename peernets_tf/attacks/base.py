@@ -31,8 +31,6 @@ class Attack(abc.ABC):
         always_stops: bool, whether the attack makes no more queries for an
             image once it fools the model.
         is_universal: bool, whether all images get the same perturbation.
-        is_searchable: bool, whether the attack takes an epsilon for each image,
-            so that `SmallestEpsilon` can search for it.
         internal: frozenset of str, the fields that have no command-line flag.
     """
 
@@ -41,7 +39,6 @@ class Attack(abc.ABC):
     uses_labels: ClassVar[bool] = True
     always_stops: ClassVar[bool] = False
     is_universal: ClassVar[bool] = False
-    is_searchable: ClassVar[bool] = False
     internal: ClassVar[frozenset[str]] = frozenset()
 
     # Subclasses override each with a field or a class variable.
@@ -79,7 +76,6 @@ class Attack(abc.ABC):
         labels: NDArray[Any] | None = None,
         *,
         seed: int = 0,
-        epsilon: NDArray[Any] | None = None,
     ) -> NDArray[np.float32]:
         """Returns adversarial images.
 
@@ -91,8 +87,6 @@ class Attack(abc.ABC):
                 if the attack is targeted, the classes to reach. Attacks without
                 `uses_labels` ignore them.
             seed: int, the seed of everything that the attack draws.
-            epsilon: float array of shape `(B,)`, a radius for each image, which
-                replaces the attack's own; only if `is_searchable`.
 
         Returns:
             Float32 array of the shape of `images`, in [0, 1] unless `clip` is
@@ -112,18 +106,8 @@ class Attack(abc.ABC):
             checks.check_no_softmax(classifier.logits_fn)
         if self.uses_labels:
             labels = self._checked_labels(classifier, images, labels)
-        if epsilon is not None:
-            if not self.is_searchable:
-                raise AttackError(
-                    f"{self.name} takes no epsilon for each image: give the "
-                    "attack its own. Received: epsilon"
-                )
-            epsilon = np.asarray(epsilon, np.float32)
-            checks.check_epsilon(epsilon, len(images))
         with classifier.seeded(seed):
-            adversarial = self._perturb(
-                classifier, images, labels, seed=seed, epsilon=epsilon
-            )
+            adversarial = self._perturb(classifier, images, labels, seed=seed)
         is_finite = np.isfinite(adversarial.reshape(len(images), -1))
         checks.check_finite(np.all(is_finite, axis=1), "gradients")
         return adversarial
@@ -136,7 +120,6 @@ class Attack(abc.ABC):
         labels: Any,
         *,
         seed: int,
-        epsilon: NDArray[np.float32] | None,
     ) -> NDArray[np.float32]:
         """Attacks images; the arguments of `__call__`, checked."""
 
@@ -149,3 +132,54 @@ class Attack(abc.ABC):
         if labels is None:
             raise AttackError(f"{self.name} needs labels. Received: None")
         return classifier.checked_labels(images, labels)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class SearchableAttack(Attack):
+    """An attack whose smallest epsilon `SmallestEpsilon` can search for.
+
+    A subclass implements `perturb_within`.
+
+    Attributes:
+        epsilon: float, the radius of the ball for images in [0, 1].
+    """
+
+    @property
+    @abc.abstractmethod
+    def epsilon(self) -> float: ...
+
+    @abc.abstractmethod
+    def perturb_within(
+        self,
+        classifier: Classifier,
+        images: NDArray[np.float32],
+        labels: NDArray[np.int32],
+        radius: NDArray[np.float32],
+        *,
+        seed: int,
+    ) -> NDArray[np.float32]:
+        """Attacks each image in a ball of its own.
+
+        Args:
+            classifier: the `Classifier`, seeded.
+            images: float32 array of shape `(B, H, W, C)` in [0, 1].
+            labels: int32 array of shape `(B,)`.
+            radius: float32 array of shape `(B,)`, in place of `epsilon`.
+            seed: int, the seed of everything that the attack draws.
+
+        Returns:
+            Float32 array of the shape of `images`.
+        """
+
+    def _perturb(
+        self,
+        classifier: Classifier,
+        images: NDArray[np.float32],
+        labels: Any,
+        *,
+        seed: int,
+    ) -> NDArray[np.float32]:
+        radius = np.full(len(images), self.epsilon, np.float32)
+        return self.perturb_within(
+            classifier, images, labels, radius, seed=seed
+        )

@@ -234,18 +234,6 @@ def check_channels_last(shape: tuple[int, ...]) -> None:
         )
 
 
-def check_epsilon(epsilon: NDArray[Any], count: int) -> None:
-    """Raises an `AttackError` unless each image has a finite radius."""
-    wanted = (
-        f"epsilon must be {count} finite radii of at least 0, one per image"
-    )
-    if epsilon.shape != (count,):
-        raise AttackError(f"{wanted}. Received: shape {epsilon.shape}")
-    wrong = epsilon[~((epsilon >= 0) & np.isfinite(epsilon))]
-    if len(wrong):
-        raise AttackError(f"{wanted}. Received: {wrong[0]} among them")
-
-
 def are_probabilities(outputs: NDArray[Any]) -> bool:
     """Whether the outputs `(B, classes)` of a model are probabilities."""
     # The sums of probabilities in bfloat16 miss 1 by up to 0.004.

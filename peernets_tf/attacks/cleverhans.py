@@ -62,9 +62,7 @@ class CleverHans(Attack):
         labels: Any,
         *,
         seed: int,
-        epsilon: NDArray[np.float32] | None,
     ) -> NDArray[np.float32]:
-        del epsilon
         is_finite = []
 
         def noting(

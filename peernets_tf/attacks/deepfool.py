@@ -53,9 +53,8 @@ class DeepFool(Attack):
         labels: Any,
         *,
         seed: int,
-        epsilon: NDArray[np.float32] | None,
     ) -> NDArray[np.float32]:
-        del labels, seed, epsilon
+        del labels, seed
         return images + self.perturbations(classifier, images)[0]
 
     def perturbations(

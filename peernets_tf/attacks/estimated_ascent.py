@@ -83,10 +83,9 @@ class EstimatedAscent(Attack):
         labels: Any,
         *,
         seed: int,
-        epsilon: NDArray[np.float32] | None,
     ) -> NDArray[np.float32]:
         # The classifier is seeded, and draws the directions.
-        del seed, epsilon
+        del seed
         directions = self._directions(math.prod(images.shape[1:]))
         radius = np.full(len(images), self.epsilon, np.float32)
         step_of = self._stepper(images.shape)

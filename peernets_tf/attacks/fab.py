@@ -78,9 +78,7 @@ class FAB(Attack):
         labels: Any,
         *,
         seed: int,
-        epsilon: NDArray[np.float32] | None,
     ) -> NDArray[np.float32]:
-        del epsilon
         logits = classifier.logits(images, labels)
         predictions = losses.classes_of(logits)
         checks.check_predictions(predictions)

@@ -1,42 +1,38 @@
 """FGSM: one step along the sign of the gradient."""
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from peernets_tf.attacks.ascent import Ascent, ascend
-from peernets_tf.attacks.base import Attack
+from peernets_tf.attacks.base import SearchableAttack
 from peernets_tf.attacks.classifier import Classifier
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SingleStep(Attack):
+class SingleStep(SearchableAttack):
     """One step of length `epsilon` along the gradient at the image."""
-
-    is_searchable: ClassVar[bool] = True
 
     epsilon: float = 8 / 255
     norm: str = "linf"
     loss: str = "cross_entropy"
     targeted: bool = False
 
-    def _perturb(
+    def perturb_within(
         self,
         classifier: Classifier,
         images: NDArray[np.float32],
-        labels: Any,
+        labels: NDArray[np.int32],
+        radius: NDArray[np.float32],
         *,
         seed: int,
-        epsilon: NDArray[np.float32] | None,
     ) -> NDArray[np.float32]:
         del seed
-        if epsilon is None:
-            epsilon = np.full(len(images), self.epsilon, np.float32)
         ascent = Ascent(norm=self.norm, loss=self.loss, targeted=self.targeted)
         found = ascend(
-            classifier, ascent, images, images, labels, epsilon, epsilon, 1
+            classifier, ascent, images, images, labels, radius, radius, 1
         )
         return found.last
 

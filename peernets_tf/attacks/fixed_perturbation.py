@@ -126,9 +126,8 @@ class FixedPerturbation(Attack):
         labels: Any,
         *,
         seed: int,
-        epsilon: NDArray[np.float32] | None,
     ) -> NDArray[np.float32]:
-        del classifier, labels, seed, epsilon
+        del classifier, labels, seed
         if self.perturbation.shape != images.shape[1:]:
             raise AttackError(
                 f"the perturbation must have the shape {images.shape[1:]} of "

@@ -38,9 +38,8 @@ class RandomNoise(Attack):
         labels: Any,
         *,
         seed: int,
-        epsilon: NDArray[np.float32] | None,
     ) -> NDArray[np.float32]:
-        del classifier, labels, epsilon
+        del classifier, labels
         noise = norms.random_points(
             images.shape,
             self.norm,

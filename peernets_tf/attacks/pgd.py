@@ -1,14 +1,14 @@
 """PGD: projected gradient ascent from random starts."""
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from peernets_tf.attacks import norms
 from peernets_tf.attacks.ascent import Ascent, ascend
-from peernets_tf.attacks.base import Attack
+from peernets_tf.attacks.base import SearchableAttack
 from peernets_tf.attacks.best_images import BestImages
 from peernets_tf.attacks.classifier import Classifier
 from peernets_tf.errors import UserError
@@ -19,11 +19,10 @@ _STEPS_BETWEEN_STOPS = 5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PGD(Attack):
+class PGD(SearchableAttack):
     """Projected gradient descent, Madry et al. (2018).
 
-    If a call gives each image a radius of its own, the step size of an image
-    scales with its radius.
+    In a search for the smallest epsilon, the step size scales with the radius.
 
     Attributes:
         epsilon: float, the radius of the ball for images in [0, 1].
@@ -46,7 +45,6 @@ class PGD(Attack):
     """
 
     name: ClassVar[str] = "pgd"
-    is_searchable: ClassVar[bool] = True
 
     epsilon: float = 8 / 255
     steps: int = 40
@@ -69,16 +67,16 @@ class PGD(Attack):
                 f"stop_when_fooled={self.stop_when_fooled}, keep_best=False"
             )
 
-    def _perturb(
+    def perturb_within(
         self,
         classifier: Classifier,
         images: NDArray[np.float32],
-        labels: Any,
+        labels: NDArray[np.int32],
+        radius: NDArray[np.float32],
         *,
         seed: int,
-        epsilon: NDArray[np.float32] | None,
     ) -> NDArray[np.float32]:
-        radius, step_size = self._lengths(len(images), epsilon)
+        step_size = self._step_sizes(radius)
         ascent = Ascent(
             norm=self.norm,
             loss=self.loss,
@@ -108,18 +106,15 @@ class PGD(Attack):
                 best.update(active, found.best, found.values, found.fooled)
         return best.images
 
-    def _lengths(
-        self, count: int, epsilon: NDArray[np.float32] | None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Returns the radius and the step size for each image."""
-        radius = epsilon
-        if radius is None:
-            radius = np.full(count, self.epsilon, np.float32)
+    def _step_sizes(self, radius: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Returns the step size for each image from its radius."""
         if self.step_size is None:
-            return radius, radius * np.float32(2.5 / self.steps)
-        if epsilon is None or self.epsilon == 0:
-            return radius, np.full_like(radius, self.step_size)
-        return radius, radius * np.float32(self.step_size / self.epsilon)
+            return radius * np.float32(2.5 / self.steps)
+        epsilon = np.float32(self.epsilon)
+        if epsilon == 0:
+            return np.full_like(radius, self.step_size)
+        # At the attack's own radius exactly `step_size`.
+        return radius / epsilon * np.float32(self.step_size)
 
     def _start(
         self,

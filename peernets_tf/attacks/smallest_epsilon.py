@@ -1,13 +1,15 @@
 """The smallest epsilon at which an attack fools: Table 2, Figures 5 and 6."""
 
 import dataclasses
-from typing import Any, ClassVar
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from peernets_tf.attacks import checks, losses
-from peernets_tf.attacks.base import Attack
+from peernets_tf.attacks.base import Attack, SearchableAttack
 from peernets_tf.attacks.classifier import Classifier
 from peernets_tf.errors import UserError
 
@@ -22,20 +24,31 @@ class SmallestEpsilon(Attack):
     4.3.1 of the paper, "ten epsilon values are scanned in ascending order"; the
     halving is our addition.
 
+    `SmallestEpsilon.over(PGD, image_shape=(32, 32, 3))` gives PGD the options
+    that suit a search.
+
     An image does not change if no epsilon fools the model, or if the model
     misclassifies it without an attack.
 
     Attributes:
-        attack: the attack whose epsilon is searched for, such as `FGSM`.
+        attack: the `SearchableAttack` whose epsilon is searched for, such as
+            `FGSM()`.
         largest_epsilon: float, the last epsilon that is tried.
         num_epsilons: int, the number of epsilons in ascending order.
         ratio: float, the ratio of an epsilon to the one before.
         halvings: int, the number of times that the interval is halved.
+        sets: frozenset of str, the options of the attack that a search sets.
+
+    Raises:
+        UserError: if `attack` is no `SearchableAttack`.
     """
 
     name: ClassVar[str] = "smallest_epsilon"
+    sets: ClassVar[frozenset[str]] = frozenset(
+        {"epsilon", "step_size", "keep_best", "stop_when_fooled"}
+    )
 
-    attack: Attack
+    attack: SearchableAttack
     largest_epsilon: float = 1.0
     num_epsilons: int = 10
     ratio: float = 2.0
@@ -43,12 +56,56 @@ class SmallestEpsilon(Attack):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.attack.is_searchable:
+        if not isinstance(self.attack, SearchableAttack):
             raise UserError(
-                "`attack` must take an epsilon for each image, as FGSM, "
-                "GradientDescent and PGD do. Received: "
-                f"attack={self.attack}"
+                "`attack` must be one with a search: GradientDescent, FGSM, "
+                f"PGD or APGD. Received: attack={self.attack}"
             )
+
+    @classmethod
+    def over(
+        cls,
+        attack_type: type[Attack],
+        *,
+        image_shape: Sequence[int],
+        largest_epsilon: float | None = None,
+        **options: Any,
+    ) -> Self:
+        """Returns a search over the radii of an attack.
+
+        Args:
+            attack_type: a class of `SearchableAttack`, such as `PGD`.
+            image_shape: tuple `(H, W, C)`.
+            largest_epsilon: float, the last epsilon that is tried. None for the
+                largest distance between two images: 1 in L-infinity,
+                sqrt(H W C) in L2.
+            **options: the fields of the attack, except those that the search
+                `sets`.
+
+        Raises:
+            UserError: if the attack has no search, or an option is out of range
+                or set by the search.
+        """
+        for option in sorted(cls.sets & options.keys()):
+            raise UserError(
+                f"a search sets `{option}` itself: leave it out. Received: "
+                f"{option}={options[option]}"
+            )
+        own = attack_type.options()
+        if "epsilon" in own:
+            # Each image gets others.
+            options["epsilon"] = 1.0
+        if "stop_when_fooled" in own:
+            # The search only asks whether an image is fooled.
+            options["stop_when_fooled"] = True
+        # `__post_init__` refuses an attack without a search.
+        attack: Any = attack_type(**options)
+        if largest_epsilon is None:
+            is_l2 = attack.norm == "l2"
+            largest_epsilon = (
+                math.sqrt(math.prod(image_shape)) if is_l2 else 1.0
+            )
+        return cls(attack=attack, largest_epsilon=largest_epsilon)
 
     @property
     def norm(self) -> str:
@@ -69,9 +126,7 @@ class SmallestEpsilon(Attack):
         labels: Any,
         *,
         seed: int,
-        epsilon: NDArray[np.float32] | None,
     ) -> NDArray[np.float32]:
-        del epsilon
         found = images.copy()
         is_done = self._fooled(classifier, images, labels)
         lower = np.zeros(len(images))
@@ -82,12 +137,12 @@ class SmallestEpsilon(Attack):
             where = np.flatnonzero(chosen)
             if not len(where):
                 return
-            adversarial = self.attack._perturb(
+            adversarial = self.attack.perturb_within(
                 classifier,
                 images[where],
                 labels[where],
+                epsilon[where].astype(np.float32),
                 seed=seed,
-                epsilon=epsilon[where].astype(np.float32),
             )
             fooled = self._fooled(classifier, adversarial, labels[where])
             upper[where[fooled]] = epsilon[where[fooled]]

@@ -69,9 +69,7 @@ class Square(Attack):
         labels: Any,
         *,
         seed: int,
-        epsilon: NDArray[np.float32] | None,
     ) -> NDArray[np.float32]:
-        del epsilon
         shape = images.shape[1:]
         checks.check_channels_last(images.shape)
         rng = generator(Stream.SQUARE, seed)

@@ -181,9 +181,8 @@ class UniversalAttack(Attack):
         labels: Any,
         *,
         seed: int,
-        epsilon: NDArray[np.float32] | None,
     ) -> NDArray[np.float32]:
-        del labels, epsilon
+        del labels
         fitted = self.fit(classifier, images, seed=seed)
         return apply_perturbation(images, fitted.perturbation, clip=self.clip)
 

@@ -12,8 +12,6 @@ from peernets_tf.errors import UserError
 from peernets_tf.evaluation import universal
 from peernets_tf.evaluation.strength import DEFAULT_EPSILON, Strength
 
-# A search sets these itself.
-_SET_BY_SEARCH = {"keep_best", "step_size", "stop_when_fooled"}
 _TRAIN_SIZE = 10_000
 # Stands for an epsilon that is computed from training images, before they are
 # read. It is so large that no `step_size` exceeds it.
@@ -68,7 +66,9 @@ class AttackConfig:
                 f"`name` must be one of {', '.join(adaptive.ATTACKS)}. "
                 f"Received: {self.name}"
             )
-        if self.search and not self.attack_type.is_searchable:
+        if self.search and not issubclass(
+            self.attack_type, attacks.SearchableAttack
+        ):
             raise UserError(
                 f"{self.name} has no search for the smallest epsilon: leave "
                 "out search, or choose gradient_descent, fgsm, pgd or apgd"
@@ -184,7 +184,8 @@ class AttackConfig:
         """Returns the names of what is given but not read."""
         known = set(self.attack_type.options())
         if self.search:
-            known -= _SET_BY_SEARCH
+            # `epsilons` hold the largest of a search.
+            known -= attacks.SmallestEpsilon.sets - {"epsilon"}
         has_epsilon = "epsilon" in known
         rules = {
             "norm": (self.norm, "norm" in known),
@@ -321,8 +322,8 @@ def _attack(
     if "norm" in config.attack_type.options():
         options["norm"] = strength.norm
     if config.search:
-        return attacks.make_search(
-            config.name,
+        return attacks.SmallestEpsilon.over(
+            config.attack_type,
             largest_epsilon=config.epsilons[0] if config.epsilons else None,
             image_shape=(1, 1, 1) if images is None else images.shape[1:],
             **options,

@@ -100,7 +100,7 @@ def search(
     Args:
         view: the `View` of the network to fool.
         split: the `Split` of images, which the network classifies correctly.
-        attack: the `SmallestEpsilon`, see `attacks.make_search`.
+        attack: the `SmallestEpsilon`, see `SmallestEpsilon.over`.
         seed: int, the seed of what the attack draws.
     """
     adversarial = attack(view.classifier, split.images, split.labels, seed=seed)

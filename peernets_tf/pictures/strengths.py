@@ -115,8 +115,8 @@ def strength_pictures(
 
 def _search(name: str, split: datasets.Split) -> attacks.SmallestEpsilon:
     options = {"steps": _PGD_STEPS} if name == "pgd" else {}
-    search = attacks.make_search(
-        name, image_shape=split.images.shape[1:], **options
+    search = attacks.SmallestEpsilon.over(
+        attacks.ATTACKS[name], image_shape=split.images.shape[1:], **options
     )
     return dataclasses.replace(search, num_epsilons=_NUM_EPSILONS, ratio=_RATIO)
 
