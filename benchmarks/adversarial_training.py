@@ -32,11 +32,7 @@ _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size", 64, "Images per step (default: 64).", 1
 )
 _SEED = shared_flags.define_seed()
-_OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir",
-    "results",
-    "Folder for benchmark_adversarial_training.json (default: results).",
-)
+_OUTPUT_DIR = timing.define_output_dir("adversarial_training")
 
 _NETWORK = "resnet32"
 # In a training the same step runs again and again. The first step after another

@@ -58,11 +58,7 @@ _ROUNDS = flags.DEFINE_integer(
     1,
 )
 _SEED = shared_flags.define_seed()
-_OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir",
-    "results",
-    "Folder for benchmark_attacks.json (default: results).",
-)
+_OUTPUT_DIR = timing.define_output_dir("attacks")
 
 _EPSILON = 8 / 255
 # Some images stand at these radii to the end.

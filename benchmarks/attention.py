@@ -25,11 +25,7 @@ _ROUNDS = flags.DEFINE_integer(
     "rounds", 30, "Calls of each function that are timed (default: 30).", 1
 )
 _SEED = shared_flags.define_seed()
-_OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir",
-    "results",
-    "Folder for benchmark_attention.json (default: results).",
-)
+_OUTPUT_DIR = timing.define_output_dir("attention")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -64,11 +64,7 @@ _WORK_DIR = flags.DEFINE_string(
     "Folder of what each attack left, from which an interrupted run goes on "
     "(default: a temporary folder).",
 )
-_OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir",
-    "results",
-    "Folder for benchmark_autoattack_CHECKPOINT.json (default: results).",
-)
+_OUTPUT_DIR = timing.define_output_dir("autoattack_CHECKPOINT")
 _SECONDS_BETWEEN_LOOKS = 0.2
 
 

@@ -43,11 +43,7 @@ _ROUNDS = flags.DEFINE_integer(
     "rounds", 10, "Batches that each network is timed for (default: 10).", 1
 )
 _SEED = shared_flags.define_seed()
-_OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir",
-    "results",
-    "Folder for benchmark_inference.json (default: results).",
-)
+_OUTPUT_DIR = timing.define_output_dir("inference")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -38,7 +38,7 @@ from benchmarks import timing
 from peernets_tf import layers
 from peernets_tf.cli import app, shared_flags
 from peernets_tf.errors import UserError
-from peernets_tf.layers import neighbor_dropout
+from peernets_tf.layers import neighbor_choice
 
 try:
     import faiss
@@ -47,7 +47,7 @@ except ImportError:
 
 # The searches of a training step and of inference: queries, keys, channels and
 # neighbours. In training neighbour dropout needs a longer list.
-_SHORTLIST = neighbor_dropout.shortlist_size(10, 0.2)
+_SHORTLIST = neighbor_choice.shortlist_size(10, 0.2)
 _USES = {
     (4096, 4096, 64, _SHORTLIST): "training, PR-ResNet-32, last layer",
     (25088, 25088, 6, _SHORTLIST): "training, PR-LeNet-5, first layer",
@@ -66,11 +66,7 @@ _ROUNDS = flags.DEFINE_integer(
     "rounds", 10, "Times that each function is timed (default: 10).", 1
 )
 _SEED = shared_flags.define_seed()
-_OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir",
-    "results",
-    "Folder for benchmark_nearest_neighbors.json (default: results).",
-)
+_OUTPUT_DIR = timing.define_output_dir("nearest_neighbors")
 
 # The largest difference between the similarities of two searches' neighbours.
 _TOLERANCE = 1e-5

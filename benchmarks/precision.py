@@ -30,11 +30,7 @@ _TEST_SIZE = flags.DEFINE_integer(
 )
 _DATA_DIR = shared_flags.define_data_dir()
 _SEED = shared_flags.define_seed()
-_OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir",
-    "results",
-    "Folder for benchmark_precision.json (default: results).",
-)
+_OUTPUT_DIR = timing.define_output_dir("precision")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

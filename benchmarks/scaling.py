@@ -22,11 +22,7 @@ _ROUNDS = flags.DEFINE_integer(
     "rounds", 5, "Times that each layer is timed (default: 5).", 1
 )
 _SEED = shared_flags.define_seed()
-_OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir",
-    "results",
-    "Folder for benchmark_scaling.json (default: results).",
-)
+_OUTPUT_DIR = timing.define_output_dir("scaling")
 
 _BATCH_SIZE = 8
 

@@ -51,11 +51,7 @@ _K = flags.DEFINE_integer("k", 10, "Neighbours per query (default: 10).", 1)
 _ROUNDS = flags.DEFINE_integer(
     "rounds", 2, "Processes that are measured for each row (default: 2).", 1
 )
-_OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir",
-    "results",
-    "Folder for benchmark_search_in_blocks.json (default: results).",
-)
+_OUTPUT_DIR = timing.define_output_dir("search_in_blocks")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -27,11 +27,7 @@ _ROUNDS = flags.DEFINE_integer(
     "rounds", 2, "Processes that are measured (default: 2).", 1
 )
 _SEED = shared_flags.define_seed()
-_OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir",
-    "results",
-    "Folder for benchmark_set_peers.json (default: results).",
-)
+_OUTPUT_DIR = timing.define_output_dir("set_peers")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,12 @@ import resource
 import statistics
 import time
 
+from absl import flags
+
 from peernets_tf import records
+
+# Those of the benchmarks are.
+flags.disclaim_key_flags()
 
 # The first calls trace, choose kernels and touch new memory.
 WARM_UP_ROUNDS = 2
@@ -25,6 +30,19 @@ class Begun:
     output_dir: str
     load_average: float
     time: float
+
+
+def define_output_dir(name):
+    """Defines --output_dir.
+
+    Args:
+        name: str, of the record: benchmark_NAME.json.
+    """
+    return flags.DEFINE_string(
+        "output_dir",
+        "results",
+        f"Folder for benchmark_{name}.json (default: results).",
+    )
 
 
 def begin(output_dir):

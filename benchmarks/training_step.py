@@ -35,11 +35,7 @@ _ROUNDS = flags.DEFINE_integer(
     "rounds", 30, "Steps of each network that are timed (default: 30).", 1
 )
 _SEED = shared_flags.define_seed()
-_OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir",
-    "results",
-    "Folder for benchmark_training_step.json (default: results).",
-)
+_OUTPUT_DIR = timing.define_output_dir("training_step")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -28,9 +28,7 @@ _ROUNDS = flags.DEFINE_integer(
     "rounds", 3, "How often each number of processes is timed (default: 3).", 1
 )
 _SEED = shared_flags.define_seed()
-_OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir", "results", "Folder for benchmark_workers.json."
-)
+_OUTPUT_DIR = timing.define_output_dir("workers")
 _COUNTS = {"1 process": 1, "2 processes": 2}
 _BATCH_SIZE = 50
 _STEPS = 20
