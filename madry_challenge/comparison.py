@@ -118,12 +118,11 @@ def compare(
         if row.key in config.checkpoints
     }
     with records.lock_folder(config.output_dir):
-        path = os.path.join(config.output_dir, "record.json")
         records.claim(
             config.output_dir,
             _identity(comparison),
             provenance,
-            makes=None if _is_earlier(path, config) else "record.json",
+            makes="record.json",
         )
         return _compare(comparison, given)
 
@@ -147,22 +146,6 @@ def _identity(comparison: _Comparison) -> dict[str, Any]:
         "num_peers": config.num_peers,
         "num_graphs": config.num_graphs,
     }
-
-
-def _is_earlier(path: str, config: CompareConfig) -> bool:
-    """Whether a record is of this comparison, by an earlier version.
-
-    Its folder has no run.json.
-    """
-    try:
-        record = records.read(path)
-    except UserError:
-        return False
-    return (
-        isinstance(record, records.ComparisonRecord)
-        and record.budget == config.budget
-        and record.test_size <= config.attack.num_eval_examples
-    )
 
 
 def _compare(

@@ -207,14 +207,8 @@ def _folder(
     dataset: datasets.Dataset,
     described: evaluation.EvaluationConfig,
 ) -> str:
-    """Returns the folder of one evaluation, named by its identity.
-
-    The name leaves out the keys that earlier versions lacked, so that theirs
-    resume. Another configuration of the same weights is refused there.
-    """
+    """Returns the folder of one evaluation, named by its identity."""
     identity = evaluation.identity(model, dataset, described)
-    for key in evaluation.LATER_KEYS:
-        identity.pop(key, None)
     digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:8]
     stem = os.path.splitext(path)[0].replace(os.sep, "_").strip("._")
     return os.path.join(

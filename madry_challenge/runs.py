@@ -230,13 +230,6 @@ def train_network(
         options.network, dataset, weight_decay=settings.weight_decay, seed=seed
     )
     initial_model = training.start_from(options.initial_model, network)
-    initial_sha256 = None
-    if options.initial_model is not None:
-        # Its peers are not copied.
-        initial_sha256 = models.weights_sha256(
-            models.load(models.preset_path(options.initial_model)),
-            with_peers=False,
-        )
     trainer = adversarial_training.AdversarialTrainer(
         network,
         settings,
@@ -252,61 +245,35 @@ def train_network(
         num_peers=options.num_peers,
         batch_flag="training_batch_size",
     )
+    identity = _identity(settings, options, dataset, initial_model, num_devices)
     with records.lock_folder(folder):
-        return _train_network(
-            network,
+        # The folder must be this run's before anything is written to it.
+        records.claim(folder, identity, provenance, makes="model.keras")
+        settings.write(os.path.join(folder, "config.json"))
+        checkpoint = training.Checkpoint(folder, identity, provenance)
+        fitted = step_schedule.fit(
             trainer,
+            dataset,
             settings,
             options,
-            dataset,
-            provenance,
-            identity=_identity(
-                settings, options, dataset, initial_sha256, num_devices
-            ),
-            initial_model=initial_model,
             num_devices=num_devices,
-            callbacks=callbacks,
+            checkpoint=checkpoint,
+            callbacks=[
+                saved_models.SaveModels(network, checkpoint),
+                *callbacks,
+            ],
         )
-
-
-def _train_network(
-    network: keras.Model,
-    trainer: adversarial_training.AdversarialTrainer,
-    settings: Config,
-    options: Options,
-    dataset: datasets.Dataset,
-    provenance: records.Provenance,
-    *,
-    identity: dict[str, Any],
-    initial_model: records.InitialModel | None,
-    num_devices: int,
-    callbacks: Sequence[keras.callbacks.Callback],
-) -> Trained:
-    """Trains and saves, see `train_network`; the folder is locked."""
-    seed, folder = settings.tf_random_seed, settings.model_dir
-    # The folder must be this run's before anything is written to it.
-    records.claim(folder, identity, provenance, makes="model.keras")
-    settings.write(os.path.join(folder, "config.json"))
-    checkpoint = training.Checkpoint(folder, identity, provenance)
-    fitted = step_schedule.fit(
-        trainer,
-        dataset,
-        settings,
-        options,
-        num_devices=num_devices,
-        checkpoint=checkpoint,
-        callbacks=[saved_models.SaveModels(network, checkpoint), *callbacks],
-    )
-    graphs = training.store_graphs(
-        network,
-        dataset,
-        num_peers=options.num_peers,
-        num_graphs=options.num_graphs,
-        seed=seed,
-    )
+        graphs = training.store_graphs(
+            network,
+            dataset,
+            num_peers=options.num_peers,
+            num_graphs=options.num_graphs,
+            seed=seed,
+        )
+        path = saved_models.save_trained(network, folder)
     return Trained(
         network=network,
-        path=saved_models.save_trained(network, folder),
+        path=path,
         options=options,
         graphs=graphs,
         initial_model=initial_model,
@@ -351,22 +318,18 @@ def _identity(
     settings: Config,
     options: Options,
     dataset: datasets.Dataset,
-    initial_sha256: str | None,
+    initial_model: records.InitialModel | None,
     num_devices: int,
 ) -> dict[str, Any]:
-    """Returns everything that the trained weights depend on.
-
-    Several devices are named, one is not: folders of earlier versions resume.
-    """
+    """Returns everything that the trained weights depend on."""
     identity = {
         "kind": "adversarial_training",
         "dataset": dataset.name,
         "dataset_sha256": dataset.sha256,
         **dataclasses.asdict(options),
-        "initial_model": initial_sha256,
+        "initial_model": initial_model and initial_model.weights_sha256,
+        "num_devices": num_devices,
         **dataclasses.asdict(settings),
     }
-    if num_devices > 1:
-        identity["num_devices"] = num_devices
     unread = _EVALUATION_KEYS + (() if settings.num_steps else _ATTACK_KEYS)
     return {key: identity[key] for key in identity if key not in unread}

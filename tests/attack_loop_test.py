@@ -1,7 +1,6 @@
 """Counting, resuming and refusing, on models whose answers are known."""
 
 import dataclasses
-import json
 
 import numpy as np
 import pytest
@@ -168,28 +167,6 @@ def test_the_loss_of_huge_logits_is_finite(target, log):
     case = run(changed, Brighten(), log, loss=None)
     # Labels 1, 0 and 0 at 0.3 (whose class is 0), 0.6 and 0.7.
     assert case.mean_loss == pytest.approx(1e37 * (2 + 1 + 2) / 10)
-
-
-@pytest.mark.parametrize(
-    ("field", "of_the_case"),
-    [("loss", "mean_loss"), ("queries", "queries"), ("right", "right")],
-)
-def test_resumes_a_log_without_a_field(
-    field, of_the_case, target, log, tmp_path
-):
-    """An earlier version wrote none: what some batches have is not of all."""
-    whole = run(target, Brighten(), log)
-    path = tmp_path / "log.jsonl"
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
-    for old in (rows[:-1], rows):
-        lines = [
-            json.dumps({k: v for k, v in row.items() if k != field})
-            for row in old
-        ]
-        path.write_text("".join(f"{line}\n" for line in lines))
-        assert run(
-            target, Brighten(), BatchLog(str(path))
-        ) == dataclasses.replace(whole, **{of_the_case: None})
 
 
 def test_counts_the_queries_of_the_attack_alone(target, log):

@@ -69,8 +69,8 @@ def test_drops_a_line_that_a_kill_cut(path):
         b"[1, 2]\n",
         b"3\n",
         b'{"classes": [1]}\n',
-        b'{"identity": {}}\n{"key": "a/0", "classes": [1]}\n',
-        b'{"key": ["a"]}\n',
+        b'{"identity": {}}\n{"key": "a/0", "run": "", "classes": [1]}\n',
+        b'{"key": ["a"], "run": ""}\n',
         b"\xff\xfe\n",
     ],
 )
@@ -83,9 +83,9 @@ def test_a_damaged_file_says_what_to_do(text, path):
 @pytest.mark.parametrize(
     "text",
     [
-        '{"key": "a/0"}',
-        '{"key": "a/0", "classes": [1.5]}',
-        '{"key": "a/0", "classes": null}',
+        '{"key": "a/0", "run": ""}',
+        '{"key": "a/0", "run": "", "classes": [1.5]}',
+        '{"key": "a/0", "run": "", "classes": null}',
     ],
 )
 def test_a_row_of_another_type_says_what_to_do(text, path):

@@ -24,10 +24,7 @@ def folder(tmp_path):
 
 def claim(folder, commit="abc", **changes):
     return records.claim(
-        str(folder),
-        {**IDENTITY, **changes},
-        make_provenance(commit=commit),
-        may_lack=("config_sha256",),
+        str(folder), {**IDENTITY, **changes}, make_provenance(commit=commit)
     )
 
 
@@ -43,12 +40,6 @@ def test_the_same_run_keeps_the_provenance_of_its_first_start(folder):
     before = (folder / "run.json").read_bytes()
     assert claim(folder, commit="second").commit == "first"
     assert (folder / "run.json").read_bytes() == before
-
-
-def test_a_folder_of_an_earlier_version_resumes(folder):
-    """It does not name the configuration of its model."""
-    claim(folder, commit="first")
-    assert claim(folder, config_sha256="a", commit="second").commit == "first"
 
 
 def test_a_folder_is_for_one_configuration_of_a_model(folder):
@@ -79,8 +70,6 @@ def test_an_existing_folder_may_hold_other_files(folder):
             "recipe.l2=0.5",
         ),
         ({"initial_model": "x"}, "initial_model=None", "initial_model=x"),
-        ({"rho": 1}, "rho=missing", "rho=1"),
-        ({"recipe": {}}, "recipe=missing", "recipe={}"),
     ],
 )
 def test_another_run_is_refused(folder, changes, expected, received):
@@ -91,6 +80,22 @@ def test_another_run_is_refused(folder, changes, expected, received):
         f"{folder} holds a run with {expected}. Received: {received}. Give "
         "the same flags to resume it, or another --output_dir"
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected", "received"),
+    [
+        ({"rho": 1}, "rho=missing", "rho=1"),
+        ({"recipe": {}}, "recipe=missing", "recipe={}"),
+    ],
+)
+def test_a_value_that_is_missing_may_be_of_another_version(
+    folder, changes, expected, received
+):
+    claim(folder)
+    with pytest.raises(UserError, match="be of another version") as error:
+        claim(folder, **changes)
+    assert f"{expected}. Received: {received}. " in str(error.value)
 
 
 def test_another_model_at_the_same_path_is_refused(folder):

@@ -53,7 +53,6 @@ if TYPE_CHECKING:
         image_shape,
         tell_story,
     )
-    from peernets_tf.evaluation.resumable import LATER_KEYS
     from peernets_tf.evaluation.robustness import robust_accuracy
     from peernets_tf.evaluation.run import evaluate, identity
     from peernets_tf.evaluation.story_words import story_text
@@ -65,7 +64,6 @@ else:
         Explanation="explanation",
         ImageStory="image_story",
         ImageView="image_story",
-        LATER_KEYS="resumable",
         LayerExplanation="explanation",
         LogFrankenImages="franken_images",
         PeerGraph="explanation",
@@ -82,7 +80,6 @@ else:
     )
 
 __all__ = [
-    "LATER_KEYS",
     "POLICIES",
     "SUITES",
     "AttackConfig",

@@ -38,13 +38,11 @@ class AttackedBatch:
             `records.AttackCase`.
         l2: float, the sum of the L2 norms of the perturbations that fool.
         linf: float, the same for the L-infinity norm.
-        loss: float or None, the sum of the cross-entropies of all images with
-            their true labels; None in logs of earlier versions.
-        queries: int or None, images whose logits the attack computed; None in
-            logs of earlier versions.
-        right: tuple of ints or None, 1 for each image that is classified
-            correctly after the attack, 0 for each other; None in logs of
-            earlier versions.
+        loss: float, the sum of the cross-entropies of all images with their
+            true labels.
+        queries: int, images whose logits the attack computed.
+        right: tuple of ints, 1 for each image that is classified correctly
+            after the attack, 0 for each other.
     """
 
     total: int
@@ -54,10 +52,10 @@ class AttackedBatch:
     fooled: int
     l2: float
     linf: float
-    loss: float | None = None
-    rejected: int | None = None
-    queries: int | None = None
-    right: tuple[int, ...] | None = None
+    loss: float
+    rejected: int | None
+    queries: int
+    right: tuple[int, ...]
 
 
 def clean_predictions(
@@ -165,6 +163,7 @@ def attack_images(
         AttackError: see `attack_batches`.
     """
     rows = attack_batches(target, attack, strength, clean, log, name=name)
+    total = sum(row.total for row in rows)
     fooled = sum(row.fooled for row in rows)
     zeros = [
         row.zero_gradients for row in clean if row.zero_gradients is not None
@@ -176,7 +175,7 @@ def attack_images(
         rho=strength.rho,
         rho_of=strength.rho_of,
         clip=strength.clip,
-        total=sum(row.total for row in rows),
+        total=total,
         correct=sum(row.correct for row in rows),
         adversarial_correct=sum(row.adversarial_correct for row in rows),
         changed=sum(row.changed for row in rows),
@@ -186,9 +185,11 @@ def attack_images(
         zero_gradients=sum(zeros) if zeros else None,
         mean_l2=_mean_pixels(sum(row.l2 for row in rows), fooled),
         mean_linf=_mean_pixels(sum(row.linf for row in rows), fooled),
-        mean_loss=_mean_loss(rows),
-        queries=_queries(rows),
-        right=_right(rows),
+        mean_loss=round(sum(row.loss for row in rows) / total, 6),
+        queries=sum(row.queries for row in rows),
+        right=records.per_image.to_hexadecimal(
+            [bit for row in rows for bit in row.right]
+        ),
     )
 
 
@@ -278,30 +279,3 @@ def _attack_batch(
 def _mean_pixels(total: float, count: int) -> float | None:
     """Returns a mean norm on the 0-255 pixel scale, None if `count` is 0."""
     return round(255 * total / count, 3) if count else None
-
-
-def _queries(rows: Sequence[AttackedBatch]) -> int | None:
-    """Returns the queries of all batches, None if those of some are unknown."""
-    known = [row.queries for row in rows if row.queries is not None]
-    return sum(known) if len(known) == len(rows) else None
-
-
-def _right(rows: Sequence[AttackedBatch]) -> str | None:
-    """Returns `records.AttackCase.right`, None if some batch is unknown."""
-    bits: list[int] = []
-    for row in rows:
-        if row.right is None:
-            return None
-        bits += row.right
-    return records.per_image.to_hexadecimal(bits)
-
-
-def _mean_loss(rows: Sequence[AttackedBatch]) -> float | None:
-    """Returns the mean loss of all images, None if that of some is unknown.
-
-    A run that an earlier version began resumes without it.
-    """
-    known = [row.loss for row in rows if row.loss is not None]
-    if len(known) < len(rows):
-        return None
-    return round(sum(known) / sum(row.total for row in rows), 6)

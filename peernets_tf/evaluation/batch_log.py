@@ -122,8 +122,7 @@ class BatchLog:
             try:
                 row = files.parse_json(line)
                 key = row.pop("key")
-                # Rows of earlier versions do not name their run.
-                is_ours = row.pop("run", self._run) == self._run
+                is_ours = row.pop("run") == self._run
                 if is_ours and self._check is not None:
                     self._check(key, row)
                 rows[key] = _Stored(row, path)

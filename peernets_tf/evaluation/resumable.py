@@ -19,8 +19,6 @@ from peernets_tf.evaluation.suite_config import SuiteConfig
 from peernets_tf.evaluation.threat_model import describe_graphs
 
 Config = EvaluationConfig | SuiteConfig
-# Keys of an identity that folders of earlier versions lack.
-LATER_KEYS = ("config_sha256", "transfer_config_sha256")
 
 
 def target_identity(
@@ -45,18 +43,9 @@ def target_identity(
         "test_size": len(dataset.test.first(config.test_size)),
         "batch_size": config.batch_size,
         "seed": config.seed,
-        "threat_model": _threat_model(graphs),
-        # Folders of earlier versions do not name these.
-        **(
-            {"rejected_as": config.rejected_as}
-            if config.rejected_as is not None
-            else {}
-        ),
-        **(
-            {"precision": config.precision}
-            if config.precision is not None
-            else {}
-        ),
+        "threat_model": graphs and dataclasses.asdict(graphs),
+        "rejected_as": config.rejected_as,
+        "precision": config.precision,
     }
 
 
@@ -88,11 +77,7 @@ def open_log(
     folder = config.output_dir
     with records.take_turn(folder):
         first_start = records.claim(
-            folder,
-            identity,
-            provenance,
-            makes="record.json",
-            may_lack=LATER_KEYS,
+            folder, identity, provenance, makes="record.json"
         )
     suffix = f"-{config.shard.name}" if config.shard.name else ""
     log = BatchLog(
@@ -127,23 +112,13 @@ def weights_guard(model: keras.Model) -> tuple[str, Callable[[], None]]:
     return models.weights_sha256(model), check
 
 
-def transfer_identity(transfer_model: keras.Model | None) -> dict[str, str]:
+def transfer_identity(
+    transfer_model: keras.Model | None,
+) -> dict[str, str | None]:
     """Returns the hashes of the model on which images are made, if any."""
     if transfer_model is None:
-        return {}
+        return {"transfer_sha256": None, "transfer_config_sha256": None}
     return {
         "transfer_sha256": models.weights_sha256(transfer_model),
         "transfer_config_sha256": models.config_sha256(transfer_model),
     }
-
-
-def _threat_model(graphs: records.ThreatModel | None) -> dict[str, Any] | None:
-    """Returns what an identity says of graphs.
-
-    What later versions can vary is named only if it is, so that the folders of
-    earlier ones resume.
-    """
-    if graphs is None:
-        return None
-    fields = dataclasses.asdict(graphs)
-    return {name: value for name, value in fields.items() if value is not None}

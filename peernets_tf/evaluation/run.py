@@ -93,95 +93,85 @@ def evaluate(
         )
         if graphs and not config.attack.attack_type.follows_gradient:
             graphs = graphs.known()
-        guides = None
-        if graphs and needs_labels(config.attack):
-            guides = adaptive.Guides(
-                model=model,
-                bank=graphs.attacker,
-                backward=config.backward,
-                temperature=config.temperature,
-            )
-            for _, attack in planned:
-                assert isinstance(attack, adaptive.NeighborGuided)
-                guides.check_count(attack.guides_per_pixel)
+        guides = _guides(model, config, planned, graphs)
         with records.lock_folder(config.output_dir, config.shard.name):
-            return _evaluate(
+            weights_sha256, guard = weights_guard(model)
+            log, first_start = open_log(
+                dataset,
+                config,
+                identity(model, dataset, config, transfer_model),
+                provenance,
+                check_row,
+                guard,
+            )
+            target = _target(
                 model,
                 dataset,
                 config,
-                planned,
                 graphs,
-                guides,
-                checkpoint,
-                provenance,
                 transfer_model,
-                start,
+                targeted=planned[0][1].targeted,
+            )
+            print(
+                f"Attacking {model.name} on {dataset.name} with "
+                f"{config.attack.name} in {config.output_dir}",
+                flush=True,
+            )
+            cases = sharing.all_batches(
+                target,
+                row_names(config, planned),
+                log,
+                lambda part: attack_cases(
+                    part, dataset, config, planned, guides, log
+                ),
+                of=config.output_dir,
+                waits=False,
+            )
+            record = records.AttackRecord(
+                model=model.name,
+                checkpoint=checkpoint,
+                weights_sha256=weights_sha256,
+                precision=config.precision,
+                dataset=dataset.name,
+                test_size=len(target.test),
+                attack=config.attack.name,
+                is_universal=config.attack.attack_type.is_universal,
+                follows_gradient=config.attack.attack_type.follows_gradient,
+                backward=config.backward,
+                rejected_as=config.rejected_as,
+                ablation=config.ablation.name,
+                num_neighbors=config.ablation.num_neighbors,
+                threat_model=graphs.record if graphs else None,
+                transfer_from=config.transfer_from,
+                cases=cases,
+                provenance=records.with_seconds(
+                    first_start, time.monotonic() - start
+                ),
+            )
+            return sharing.write_once(
+                record, config.output_dir, config.shard, log
             )
 
 
-def _evaluate(
+def _guides(
     model: keras.Model,
-    dataset: datasets.Dataset,
     config: EvaluationConfig,
     planned: Plan,
     graphs: ChosenGraphs | None,
-    guides: adaptive.Guides | None,
-    checkpoint: str,
-    provenance: records.Provenance,
-    transfer_model: keras.Model | None,
-    start: float,
-) -> records.AttackRecord:
-    """Attacks and writes the record; the folder is locked."""
-    weights_sha256, guard = weights_guard(model)
-    log, first_start = open_log(
-        dataset,
-        config,
-        identity(model, dataset, config, transfer_model),
-        provenance,
-        check_row,
-        guard,
-    )
-    target = _target(
-        model,
-        dataset,
-        config,
-        graphs,
-        transfer_model,
-        targeted=planned[0][1].targeted,
-    )
-    print(
-        f"Attacking {model.name} on {dataset.name} with {config.attack.name} "
-        f"in {config.output_dir}",
-        flush=True,
-    )
-    cases = sharing.all_batches(
-        target,
-        row_names(config, planned),
-        log,
-        lambda part: attack_cases(part, dataset, config, planned, guides, log),
-        of=config.output_dir,
-        waits=False,
-    )
-    record = records.AttackRecord(
-        model=model.name,
-        checkpoint=checkpoint,
-        weights_sha256=weights_sha256,
-        precision=config.precision,
-        dataset=dataset.name,
-        test_size=len(target.test),
-        attack=config.attack.name,
-        is_universal=config.attack.attack_type.is_universal,
-        follows_gradient=config.attack.attack_type.follows_gradient,
+) -> adaptive.Guides | None:
+    """Returns the peers that an attack pulls pixels towards, if it does."""
+    if graphs is None or not needs_labels(config.attack):
+        return None
+    guides = adaptive.Guides(
+        model=model,
+        bank=graphs.attacker,
         backward=config.backward,
-        rejected_as=config.rejected_as,
-        ablation=config.ablation.name,
-        num_neighbors=config.ablation.num_neighbors,
-        threat_model=graphs.record if graphs else None,
-        transfer_from=config.transfer_from,
-        cases=cases,
-        provenance=records.with_seconds(first_start, time.monotonic() - start),
+        temperature=config.temperature,
     )
-    return sharing.write_once(record, config.output_dir, config.shard, log)
+    for _, attack in planned:
+        assert isinstance(attack, adaptive.NeighborGuided)
+        guides.check_count(attack.guides_per_pixel)
+    return guides
 
 
 def identity(
@@ -203,8 +193,7 @@ def identity(
         **target_identity(model, dataset, config),
         "backward": config.backward,
         "temperature": config.temperature,
-        # As in `resumable.target_identity`.
-        **({"ablation": repr(config.ablation)} if config.ablation else {}),
+        "ablation": repr(config.ablation),
         **transfer_identity(transfer_model),
         # With all defaults of this version, and the hash of a file.
         "attacks": [
@@ -212,8 +201,7 @@ def identity(
                 "norm": strength.norm,
                 "epsilon": strength.epsilon,
                 "rho": strength.rho,
-                # As in `resumable.target_identity`.
-                **({} if strength.clip else {"clip": False}),
+                "clip": strength.clip,
                 "attack": repr(attack),
             }
             for strength, attack in plan(config.attack, dataset)

@@ -25,7 +25,7 @@ from peernets_tf.evaluation.resumable import (
 from peernets_tf.evaluation.suite_config import SuiteConfig
 from peernets_tf.evaluation.suite_loop import run_suite
 from peernets_tf.evaluation.suites import SUITES
-from peernets_tf.evaluation.threat_model import choose_graphs, describe_graphs
+from peernets_tf.evaluation.threat_model import choose_graphs
 
 
 def evaluate_suite(
@@ -126,8 +126,6 @@ def suite_identity(
         "suite": config.suite,
         "budget": config.budget,
         "backward": config.backward,
-        "transfer_sha256": None,
-        **_changed_since(model, config),
         **transfer_identity(transfer_model),
         # With all defaults of this version.
         "steps": [
@@ -135,8 +133,7 @@ def suite_identity(
                 "name": step.name,
                 "backward": step.backward,
                 "only_survivors": step.only_survivors,
-                # As in `resumable.target_identity`.
-                **({} if step.epsilon is None else {"epsilon": step.epsilon}),
+                "epsilon": step.epsilon,
                 "attack": repr(
                     step.make(
                         config.norm,
@@ -151,18 +148,3 @@ def suite_identity(
             for step in SUITES[config.suite]
         ],
     }
-
-
-def _changed_since(model: keras.Model, config: SuiteConfig) -> dict[str, str]:
-    """Returns what tells a folder of this version from one of an earlier one.
-
-    There, black boxes queried the attacker's graphs, and the check of zero
-    gradients followed the suite's backward pass.
-    """
-    changed = {}
-    graphs = describe_graphs(model, config.graphs, seed=config.seed)
-    if graphs is not None and not graphs.is_known:
-        changed["black_boxes"] = "defended"
-    if config.backward != "exact":
-        changed["zero_gradients"] = "exact"
-    return changed

@@ -210,8 +210,7 @@ def _load(
     advice = "Remove the file to start again"
     try:
         arrays = files.read_arrays(path)
-        # Files of earlier versions do not name their run.
-        received = str(arrays.pop("run", run))
+        received = str(arrays.pop("run"))
         progress = attacks.Progress(
             perturbation=arrays["perturbation"],
             **{

@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -23,7 +22,6 @@ def claim(
     provenance: Provenance,
     *,
     makes: str | None = None,
-    may_lack: Collection[str] = (),
 ) -> Provenance:
     """Makes a run's folder, or checks that it holds the same run.
 
@@ -36,8 +34,6 @@ def claim(
         provenance: the `Provenance` of this start.
         makes: str or None, a file that the run will write, and that the folder
             must not hold before its first start.
-        may_lack: names of values that folders of earlier versions do not hold;
-            such a folder resumes without them.
 
     Returns:
         The `Provenance` of the first start.
@@ -63,7 +59,7 @@ def claim(
         files.write_json(run, path)
         return provenance
     found, first = _read(folder, path)
-    _check_same(folder, found, identity, may_lack)
+    _check_same(folder, found, identity)
     return first
 
 
@@ -107,23 +103,22 @@ def _read(folder: str, path: str) -> tuple[dict[str, Any], Provenance]:
 
 
 def _check_same(
-    folder: str,
-    found: dict[str, Any],
-    wanted: dict[str, Any],
-    may_lack: Collection[str],
+    folder: str, found: dict[str, Any], wanted: dict[str, Any]
 ) -> None:
     """Raises a `UserError` that names the first value that differs."""
     ours, theirs = dict(leaves(wanted)), dict(leaves(found))
-    # The values that may lack last: flags, if some differ, say more.
-    for name in sorted({**ours, **theirs}, key=lambda name: name in may_lack):
-        if name in may_lack and name not in theirs:
-            continue
+    # Hashes last: flags, if some differ, say more.
+    for name in sorted(
+        {**ours, **theirs}, key=lambda name: name.endswith("_sha256")
+    ):
         expected = theirs.get(name, _MISSING)
         received = ours.get(name, _MISSING)
         if expected != received:
             advice = "Give the same flags to resume it, or another --output_dir"
             if name.endswith("_sha256"):
                 advice += "; with the same flags, a model or data file changed"
+            elif _MISSING in (expected, received):
+                advice += "; it may be of another version of this package"
             raise UserError(
                 f"{folder} holds a run with {name}={expected}. Received: "
                 f"{name}={received}. {advice}"

@@ -71,8 +71,7 @@ class Checkpoint(keras.callbacks.Callback):
         path = found[epoch]
         try:
             arrays = files.read_arrays(path)
-            # Checkpoints of earlier versions do not name their run.
-            run = str(arrays.pop("run", self._run_id))
+            run = str(arrays.pop("run"))
             history = _read_history(arrays.pop("history"), epoch)
         except (KeyError, UserError) as error:
             raise TrainingError(
