@@ -152,7 +152,10 @@ def commands(what):
         times[command] = times.get(command, 0) + record.provenance.seconds
     lines = []
     for command, seconds in times.items():
-        lines += [f"# {page_tables.duration(seconds)}", *_wrapped(command)]
+        lines += [
+            f"# {tables.duration_text(seconds)}",
+            *_wrapped(command),
+        ]
     return "\n".join(["```", *lines, "```"])
 
 

@@ -21,7 +21,7 @@ from peernets_tf.records import (
     training_tables,
     trials_tables,
 )
-from peernets_tf.records.tables import Table
+from peernets_tf.records.tables import Table, duration_text
 from peernets_tf.training import published as published_models
 
 RESULTS = pathlib.Path(__file__).resolve().parent.parent / "results"
@@ -402,17 +402,8 @@ def runs(found):
         if isinstance(record, records.TrainingRecord):
             name = records.network_name(record.model)
             what = f"{name}, {record.epochs} epochs"
-        rows.append((what, duration(record.provenance.seconds)))
+        rows.append((what, duration_text(record.provenance.seconds)))
     return [Table("", ("run", "time"), tuple(rows))]
-
-
-def duration(seconds):
-    """Returns a time as text, in the unit that suits it."""
-    if seconds < 90:
-        return f"{seconds:.0f} seconds"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} minutes"
-    return f"{seconds / 3600:.1f} hours"
 
 
 TABLES = {

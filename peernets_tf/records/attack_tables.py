@@ -116,8 +116,8 @@ def attack_row(record: AttackRecord, case: AttackCase) -> tuple[str, ...]:
     rejected = [] if record.rejected_as is None else [str(case.rejected)]
     return (
         record.attack,
-        _backward(record),
-        _strength(case) + _steps(record, case) + _queries(record, case),
+        backward_text(record),
+        strength_text(case) + _steps(record, case) + _queries(record, case),
         rate_text(case.adversarial_correct, case.total),
         *rejected,
         rate_text(*_fooled(record, case)),
@@ -187,7 +187,7 @@ def _ablation(record: AttackRecord) -> str:
     return "".join(f", {part}" for part in parts)
 
 
-def _backward(record: AttackRecord) -> str:
+def backward_text(record: AttackRecord) -> str:
     """Returns the backward pass, and the graphs drawn anew in each step."""
     if not record.follows_gradient:
         return "-"
@@ -197,7 +197,8 @@ def _backward(record: AttackRecord) -> str:
     return record.backward + (f", EOT {drawn}" if drawn else "")
 
 
-def _strength(case: AttackCase) -> str:
+def strength_text(case: AttackCase) -> str:
+    """Returns the radius of a case, or the norm that it minimizes."""
     if case.rho is not None:
         # Two decimals as in the paper, or all that the value has.
         rho = max(f"{case.rho:.2f}", f"{case.rho:g}", key=len)
@@ -212,7 +213,7 @@ def _steps(record: AttackRecord, case: AttackCase) -> str:
 
     The attack that a case names has its number of steps as an argument.
     """
-    equal = [c for c in record.cases if _strength(c) == _strength(case)]
+    equal = [c for c in record.cases if strength_text(c) == strength_text(case)]
     found = re.search(r"\bsteps=(\d+)", case.attack)
     if found is None or len(equal) == 1:
         return ""

@@ -57,6 +57,17 @@ def markdown_table(
     return "\n".join([lines[0], rule, *lines[1:]])
 
 
+def duration_text(seconds: float | None) -> str:
+    """Returns a time as text, in the unit that suits it."""
+    if seconds is None:
+        return "unknown"
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:.1f} hours"
+
+
 def rate_text(count: int, total: int, digits: int = 1) -> str:
     """Returns a rate and its 95 % margin, as in `64.6% ±3.0`.
 

@@ -1,12 +1,24 @@
 """The model card: what a published model is, and what attacks did to it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from peernets_tf import records
 from peernets_tf.records import attack_tables, tables
 
-_COLUMNS = ("attack", "backward", "graphs", "strength", "images", "accuracy")
+
+class _Row(NamedTuple):
+    """A row of the table of attacks."""
+
+    attack: str
+    backward: str
+    graphs: str
+    strength: str
+    images: int
+    accuracy: str
+
+    def cells(self) -> tuple[str, ...]:
+        return (*self[:4], f"{self.images:,}", self.accuracy)
 
 
 def model_card(
@@ -46,7 +58,9 @@ def model_card(
     rows = _attack_rows(published, attacks)
     under_attack = "No attack of a given strength on this model was recorded."
     if rows:
-        under_attack = tables.markdown_table(_COLUMNS, rows)
+        under_attack = tables.markdown_table(
+            _Row._fields, [row.cells() for row in rows]
+        )
     parameters = ""
     if published.num_parameters is not None:
         parameters = f"- Parameters: {published.num_parameters:,}.\n"
@@ -66,7 +80,7 @@ images{averaged}.
 {_recipe(run.provenance.flags)}\
 - Training command: `{command}`, seed {run.provenance.seed}, \
 commit {records.escape(run.provenance.commit)}.
-- Training time: {_duration(run.provenance.seconds)} on \
+- Training time: {tables.duration_text(run.provenance.seconds)} on \
 {records.escape(run.provenance.device)}.
 
 ```python
@@ -113,8 +127,8 @@ def attacks_on(
 
 def _attack_rows(
     published: records.TrainingRecord, found: Sequence[records.Record]
-) -> list[tuple[str, ...]]:
-    """Returns the cells of the suites, and of each attack on its most images.
+) -> list[_Row]:
+    """Returns the rows of the suites, and of each attack on its most images.
 
     Attacks used as many peers and graphs as the published model stores. Of
     attacks on equally many images the strongest is shown. Of attacks in a ball,
@@ -123,8 +137,7 @@ def _attack_rows(
     attacks = attacks_on(published, found)
     suites = records.of_kind(records.SuiteRecord, attacks)
     balls = {(r.result.norm, r.result.epsilon) for r in suites}
-    shown: dict[tuple[str, ...], tuple[int, float]] = {}
-    accuracies: dict[tuple[str, ...], str] = {}
+    shown: dict[tuple[str, ...], tuple[int, float, _Row]] = {}
     for record in records.of_kind(records.AttackRecord, attacks):
         if record.threat_model and published.graphs:
             own = tables.size_text(published.graphs)
@@ -134,26 +147,22 @@ def _attack_rows(
             in_ball = not balls or (case.norm, case.epsilon) in balls
             if case.epsilon is None or case.rho is None and not in_ball:
                 continue
-            *key, accuracy = _attack_row(record, case)
+            row = _attack_row(record, case)
+            key = (row.attack, row.backward, row.graphs, row.strength)
             fooled = 1 - case.adversarial_correct / case.total
-            rank = (case.total, fooled)
-            if rank > shown.get(tuple(key[:4]), (0, 0.0)):
-                shown[tuple(key[:4])] = rank
-                accuracies[tuple(key[:4])] = accuracy
-    rows = [_suite_row(record) for record in suites]
-    rows += [
-        (*key, f"{shown[key][0]:,}", accuracies[key]) for key in sorted(shown)
+            if (case.total, fooled) > shown.get(key, (0, 0.0))[:2]:
+                shown[key] = (case.total, fooled, row)
+    return [
+        *map(_suite_row, suites),
+        *(shown[key][2] for key in sorted(shown)),
     ]
-    return rows
 
 
-def _limits(
-    run: records.TrainingRecord, rows: Sequence[tuple[str, ...]]
-) -> str:
+def _limits(run: records.TrainingRecord, rows: Sequence[_Row]) -> str:
     """Returns the lines of the limits that depend on the attacks."""
     if not rows:
         return ""
-    counts = [int(row[4].replace(",", "")) for row in rows]
+    counts = [row.images for row in rows]
     number = " to ".join(f"{n:,}" for n in sorted({min(counts), max(counts)}))
     lines = f"""\
 - Each row above is an attack on {number} test images. An attack that is not
@@ -161,7 +170,7 @@ def _limits(
 """
     if not run.graphs:
         return lines
-    if any("identity" in row[1] for row in rows):
+    if any("identity" in row.backward for row in rows):
         return f"""{lines}\
 - Along the exact gradient, a network with peers looks more robust than it is:
   rely on the rows with the `identity` backward pass.
@@ -172,15 +181,15 @@ def _limits(
 """
 
 
-def _suite_row(record: records.SuiteRecord) -> tuple[str, ...]:
+def _suite_row(record: records.SuiteRecord) -> _Row:
     result = record.result
-    return (
-        f"suite {result.suite}{_rejection(result.rejected_as)}",
-        _followed(record),
-        tables.graphs_cell(record.threat_model),
-        records.ball_text(result.norm, result.epsilon),
-        f"{result.total:,}",
-        tables.rate_text(result.robust, result.total),
+    return _Row(
+        attack=f"suite {result.suite}{_rejection(result.rejected_as)}",
+        backward=_followed(record),
+        graphs=tables.graphs_cell(record.threat_model),
+        strength=records.ball_text(result.norm, result.epsilon),
+        images=result.total,
+        accuracy=tables.rate_text(result.robust, result.total),
     )
 
 
@@ -192,19 +201,17 @@ def _followed(record: records.SuiteRecord) -> str:
     return ", ".join(followed) or "-"
 
 
-def _attack_row(
-    record: records.AttackRecord, case: records.AttackCase
-) -> tuple[str, ...]:
-    cells = attack_tables.attack_row(record, case)
-    attack, backward, strength, accuracy, *_ = cells
-    attack += _rejection(record.rejected_as)
-    if record.transfer_from is not None:
-        attack += f" from {record.transfer_from}"
-    # Without the steps of an attack that was run with several.
-    strength, *_ = strength.split(", ")
+def _attack_row(record: records.AttackRecord, case: records.AttackCase) -> _Row:
     is_own = record.transfer_from is None
-    graphs = tables.graphs_cell(record.threat_model, with_policy=is_own)
-    return (attack, backward, graphs, strength, f"{case.total:,}", accuracy)
+    source = "" if is_own else f" from {record.transfer_from}"
+    return _Row(
+        attack=f"{record.attack}{_rejection(record.rejected_as)}{source}",
+        backward=attack_tables.backward_text(record),
+        graphs=tables.graphs_cell(record.threat_model, with_policy=is_own),
+        strength=attack_tables.strength_text(case),
+        images=case.total,
+        accuracy=tables.rate_text(case.adversarial_correct, case.total),
+    )
 
 
 def _rejection(rejected_as: str | None) -> str:
@@ -292,11 +299,3 @@ def _recipe(flags: Mapping[str, Any]) -> str:
         f"images{changed}"
     )
     return f"- Recipe: {records.escape(recipe)}.\n"
-
-
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return "unknown"
-    if seconds < 120:
-        return f"{seconds:.0f} seconds"
-    return f"{seconds / 60:.0f} minutes"
