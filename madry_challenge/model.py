@@ -68,7 +68,9 @@ def build(
                 prefix=f"unit_{stage}_{i}",
             )
     x = _normalized(x, "unit_last.final_bn")
-    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    x = keras.layers.GlobalAveragePooling2D(
+        data_format="channels_last", name="pool"
+    )(x)
     logits = keras.layers.Dense(
         num_classes,
         kernel_initializer=keras.initializers.VarianceScaling(
@@ -99,7 +101,10 @@ def _block(
     x = _convolution(x, filters, 1, regularizer, f"{prefix}.sub2.conv2")
     if shortcut.shape[-1] != filters:
         shortcut = keras.layers.AveragePooling2D(
-            strides, strides, name=f"{prefix}.pool"
+            strides,
+            strides,
+            data_format="channels_last",
+            name=f"{prefix}.pool",
         )(shortcut)
         shortcut = PadMaps(filters, name=f"{prefix}.pad")(shortcut)
     return keras.layers.Add(name=f"{prefix}.add")([x, shortcut])
@@ -117,6 +122,7 @@ def _convolution(
         3,
         strides=strides,
         padding="same",
+        data_format="channels_last",
         use_bias=False,
         kernel_initializer=keras.initializers.RandomNormal(
             stddev=(2 / (9 * filters)) ** 0.5

@@ -30,6 +30,18 @@ def test_builds(name):
     assert len(peers.peer_layers(model)) == 2 * name.startswith("pr_")
 
 
+@pytest.mark.parametrize("name", ["pr_lenet5", "pr_resnet32"])
+def test_networks_are_channels_last_whatever_keras_says(name):
+    expected = models.build(name, shape_of(name), 7)
+    before = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_first")
+    try:
+        built = models.build(name, shape_of(name), 7)
+    finally:
+        keras.config.set_image_data_format(before)
+    assert models.config_sha256(built) == models.config_sha256(expected)
+
+
 def test_the_names_are_table_1s_and_v2_and_a_rival():
     assert set(models.MODEL_NAMES) == {"brelu_resnet32"} | {
         prefix + name

@@ -49,6 +49,7 @@ def autoencoder(
             filters,
             3,
             padding="same",
+            data_format="channels_last",
             activation=activation,
             kernel_initializer=keras.initializers.GlorotUniform(next(seeds)),
         )(x)
@@ -56,10 +57,10 @@ def autoencoder(
     inputs = keras.Input(tuple(input_shape), name="images")
     x = convolve(inputs, _WIDTH, "relu")
     if pooled:
-        x = keras.layers.AveragePooling2D(2)(x)
+        x = keras.layers.AveragePooling2D(2, data_format="channels_last")(x)
     x = convolve(x, _WIDTH, "relu")
     if pooled:
-        x = keras.layers.UpSampling2D(2)(x)
+        x = keras.layers.UpSampling2D(2, data_format="channels_last")(x)
     outputs = convolve(x, channels, "sigmoid")
     name = "pooled_autoencoder" if pooled else "autoencoder"
     return keras.Model(inputs, outputs, name=name)

@@ -3,7 +3,7 @@
 import keras
 
 from peernets_tf.errors import UserError
-from peernets_tf.models.network import Network
+from peernets_tf.models.network import DATA_FORMAT, Network
 
 
 def lenet5(network: Network) -> keras.Model:
@@ -23,7 +23,7 @@ def lenet5(network: Network) -> keras.Model:
     inputs, x = network.normalized_inputs()
     x = _convolution(x, network, 6, "same", block=1)
     x = _convolution(x, network, 16, "valid", block=2)
-    x = keras.layers.Flatten(name="flatten")(x)
+    x = keras.layers.Flatten(data_format=DATA_FORMAT, name="flatten")(x)
     x = _dense(x, network, 120, name="dense1")
     x = _dense(x, network, 84, name="dense2")
     return keras.Model(inputs, network.logits(x), name=network.name)
@@ -40,12 +40,15 @@ def _convolution(
         filters,
         5,
         padding=padding,
+        data_format=DATA_FORMAT,
         activation="relu",
         kernel_regularizer=network.kernel_regularizer(),
         name=f"conv{block}",
     )(x)
     x = network.regularize_peers(x, seed=block, name=f"peers{block}")
-    return keras.layers.MaxPooling2D(2, name=f"pool{block}")(x)
+    return keras.layers.MaxPooling2D(
+        2, data_format=DATA_FORMAT, name=f"pool{block}"
+    )(x)
 
 
 def _dense(

@@ -7,6 +7,9 @@ import keras
 
 from peernets_tf.layers import PeerRegularization
 
+# Of the images that all networks take, whatever Keras's default is.
+DATA_FORMAT = "channels_last"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Network:
@@ -73,4 +76,6 @@ class Network:
         """
         if not self.peer_regularization:
             return x
-        return PeerRegularization(seed=self.seed + seed, name=name)(x)
+        return PeerRegularization(
+            seed=self.seed + seed, data_format=DATA_FORMAT, name=name
+        )(x)

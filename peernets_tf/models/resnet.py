@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import keras
 
-from peernets_tf.models.network import Network
+from peernets_tf.models.network import DATA_FORMAT, Network
 
 # Added to the network's seed. Every trained PeerNet depends on these values.
 _PEERS_SEED = {"b": 98, "c": 99}
@@ -36,7 +36,9 @@ def resnet(
             x = network.regularize_peers(
                 x, seed=_PEERS_SEED[stage], name=f"{stage}_peers"
             )
-    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    x = keras.layers.GlobalAveragePooling2D(
+        data_format=DATA_FORMAT, name="pool"
+    )(x)
     return keras.Model(inputs, network.logits(x), name=network.name)
 
 
@@ -70,6 +72,7 @@ def _convolution(
         kernel_size,
         strides=strides,
         padding="same",
+        data_format=DATA_FORMAT,
         use_bias=False,
         kernel_initializer="he_normal",
         kernel_regularizer=network.kernel_regularizer(),
