@@ -229,3 +229,29 @@ def test_bad_ablations_are_refused(model, images):
     with pytest.raises(UserError, match="2 PeerRegularization layers"):
         ablated(single, Ablation(name="second_layer_only"))
     assert len(set(ABLATIONS)) == len(ABLATIONS) == 8
+
+
+def test_fewer_neighbors_are_never_the_pixel_itself(images):
+    """Of peers that are encoded, each pixel is among its own candidates."""
+
+    def build(count):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((4, 4, 2))
+        x = inputs
+        for seed in (1, 2):
+            x = PeerRegularization(
+                num_neighbors=count, exclude_self=True, seed=seed
+            )(x)
+        return keras.Model(inputs, x)
+
+    model = build(3)
+    with ablated(model, Ablation(num_neighbors=2)):
+        found = encode_peers(model, images)
+    expected = encode_peers(build(2), images)
+    for ours, theirs in zip(found.features, expected.features, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    with (
+        ablated(model, Ablation(num_neighbors=80)),
+        pytest.raises(UserError, match="at most 79"),
+    ):
+        encode_peers(model, images)

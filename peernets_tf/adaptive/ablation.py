@@ -15,6 +15,7 @@ from peernets_tf.adaptive.choices import ABLATIONS
 from peernets_tf.attacks import checks, draws
 from peernets_tf.errors import UserError
 from peernets_tf.lazy import keras, module, ops
+from peernets_tf.plain_numbers import make_plain
 from peernets_tf.types import Tensor
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Ablation:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        make_plain(self)
         if self.name is not None and self.name not in ABLATIONS:
             raise UserError(
                 f"`name` must be one of {ABLATIONS}. Received: {self.name}"
@@ -127,9 +129,10 @@ def _ablate(
         return dataclasses.replace(call, outputs=call.inputs)
     layer, name = call.layer, ablation.name or ""
     count = ablation.num_neighbors or layer.num_neighbors
-    if count > call.keys.shape[0]:
+    num_candidates = call.keys.shape[0] - call.excludes_self
+    if count > num_candidates:
         raise UserError(
-            f"`num_neighbors` must be at most {call.keys.shape[0]}, the peer "
+            f"`num_neighbors` must be at most {num_candidates}, the peer "
             f"pixels of layer '{layer.name}'. Received: {count}"
         )
     queries = ops.reshape(call.inputs, (-1, call.inputs.shape[-1]))
@@ -138,8 +141,12 @@ def _ablate(
         key = draws.fold(ablation.seed, order.index(layer))
         neighbors = _random_neighbors(call, key, count)
     elif count != layer.num_neighbors:
-        neighbors = layers.nearest_neighbors(
-            queries, call.keys, count, layer.epsilon
+        neighbors = layers.choose_neighbors(
+            queries,
+            call.keys,
+            count,
+            epsilon=layer.epsilon,
+            exclude_self=call.excludes_self,
         )
     attention = layer.attention
     if name.startswith(_ATTENTION):

@@ -5,6 +5,7 @@ from peernets_tf.layers.nearest_neighbors import (
     nearest_neighbors,
     nearest_neighbors_in_blocks,
 )
+from peernets_tf.layers.neighbor_choice import choose_neighbors
 from peernets_tf.layers.peer_regularization import PeerRegularization
 from peernets_tf.layers.peer_scope import (
     BATCH,
@@ -19,6 +20,7 @@ __all__ = [
     "PeerCall",
     "PeerRegularization",
     "PeerScope",
+    "choose_neighbors",
     "chunk_size",
     "current_scope",
     "nearest_neighbors",

@@ -10,9 +10,9 @@ from keras import ops
 
 from peernets_tf.errors import UserError
 from peernets_tf.layers import attention as attentions
-from peernets_tf.layers import keras_internals, neighbor_dropout
+from peernets_tf.layers import keras_internals
 from peernets_tf.layers.compiled import check_at_run_time
-from peernets_tf.layers.nearest_neighbors import nearest_neighbors
+from peernets_tf.layers.neighbor_choice import choose_neighbors
 from peernets_tf.layers.peer_age import PeerAge
 from peernets_tf.layers.peer_scope import (
     BATCH,
@@ -103,11 +103,13 @@ class PeerRegularization(keras.layers.Layer):
     Raises:
         ValueError: if an argument is out of range; if there are fewer than
             `num_neighbors` peer pixels; if the layer is called in inference
-            before `peernets_tf.set_peers`; if `fit` is to validate and no peers
-            are stored at its first step; or if a model uses the layer at two
-            places. If the layer is applied to its own output, the call raises
-            the error. If parallel branches share the layer, as in a siamese
-            model, the first training step and `peernets_tf.set_peers` raise it.
+            before `peernets_tf.set_peers`; if a model's first `fit` is to
+            validate and no peers are stored at its first step (a later `fit`
+            raises the error when the validation begins); or if a model uses the
+            layer at two places. If the layer is applied to its own output, the
+            call raises the error. If parallel branches share the layer, as in a
+            siamese model, the first training step and `peernets_tf.set_peers`
+            raise it.
         tf.errors.InvalidArgumentError: if there are too few peer pixels and
             their number is known only at run time. That step updates no
             trainable weight.
@@ -318,7 +320,16 @@ class PeerRegularization(keras.layers.Layer):
         queries = ops.reshape(inputs, (-1, channels))
         keys = ops.reshape(keys, (-1, channels))
         keys = self._with_enough_pixels(keys, is_batch)
-        neighbors = self._choose_neighbors(queries, keys, is_batch, training)
+        excludes_self = self.exclude_self and is_batch
+        neighbors = choose_neighbors(
+            queries,
+            keys,
+            self.num_neighbors,
+            epsilon=self.epsilon,
+            exclude_self=excludes_self,
+            dropout=self.neighbor_dropout if training else 0.0,
+            generator=self.seed_generator,
+        )
         num_keys = ops.shape(keys)[0]
         neighbors = ops.minimum(neighbors, num_keys - 1)
         outputs, weights = self._attend(queries, keys, neighbors, training)
@@ -327,6 +338,7 @@ class PeerRegularization(keras.layers.Layer):
             layer=self,
             inputs=inputs,
             keys=keys,
+            excludes_self=excludes_self,
             neighbors=neighbors,
             weights=weights,
             outputs=outputs,
@@ -489,41 +501,6 @@ class PeerRegularization(keras.layers.Layer):
             f"peer pixels for num_neighbors={self.num_neighbors}: take more "
             "peers (num_peers), in training a larger batch without a smaller "
             "last one, or a smaller num_neighbors"
-        )
-
-    def _choose_neighbors(
-        self,
-        queries: Tensor,
-        keys: Tensor,
-        is_batch: bool,
-        training: bool | None,
-    ) -> Tensor:
-        """Returns indices `(Q, K)` into `keys`, best first."""
-        exclude_self = self.exclude_self and is_batch
-        dropout = self.neighbor_dropout if training else 0.0
-        num_keys = keys.shape[0]
-        size = exclude_self + neighbor_dropout.shortlist_size(
-            self.num_neighbors, dropout, num_keys
-        )
-        if num_keys is not None:
-            size = min(size, num_keys)
-        shortlist = nearest_neighbors(queries, keys, size, self.epsilon)
-        if size == self.num_neighbors:
-            return shortlist
-        blocked = []
-        if dropout > 0:
-            draws = keras.random.uniform(
-                ops.shape(shortlist), seed=self.seed_generator
-            )
-            blocked.append(draws < dropout)
-        if exclude_self:
-            own = ops.arange(ops.shape(shortlist)[0], dtype=shortlist.dtype)
-            blocked.append(shortlist == own[:, None])
-        if num_keys is None:
-            # Places that no key fills, where there are fewer keys than `size`.
-            blocked.append(shortlist >= ops.shape(keys)[0])
-        return neighbor_dropout.first_survivors(
-            shortlist, self.num_neighbors, blocked
         )
 
     def _attend(

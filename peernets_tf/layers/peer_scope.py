@@ -30,6 +30,8 @@ class PeerCall:
         layer: the `PeerRegularization` layer.
         inputs: float tensor of shape `(B, H, W, C)`.
         keys: float tensor of shape `(P, C)`, the pixels of all peers.
+        excludes_self: bool, whether the keys are the pixels of the inputs, and
+            none may be its own neighbour.
         neighbors: int32 tensor of shape `(Q, K)`, rows of `keys`, best first.
         weights: float tensor of shape `(Q, K)`, the attention scores; each row
             sums to 1.
@@ -39,6 +41,7 @@ class PeerCall:
     layer: Any
     inputs: Tensor
     keys: Tensor
+    excludes_self: bool
     neighbors: Tensor
     weights: Tensor
     outputs: Tensor

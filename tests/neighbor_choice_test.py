@@ -6,23 +6,23 @@ import math
 import numpy as np
 import pytest
 
-from peernets_tf.layers import neighbor_dropout
+from peernets_tf.layers import neighbor_choice
 
 
 def test_first_survivors_by_hand():
     shortlist = np.array([[7, 3, 9, 1, 5]])
     dropped = np.array([[True, False, True, False, False]])
-    found = neighbor_dropout.first_survivors(shortlist, 2, [dropped])
+    found = neighbor_choice.first_survivors(shortlist, 2, [dropped])
     np.testing.assert_array_equal(found, [[3, 1]])
     # Too few survive: dropped ones stand in, and after them forbidden ones.
     forbidden = np.array([[False, False, False, False, True]])
-    found = neighbor_dropout.first_survivors(shortlist, 5, [dropped, forbidden])
+    found = neighbor_choice.first_survivors(shortlist, 5, [dropped, forbidden])
     np.testing.assert_array_equal(found, [[3, 1, 7, 9, 5]])
 
 
 def test_nothing_blocked_keeps_the_order():
     shortlist = np.array([[4, 2, 8]])
-    found = neighbor_dropout.first_survivors(shortlist, 2, [])
+    found = neighbor_choice.first_survivors(shortlist, 2, [])
     np.testing.assert_array_equal(found, [[4, 2]])
 
 
@@ -30,7 +30,7 @@ def test_nothing_blocked_keeps_the_order():
     ("num_neighbors", "rate", "expected"), [(10, 0.2, 20), (10, 0.0, 10)]
 )
 def test_size_of_the_shortlist(num_neighbors, rate, expected):
-    assert neighbor_dropout.shortlist_size(num_neighbors, rate) == expected
+    assert neighbor_choice.shortlist_size(num_neighbors, rate) == expected
 
 
 @pytest.mark.parametrize(
@@ -38,13 +38,13 @@ def test_size_of_the_shortlist(num_neighbors, rate, expected):
 )
 def test_the_shortlist_is_just_long_enough(num_neighbors, rate):
     """At most 1 pixel in 1,000 lacks survivors; with one less, more would."""
-    size = neighbor_dropout.shortlist_size(num_neighbors, rate)
+    size = neighbor_choice.shortlist_size(num_neighbors, rate)
     assert _share_without_survivors(size, num_neighbors, rate) <= 1e-3
     assert _share_without_survivors(size - 1, num_neighbors, rate) > 1e-3
 
 
 def test_the_shortlist_ends_with_the_keys():
-    assert neighbor_dropout.shortlist_size(10, 1 - 1e-9, num_keys=300) == 300
+    assert neighbor_choice.shortlist_size(10, 1 - 1e-9, num_keys=300) == 300
 
 
 def _share_without_survivors(size, num_neighbors, rate):

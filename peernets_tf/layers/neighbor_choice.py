@@ -1,4 +1,4 @@
-"""Dropout on distances, drawn on a short list instead of on all pairs.
+"""The neighbours of each pixel, with dropout on distances.
 
 Dropping each candidate independently and taking the K nearest of those that
 are left has the same distribution as drawing on a sorted shortlist and taking
@@ -8,14 +8,63 @@ its first K survivors, as long as the shortlist holds K survivors.
 import math
 from collections.abc import Sequence
 
+import keras
 from keras import ops
 
+from peernets_tf.layers.nearest_neighbors import nearest_neighbors
 from peernets_tf.types import Tensor
 
 # The largest share of pixels for which fewer than K candidates of the shortlist
 # survive; dropped ones fill their places. With K = 10 and a rate of 0.2: 20
 # candidates, 6 pixels in 10,000, 7 neighbours in 100,000.
 _SHARE_WITHOUT_SURVIVORS = 1e-3
+
+
+def choose_neighbors(
+    queries: Tensor,
+    keys: Tensor,
+    k: int,
+    *,
+    epsilon: float,
+    exclude_self: bool = False,
+    dropout: float = 0.0,
+    generator: keras.random.SeedGenerator | None = None,
+) -> Tensor:
+    """Returns the neighbours of each query among the keys.
+
+    Args:
+        queries: float tensor of shape `(Q, C)`.
+        keys: float tensor of shape `(P, C)`.
+        k: int, K, the number of neighbours.
+        epsilon: float, see `nearest_neighbors`.
+        exclude_self: bool, whether the keys are the queries, and none may be
+            its own neighbour.
+        dropout: float in [0, 1), the probability that a key is no candidate for
+            a query.
+        generator: `keras.random.SeedGenerator` for `dropout`; may be None
+            without it.
+
+    Returns:
+        Int32 tensor of shape `(Q, K)`, rows of `keys`, best first.
+    """
+    num_keys = keys.shape[0]
+    size = exclude_self + shortlist_size(k, dropout, num_keys)
+    if num_keys is not None:
+        size = min(size, num_keys)
+    shortlist = nearest_neighbors(queries, keys, size, epsilon)
+    if size == k:
+        return shortlist
+    blocked = []
+    if dropout > 0:
+        draws = keras.random.uniform(ops.shape(shortlist), seed=generator)
+        blocked.append(draws < dropout)
+    if exclude_self:
+        own = ops.arange(ops.shape(shortlist)[0], dtype=shortlist.dtype)
+        blocked.append(shortlist == own[:, None])
+    if num_keys is None:
+        # Places that no key fills, where there are fewer keys than `size`.
+        blocked.append(shortlist >= ops.shape(keys)[0])
+    return first_survivors(shortlist, k, blocked)
 
 
 def shortlist_size(
