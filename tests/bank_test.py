@@ -340,6 +340,19 @@ def test_refuses(graphs):
         set_peers(twice, graphs)
 
 
+def test_images_out_of_range_are_refused_through_monte_carlo(graphs):
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Normalization(mean=0.5, variance=0.06)(inputs)
+    model = keras.Model(inputs, PeerRegularization(num_neighbors=5)(x))
+    for taker in (model, monte_carlo(model)):
+        with pytest.raises(ValueError, match=r"must be in \[0, 1\]"):
+            set_peers(taker, 255 * graphs)
+        with pytest.raises(ValueError, match="shape of the input"):
+            set_peers(taker, graphs[..., :7, :])
+    set_peers(monte_carlo(model), graphs)
+    assert stored_peers(model).num_graphs == 3
+
+
 def test_a_bank_of_other_weights_is_refused(graphs, images):
     """They are not told apart by the shapes of its features."""
     model, other = make_model(seed=0), make_model(seed=1)

@@ -174,6 +174,38 @@ def test_data_parallel_gives_the_losses_of_one_device():
     )
 
 
+_REFRESHED_PEERS = """
+import keras
+import numpy as np
+from peernets_tf import RefreshPeers, models, training
+images = np.random.default_rng(0).random((8, 12, 12, 1), "float32")
+labels = np.arange(8) % 4
+with training.distributed("data_parallel"):
+    model = models.build("pr_lenet5", (12, 12, 1), 4, seed=0)
+    training.compile_with(model, keras.optimizers.SGD(0.01))
+    model.fit(
+        images,
+        labels,
+        batch_size=4,
+        epochs=2,
+        validation_data=(images, labels),
+        callbacks=[RefreshPeers(images, 4)],
+        verbose=0,
+    )
+assert model.get_layer("peers1").peers is not None
+"""
+
+
+@pytest.mark.slow
+def test_data_parallel_takes_peers_that_a_callback_stores_first():
+    pytest.importorskip("jax", reason="pip install jax")
+    run_python(
+        _REFRESHED_PEERS,
+        KERAS_BACKEND="jax",
+        XLA_FLAGS="--xla_force_host_platform_device_count=2",
+    )
+
+
 def test_one_device_needs_no_name():
     with training.distributed(None) as num_devices:
         assert num_devices == 1

@@ -22,7 +22,7 @@ from peernets_tf.adaptive.straight_through import (
 from peernets_tf.adaptive.unit_vectors import unit
 from peernets_tf.errors import UserError
 from peernets_tf.layers import PeerCall, chunk_size, peer_scope
-from peernets_tf.peers import MonteCarlo, peer_layers
+from peernets_tf.peers import averaged_model, peer_layers
 from peernets_tf.types import Tensor
 
 
@@ -65,9 +65,8 @@ def bpda(
 
 
 def _straight_through(model: keras.Model) -> keras.Model:
-    # A model without peers gives its own logits.
-    if isinstance(model, MonteCarlo) and not peer_layers(model):
-        model = model.model
+    if not peer_layers(model):
+        model = averaged_model(model)
     return straight_through(model) if hides_gradient(model) else model
 
 

@@ -11,7 +11,7 @@ import keras
 from keras import ops
 
 from peernets_tf.layers import keras_internals
-from peernets_tf.peers import MonteCarlo, peer_layers
+from peernets_tf.peers import averaged_model, peer_layers
 from peernets_tf.types import Tensor
 
 # The layer of `defenses.magnet` whose inputs are reformed images.
@@ -26,9 +26,8 @@ def hides_gradient(model: keras.Model) -> bool:
     as `relu6`, are not found. A PeerNet keeps its gradient there: the backward
     pass of its own layers is replaced instead.
     """
-    if isinstance(model, MonteCarlo):
-        # A model without peers gives its own logits.
-        model = model.model
+    # Without peers it gives the logits of that model.
+    model = averaged_model(model)
     graph = keras_internals.functional_graph(model)
     if graph is None or peer_layers(model):
         return False

@@ -156,8 +156,7 @@ def check_rejection(
         UserError: if the model has one more logit than there are classes, and
             `rejected_as` is None.
     """
-    if isinstance(model, peers.MonteCarlo):
-        model = model.model
+    model = peers.averaged_model(model)
     shape = getattr(model, "output_shape", None)
     if shape and shape[-1] == dataset.num_classes + 1 and rejected_as is None:
         raise UserError(
@@ -185,8 +184,7 @@ def check_fits(
         UserError: if a shape differs, the model has no input shape, or see
             `check_range`.
     """
-    if isinstance(model, peers.MonteCarlo):
-        model = model.model
+    model = peers.averaged_model(model)
     if getattr(model, "input_shape", None) is None:
         raise UserError(
             f"{model.name} must have an input shape, but has none: give a "
@@ -230,8 +228,7 @@ def check_range(model: keras.Model) -> None:
 
     See `peers.checks.check_images_fit`, which says how that is known.
     """
-    if isinstance(model, peers.MonteCarlo):
-        model = model.model
+    model = peers.averaged_model(model)
     if peers.checks.takes_unit_range(model) is False:
         raise UserError(
             "the model must take images in [0, 1], which attacks change. "

@@ -175,8 +175,7 @@ def explain(
         UserError: if the images are not grey or RGB images of the peers' size,
             or the graph is of another model.
     """
-    if isinstance(model, peers.MonteCarlo):
-        model = model.model
+    model = peers.averaged_model(model)
     _check_images(images, graph)
     layers = peers.peer_layers(model)
     features = dict(zip(layers, graph.bank.features, strict=True))

@@ -53,6 +53,11 @@ def monte_carlo(
     return MonteCarlo(model, bank, name=f"monte_carlo_{model.name}")
 
 
+def averaged_model(model: keras.Model) -> keras.Model:
+    """Returns the model that a `MonteCarlo` averages, any other one itself."""
+    return model.model if isinstance(model, MonteCarlo) else model
+
+
 @keras.saving.register_keras_serializable(package="peernets_tf")
 class MonteCarlo(keras.Model):
     """The model that `monte_carlo` returns: mean logits over M graphs of peers.

@@ -6,9 +6,10 @@ import keras
 
 from peernets_tf.errors import UserError
 from peernets_tf.layers import keras_internals
-from peernets_tf.peers.bank import peer_layers, set_peers
+from peernets_tf.peers.bank import peer_layers
 from peernets_tf.peers.drawing import check_drawing, draw_peers
 from peernets_tf.peers.images import to_array
+from peernets_tf.peers.storage import set_peers
 from peernets_tf.seeds import Stream
 
 
@@ -74,6 +75,8 @@ class RefreshPeers(keras.callbacks.Callback):
         # The JAX backend takes no new variables while it trains.
         if not self._is_fresh(self.model):
             self.store(self.model, epoch=0)
+            # With several devices, Keras has counted the variables already.
+            keras_internals.compile_again(self.model)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch = epoch
