@@ -356,6 +356,21 @@ def test_compiles_once(images):
     assert len(traced) == count
 
 
+@pytest.mark.parametrize(
+    "attack", [Square(queries=3), FiniteDifference(num_groups=2)], ids=repr
+)
+def test_images_of_two_sizes(attack):
+    def logits_fn(images):
+        means = ops.mean(images, axis=(1, 2))
+        return ops.concatenate([means, 1 - means], axis=1)
+
+    classifier = Classifier(logits_fn)
+    for size in (4, 6, 8):
+        images = np.full((2, size, size, 1), 0.3, "float32")
+        found = attack(classifier, images, np.ones(2, "int32"))
+        assert found.shape == images.shape
+
+
 def test_pads_to_a_compiled_batch_of_less_than_double_size(monkeypatch, rng):
     monkeypatch.setattr(autodiff, "pads_batches", lambda: True)
     seen = Counter()

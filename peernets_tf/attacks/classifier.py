@@ -235,8 +235,10 @@ class Classifier:
             What `function` returns, as a tuple of NumPy arrays.
         """
         logits_fn = in_float32(self.logits_fn)
+        values = [np.asarray(array) for array in arrays]
         compiled = self.once(
-            (function, *sorted(options.items())),
+            # TensorFlow would compile one program for images of all sizes.
+            (function, values[0].shape[1:], *sorted(options.items())),
             lambda: _Compiled(
                 autodiff.compiled(
                     functools.partial(
@@ -246,7 +248,6 @@ class Classifier:
                 )
             ),
         )
-        values = [np.asarray(array) for array in arrays]
         count = len(values[0])
         size = compiled.padded_size(count, self._batch_size)
         results = compiled.function(
