@@ -135,6 +135,22 @@ def test_what_a_suite_tried_only_for_its_checklist_counts():
     assert "BPDA with a soft attention" in verdict.not_tried
 
 
+def test_a_large_ball_of_the_radius_of_the_suite_does_not_count():
+    """It shows what an attack on 100 images can do, not what it leaves."""
+    steps = make_suite().result.cases
+    large = dataclasses.replace(
+        steps[0],
+        name="large-ball",
+        is_counted=False,
+        attacked=100,
+        fooled=100,
+        robust=20,
+    )
+    result = make_suite_result(cases=(*steps, large))
+    (verdict,) = verdicts([make_suite(result=result)])
+    assert verdict.accuracy == "20.0 %"
+
+
 def test_what_is_no_attack_on_the_network_itself_does_not_count():
     strongest = attack(case(20))
     others = [
