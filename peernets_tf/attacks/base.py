@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from peernets_tf.attacks import checks
 from peernets_tf.attacks.classifier import Classifier
 from peernets_tf.errors import AttackError
+from peernets_tf.plain_numbers import make_plain
 from peernets_tf.types import LogitsFunction
 
 
@@ -59,6 +60,7 @@ class Attack(abc.ABC):
         return True
 
     def __post_init__(self) -> None:
+        make_plain(self)
         checks.check_arguments(self)
 
     @classmethod

@@ -11,6 +11,7 @@ from peernets_tf import adaptive, attacks, datasets, files
 from peernets_tf.errors import UserError
 from peernets_tf.evaluation import universal
 from peernets_tf.evaluation.strength import DEFAULT_EPSILON, Strength
+from peernets_tf.plain_numbers import make_plain
 
 _TRAIN_SIZE = 10_000
 # Stands for an epsilon that is computed from training images, before they are
@@ -61,6 +62,7 @@ class AttackConfig:
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        make_plain(self)
         if self.name not in adaptive.ATTACKS:
             raise UserError(
                 f"`name` must be one of {', '.join(adaptive.ATTACKS)}. "

@@ -6,6 +6,7 @@ from peernets_tf import adaptive, attacks
 from peernets_tf.errors import UserError
 from peernets_tf.evaluation.shard import Shard
 from peernets_tf.evaluation.threat_model import GraphsConfig
+from peernets_tf.plain_numbers import make_plain
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,7 @@ class TargetConfig:
     output_dir: str
 
     def __post_init__(self) -> None:
+        make_plain(self)
         if self.backward not in adaptive.BACKWARDS:
             raise UserError(
                 f"`backward` must be one of {adaptive.BACKWARDS}. Received: "

@@ -11,6 +11,7 @@ from peernets_tf import adaptive, records
 from peernets_tf.attacks import checks
 from peernets_tf.errors import UserError
 from peernets_tf.lazy import keras, module
+from peernets_tf.plain_numbers import make_plain
 from peernets_tf.seeds import Stream
 from peernets_tf.types import LogitsFunction
 
@@ -57,6 +58,7 @@ class GraphsConfig:
     expectation: int | None = None
 
     def __post_init__(self) -> None:
+        make_plain(self)
         if self.policy not in POLICIES:
             raise UserError(
                 f"`policy` must be one of {POLICIES}. Received: {self.policy}"

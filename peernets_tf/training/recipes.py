@@ -4,6 +4,7 @@ import dataclasses
 
 from peernets_tf import models
 from peernets_tf.errors import UserError
+from peernets_tf.plain_numbers import make_plain
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,7 @@ class Recipe:
     precision: str = "float32"
 
     def __post_init__(self) -> None:
+        make_plain(self)
         models.check_precision(self.precision)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from peernets_tf import datasets, devices, models, records
 from peernets_tf.lazy import keras, module
+from peernets_tf.plain_numbers import make_plain
 from peernets_tf.seeds import Stream
 from peernets_tf.training.distribution import (
     check_distribution,
@@ -21,7 +22,6 @@ from peernets_tf.training.recipes import Recipe
 
 if TYPE_CHECKING:
     from peernets_tf import peers
-    from peernets_tf.training.checkpoint import Checkpoint
     from peernets_tf.training.loop import Fitted
 else:
     peers = module("peernets_tf.peers")
@@ -67,6 +67,7 @@ class TrainingConfig:
     advice: str = ""
 
     def __post_init__(self) -> None:
+        make_plain(self)
         datasets.check_name(self.dataset)
         check_distribution(self.distribution)
 
@@ -137,7 +138,7 @@ def _train(
 ) -> records.TrainingRecord:
     """Builds a network and trains it in its locked folder; see `train`."""
     from peernets_tf.training.checkpoint import Checkpoint
-    from peernets_tf.training.loop import check_sizes
+    from peernets_tf.training.loop import check_sizes, fit
 
     check_shares(num_devices, batch_size=config.recipe.batch_size)
     if config.distribution == "data_parallel":
@@ -159,57 +160,31 @@ def _train(
     )
     callbacks = make_callbacks(dataset)
     with records.lock_folder(config.output_dir):
-        return _fit_and_test(
-            config,
-            provenance,
-            dataset,
+        print(
+            f"Training {config.model} on {dataset.name} in {config.output_dir}",
+            flush=True,
+        )
+        fitted = fit(
             model,
-            initial_model=initial_model,
+            dataset,
+            config.recipe,
             checkpoint=checkpoint,
-            callbacks=callbacks,
+            seed=config.seed,
+            validation_size=config.validation_size,
             num_devices=num_devices,
+            callbacks=callbacks,
+            advice="" if devices.has_gpu() else config.advice,
         )
-
-
-def _fit_and_test(
-    config: TrainingConfig,
-    provenance: records.Provenance,
-    dataset: datasets.Dataset,
-    model: keras.Model,
-    *,
-    initial_model: records.InitialModel | None,
-    checkpoint: Checkpoint,
-    callbacks: Sequence[keras.callbacks.Callback],
-    num_devices: int,
-) -> records.TrainingRecord:
-    """Trains, tests and saves; see `train`. The folder is locked."""
-    from peernets_tf.training.loop import fit
-
-    print(
-        f"Training {config.model} on {dataset.name} in {config.output_dir}",
-        flush=True,
-    )
-    fitted = fit(
-        model,
-        dataset,
-        config.recipe,
-        checkpoint=checkpoint,
-        seed=config.seed,
-        validation_size=config.validation_size,
-        num_devices=num_devices,
-        callbacks=callbacks,
-        advice="" if devices.has_gpu() else config.advice,
-    )
-    with whole_batches(num_devices) as num_sharing:
-        return _test(
-            config,
-            provenance,
-            dataset,
-            model,
-            initial_model=initial_model,
-            fitted=fitted,
-            num_devices=num_sharing,
-        )
+        with whole_batches(num_devices) as num_sharing:
+            return _test(
+                config,
+                provenance,
+                dataset,
+                model,
+                initial_model=initial_model,
+                fitted=fitted,
+                num_devices=num_sharing,
+            )
 
 
 def _test(
@@ -285,24 +260,7 @@ def _identity(
     initial_model: records.InitialModel | None,
     num_devices: int,
 ) -> dict[str, Any]:
-    """Returns everything that the trained weights depend on.
-
-    Noise, precision, backend and devices are named only if they are not the
-    defaults, so that the folders of earlier versions resume.
-    """
-    recipe = dataclasses.asdict(config.recipe)
-    if keras.backend.backend() != "tensorflow":
-        # It draws other random numbers.
-        recipe["backend"] = keras.backend.backend()
-    if not recipe["noise_std"]:
-        del recipe["noise_std"]
-    if recipe["noise_share"] == 1:
-        del recipe["noise_share"]
-    if recipe["precision"] == "float32":
-        del recipe["precision"]
-    if num_devices > 1:
-        recipe["distribution"] = config.distribution
-        recipe["num_devices"] = num_devices
+    """Returns everything that the trained weights depend on."""
     return {
         "kind": records.TrainingRecord.kind,
         "dataset": dataset.name,
@@ -311,7 +269,11 @@ def _identity(
         "initial_model": initial_model and initial_model.weights_sha256,
         "validation_size": config.validation_size,
         "seed": config.seed,
-        **recipe,
+        # Each draws other random numbers.
+        "backend": keras.backend.backend(),
+        "distribution": config.distribution if num_devices > 1 else None,
+        "num_devices": num_devices,
+        **dataclasses.asdict(config.recipe),
     }
 
 
