@@ -1,4 +1,4 @@
-"""Names of types that several rooms of the house share."""
+"""Names of types that several packages share."""
 
 from collections.abc import Callable
 from typing import Any

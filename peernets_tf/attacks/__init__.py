@@ -14,7 +14,7 @@ from peernets_tf.attacks import (
     rejection,
 )
 from peernets_tf.attacks.apgd import APGD
-from peernets_tf.attacks.ascent import Ascended, Ascent
+from peernets_tf.attacks.ascent import Ascent
 from peernets_tf.attacks.base import Attack, SearchableAttack
 from peernets_tf.attacks.classifier import Classifier
 from peernets_tf.attacks.cleverhans import (
@@ -69,7 +69,6 @@ __all__ = [
     "REJECTED_AS",
     "RHO_READINGS",
     "SPSA",
-    "Ascended",
     "Ascent",
     "Attack",
     "Classifier",

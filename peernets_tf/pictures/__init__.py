@@ -7,17 +7,13 @@ from peernets_tf.pictures.charts import charts
 from peernets_tf.pictures.style import (
     DARK,
     LIGHT,
-    LINE_STYLES,
     Picture,
-    Theme,
     render,
     save,
     styled,
 )
 
 if TYPE_CHECKING:
-    from peernets_tf.pictures.franken import franken_picture
-    from peernets_tf.pictures.neighbors import neighbors_picture
     from peernets_tf.pictures.peers import peer_pictures
     from peernets_tf.pictures.report_folder import write_report
     from peernets_tf.pictures.story import story_picture
@@ -28,8 +24,6 @@ else:
     __getattr__, __dir__ = lazy.exports(
         __name__,
         budget_of="universal",
-        franken_picture="franken",
-        neighbors_picture="neighbors",
         peer_pictures="peers",
         story_picture="story",
         strength_pictures="strengths",
@@ -40,13 +34,9 @@ else:
 __all__ = [
     "DARK",
     "LIGHT",
-    "LINE_STYLES",
     "Picture",
-    "Theme",
     "budget_of",
     "charts",
-    "franken_picture",
-    "neighbors_picture",
     "peer_pictures",
     "render",
     "save",

@@ -43,7 +43,6 @@ from peernets_tf.records.schema import (
 from peernets_tf.records.sources import Source, of_kind, read_sources
 from peernets_tf.records.storage import of_model, read, write
 from peernets_tf.records.suite import (
-    VERDICTS,
     Check,
     SuiteCase,
     SuiteRecord,
@@ -54,7 +53,6 @@ from peernets_tf.records.trials import TrialFailure, TrialGroup, TrialsRecord
 
 __all__ = [
     "SCHEMA_VERSION",
-    "VERDICTS",
     "AttackCase",
     "AttackRecord",
     "BenchmarkRecord",
