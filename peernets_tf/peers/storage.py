@@ -49,7 +49,6 @@ def encode_peers(
             models of this package take [0, 1].
     """
     _check_is_model(model, images)
-    model = averaged_model(model)
     layers = peer_layers(model)
     if not layers:
         raise UserError(
@@ -69,7 +68,7 @@ def encode_peers(
             "`images` must have shape (N, H, W, C) or (M, N, H, W, C). "
             f"Received: images.shape={images.shape}"
         )
-    check_images_fit(model, images)
+    check_images_fit(averaged_model(model), images)
     if labels is not None:
         labels = _checked_labels(labels, images.shape[:2])
     step = encoding.progress(layers, images)
