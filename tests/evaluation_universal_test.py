@@ -81,7 +81,7 @@ def test_interrupted_equals_uninterrupted(classifier, images, path):
     steps = ATTACK.iterate(classifier, images, seed=0)
     for _ in range(4):
         progress = next(steps)
-    np.savez(f"{path}.npz", **dataclasses.asdict(progress))
+    np.savez(f"{path}.npz", run="", **dataclasses.asdict(progress))
     resumed = universal.fit(ATTACK, classifier, images, path=path, seed=0)
     whole = ATTACK.fit(classifier, images, seed=0)
     np.testing.assert_array_equal(resumed.perturbation, whole.perturbation)
