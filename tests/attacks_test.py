@@ -298,6 +298,18 @@ def test_a_softmax_is_refused(last, batch):
     assert np.any(found != images)
 
 
+@pytest.mark.parametrize("activation", ["sigmoid", "hard_sigmoid", "tanh"])
+@pytest.mark.parametrize("as_layer", [False, True])
+def test_what_saturates_is_refused(activation, as_layer, batch):
+    last = [layers.Dense(3, activation=activation)]
+    if as_layer:
+        last = [layers.Dense(3), layers.Activation(activation)]
+    model = keras.Sequential([keras.Input(SHAPE), layers.Flatten(), *last])
+    for attack in (attacks.PGD(loss="margin"), attacks.DeepFool()):
+        with pytest.raises(AttackError, match=f"remove its {activation},"):
+            attack(model, *batch)
+
+
 def test_seeds_differ(classifier, batch):
     for attack in (
         attacks.PGD(steps=1, keep_best=False),

@@ -403,6 +403,15 @@ def test_refuses_outputs_that_are_no_logits(outputs, message, linear, images):
             run(lambda x: outputs(linear(x)), images, suite=suite)
 
 
+def test_refuses_a_sigmoid_before_any_attack(linear, images):
+    """Of a softmax there are log-probabilities, of a sigmoid no logits."""
+    last = keras.layers.Activation("sigmoid")(linear.outputs[0])
+    model = keras.Model(linear.inputs, last)
+    for suite in ("autoattack", "adaptive", "rand"):
+        with pytest.raises(AttackError, match="remove its sigmoid"):
+            run(model, images, suite=suite)
+
+
 def test_refuses_random_numbers_that_compiling_fixes(linear, images):
     rng = np.random.default_rng(0)
 

@@ -96,8 +96,8 @@ class Attack(abc.ABC):
 
         Raises:
             AttackError: if an argument is out of range, a Keras model ends in a
-                softmax, or losses, logits or gradients of the model are not
-                finite.
+                softmax, sigmoid or tanh, or losses, logits or gradients of the
+                model are not finite.
         """
         images = np.asarray(images, np.float32)
         checks.check_images(images)
@@ -105,7 +105,7 @@ class Attack(abc.ABC):
         self.check_available()
         classifier = Classifier.of(logits_fn)
         if self.loss is not None:
-            checks.check_no_softmax(classifier.logits_fn)
+            checks.check_ends_in_logits(classifier.logits_fn)
         if self.uses_labels:
             labels = self._checked_labels(classifier, images, labels)
         with classifier.seeded(seed):

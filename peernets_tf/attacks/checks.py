@@ -15,6 +15,8 @@ LOSS_GRADIENT = "losses, logits and gradients"
 # Attacks compute in float32 and int32.
 _LARGEST_FLOAT = float(np.finfo(np.float32).max)
 _LARGEST_INT = 2**31 - 1
+# Last activations whose outputs are no logits.
+_SATURATING = ("hard_sigmoid", "hard_tanh", "sigmoid", "softmax", "tanh")
 # The smallest value of the arguments of attacks, by name.
 _SMALLEST = {
     "epsilon": 0,
@@ -247,10 +249,16 @@ def check_logits(logits: Any) -> None:
         raise _no_logits("outputs that are probabilities")
 
 
-def check_no_softmax(logits_fn: Any) -> None:
-    """Raises an `AttackError` if a softmax returns a Keras model's outputs.
+def check_ends_in_logits(
+    logits_fn: Any, *, allow_softmax: bool = False
+) -> None:
+    """Raises an `AttackError` if a Keras model ends in what saturates.
 
     Functions and subclassed models are not looked into.
+
+    Args:
+        logits_fn: function from images to logits, such as a Keras model.
+        allow_softmax: bool, whether only other activations are refused.
     """
     outputs = getattr(logits_fn, "outputs", None)
     if not isinstance(logits_fn, keras.Model) or not outputs:
@@ -259,17 +267,20 @@ def check_no_softmax(logits_fn: Any) -> None:
     # The last layer need not be the last operation.
     if getattr(last, "output", None) is not outputs[0]:
         return
-    is_softmax = isinstance(last, keras.layers.Softmax) or (
-        getattr(last, "activation", None) is keras.activations.softmax
-    )
-    if is_softmax:
-        raise _no_logits(f"a model that ends in the softmax of {last.name}")
+    activation = getattr(last, "activation", None)
+    name = getattr(activation, "__name__", "")
+    if isinstance(last, keras.layers.Softmax):
+        name = "softmax"
+    if name in _SATURATING and not (allow_softmax and name == "softmax"):
+        raise _no_logits(
+            f"a model that ends in the {name} of {last.name}", name
+        )
 
 
-def _no_logits(received: str) -> AttackError:
+def _no_logits(received: str, activation: str = "softmax") -> AttackError:
     return AttackError(
-        "the model must end in logits: remove its softmax, whose saturation "
-        f"hides gradients. Received: {received}"
+        f"the model must end in logits: remove its {activation}, whose "
+        f"saturation hides gradients. Received: {received}"
     )
 
 
