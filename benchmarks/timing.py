@@ -10,7 +10,7 @@ from absl import flags
 
 from peernets_tf import records
 
-# Those of the benchmarks are.
+# Flags defined here belong to the benchmark that calls the function.
 flags.disclaim_key_flags()
 
 # The first calls trace, choose kernels and touch new memory.
@@ -36,7 +36,7 @@ def define_output_dir(name):
     """Defines --output_dir.
 
     Args:
-        name: str, of the record: benchmark_NAME.json.
+        name: str, the NAME in the record's file name, benchmark_NAME.json.
     """
     return flags.DEFINE_string(
         "output_dir",

@@ -13,6 +13,7 @@ from keras import ops
 
 from madry_challenge.options import FILTERS
 from peernets_tf.errors import UserError
+from peernets_tf.models.network import DATA_FORMAT
 from peernets_tf.types import Tensor
 
 _BLOCKS = 5
@@ -69,7 +70,7 @@ def build(
             )
     x = _normalized(x, "unit_last.final_bn")
     x = keras.layers.GlobalAveragePooling2D(
-        data_format="channels_last", name="pool"
+        data_format=DATA_FORMAT, name="pool"
     )(x)
     logits = keras.layers.Dense(
         num_classes,
@@ -103,7 +104,7 @@ def _block(
         shortcut = keras.layers.AveragePooling2D(
             strides,
             strides,
-            data_format="channels_last",
+            data_format=DATA_FORMAT,
             name=f"{prefix}.pool",
         )(shortcut)
         shortcut = PadMaps(filters, name=f"{prefix}.pad")(shortcut)
@@ -122,7 +123,7 @@ def _convolution(
         3,
         strides=strides,
         padding="same",
-        data_format="channels_last",
+        data_format=DATA_FORMAT,
         use_bias=False,
         kernel_initializer=keras.initializers.RandomNormal(
             stddev=(2 / (9 * filters)) ** 0.5

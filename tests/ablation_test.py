@@ -232,7 +232,7 @@ def test_bad_ablations_are_refused(model, images):
 
 
 def test_fewer_neighbors_are_never_the_pixel_itself(images):
-    """Of peers that are encoded, each pixel is among its own candidates."""
+    """While peers are encoded, each pixel is among its own candidates."""
 
     def build(count):
         keras.utils.set_random_seed(0)

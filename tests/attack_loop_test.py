@@ -1,6 +1,7 @@
 """Counting, resuming and refusing, on models whose answers are known."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from keras import ops
 
 from peernets_tf import datasets
 from peernets_tf.attacks import Classifier
-from peernets_tf.errors import AttackError
+from peernets_tf.errors import AttackError, UserError
 from peernets_tf.evaluation import attack_loop, image_bar
 from peernets_tf.evaluation.batch_log import BatchLog
 from peernets_tf.evaluation.strength import Strength
@@ -167,6 +168,17 @@ def test_the_loss_of_huge_logits_is_finite(target, log):
     case = run(changed, Brighten(), log, loss=None)
     # Labels 1, 0 and 0 at 0.3 (whose class is 0), 0.6 and 0.7.
     assert case.mean_loss == pytest.approx(1e37 * (2 + 1 + 2) / 10)
+
+
+@pytest.mark.parametrize("field", ["loss", "queries", "rejected", "right"])
+def test_refuses_a_log_without_a_field(field, target, log, tmp_path):
+    run(target, Brighten(), log)
+    path = tmp_path / "log.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    del rows[-1][field]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    with pytest.raises(UserError, match=f"`{field}`"):
+        run(target, Brighten(), BatchLog(str(path)))
 
 
 def test_counts_the_queries_of_the_attack_alone(target, log):

@@ -69,6 +69,7 @@ def test_drops_a_line_that_a_kill_cut(path):
         b"[1, 2]\n",
         b"3\n",
         b'{"classes": [1]}\n',
+        b'{"key": "a/0", "classes": [1]}\n',
         b'{"identity": {}}\n{"key": "a/0", "run": "", "classes": [1]}\n',
         b'{"key": ["a"], "run": ""}\n',
         b"\xff\xfe\n",

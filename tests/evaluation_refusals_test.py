@@ -118,6 +118,16 @@ def test_refuses_a_softmax(linear, stripes, tmp_path):
         evaluate(model, stripes, tmp_path)
 
 
+@pytest.mark.parametrize("averages", [False, True])
+def test_refuses_a_sigmoid(averages, linear, stripes, tmp_path):
+    last = keras.layers.Activation("sigmoid")(linear.outputs[0])
+    model = keras.Model(linear.inputs, last)
+    if averages:
+        model = monte_carlo(model)
+    with pytest.raises(AttackError, match="remove its sigmoid"):
+        evaluate(model, stripes, tmp_path)
+
+
 def test_warns_of_masked_gradients(linear, stripes, tmp_path, capsys):
     inputs = keras.Input(SHAPE)
     model = keras.Model(inputs, linear(ops.round(4 * inputs)), name="masked")

@@ -230,6 +230,16 @@ def identity(model, dataset, attack=PGD, **config):
 def test_an_identity_is_json_and_holds_what_figures_depend_on(linear, stripes):
     found = identity(linear, stripes)
     assert json.loads(json.dumps(found)) == found
+    # Also where they are the defaults.
+    assert {
+        "ablation",
+        "config_sha256",
+        "precision",
+        "rejected_as",
+        "transfer_config_sha256",
+        "transfer_sha256",
+    } <= found.keys()
+    assert found["attacks"][0]["clip"] is True
     other = make_linear(scale=0.2)
     relu = keras.layers.ReLU()(linear.output)
     rectified = keras.Model(linear.input, relu, name=linear.name)

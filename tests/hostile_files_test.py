@@ -145,15 +145,21 @@ def wrong_arrays(arrays):
             yield {**arrays, name: wrong}
 
 
-def wrong_files(path, arrays):
-    """Writes damaged .npz files in turn, and yields after each."""
-    np.savez(path, **arrays)
+def wrong_files(path, arrays, **kept):
+    """Writes damaged .npz files in turn, and yields after each.
+
+    Args:
+        path: the file.
+        arrays: dict of the arrays that are damaged.
+        **kept: arrays that are not.
+    """
+    np.savez(path, **arrays, **kept)
     whole = path.read_bytes()
     for content in (b"", b"text", whole[:100], whole[:-30], whole[50:]):
         path.write_bytes(content)
         yield
     for changed in wrong_arrays(arrays):
-        np.savez(path, **changed)
+        np.savez(path, **changed, **kept)
         yield
 
 
@@ -177,7 +183,8 @@ def test_progress_of_a_perturbation(rng, tmp_path):
 
     fit(path)
     arrays = dict(np.load(path))
-    for _ in wrong_files(path, {k: arrays[k] for k in arrays if k != "run"}):
+    run = arrays.pop("run")
+    for _ in wrong_files(path, arrays, run=run):
         assert reads_or_refuses(fit, path)
     for changes in (
         {"run": "another"},
@@ -186,7 +193,7 @@ def test_progress_of_a_perturbation(rng, tmp_path):
         {"fooled": 11},
         {"finished": False},
     ):
-        np.savez(path, **{**arrays, **changes})
+        np.savez(path, **{**arrays, "run": run, **changes})
         assert reads_or_refuses(fit, path)
 
 

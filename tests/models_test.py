@@ -6,7 +6,9 @@ import keras
 import numpy as np
 import pytest
 
+from madry_challenge import model as challenge_model
 from peernets_tf import models, peers
+from peernets_tf.defenses import autoencoder
 from peernets_tf.errors import UserError
 
 
@@ -30,13 +32,24 @@ def test_builds(name):
     assert len(peers.peer_layers(model)) == 2 * name.startswith("pr_")
 
 
-@pytest.mark.parametrize("name", ["pr_lenet5", "pr_resnet32"])
-def test_networks_are_channels_last_whatever_keras_says(name):
-    expected = models.build(name, shape_of(name), 7)
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: models.build("pr_lenet5", (28, 28, 1), 7),
+        lambda: models.build("pr_resnet32", (32, 32, 3), 7),
+        lambda: autoencoder((8, 8, 3), pooled=True),
+        lambda: challenge_model.build(
+            "thin", input_shape=(32, 32, 3), num_classes=7, weight_decay=0.0
+        ),
+    ],
+    ids=["lenet5", "resnet32", "autoencoder", "challenge"],
+)
+def test_networks_are_channels_last_whatever_keras_says(build):
+    expected = build()
     before = keras.config.image_data_format()
     keras.config.set_image_data_format("channels_first")
     try:
-        built = models.build(name, shape_of(name), 7)
+        built = build()
     finally:
         keras.config.set_image_data_format(before)
     assert models.config_sha256(built) == models.config_sha256(expected)

@@ -9,7 +9,7 @@ import tensorflow as tf
 from bank_test import Subclassed, make_model
 
 from peernets_tf import encode_peers, monte_carlo, set_peers
-from peernets_tf.adaptive import bpda
+from peernets_tf.adaptive import bpda, random_graphs
 from peernets_tf.errors import UserError
 from peernets_tf.peers import peer_layers
 
@@ -99,6 +99,8 @@ def test_set_peers_through_monte_carlo(graphs, images):
     with_bank = monte_carlo(model, encode_peers(model, graphs))
     with pytest.raises(ValueError, match="uses its own bank"):
         set_peers(with_bank, graphs)
+    with pytest.raises(ValueError, match="uses its own bank"):
+        set_peers(random_graphs(model, with_bank.bank), graphs)
     set_peers(average, graphs[:1])
     np.testing.assert_allclose(average(images), model(images), atol=1e-6)
     set_peers(average, graphs)

@@ -3,10 +3,45 @@
 import fractions
 import math
 
+import keras
 import numpy as np
 import pytest
 
-from peernets_tf.layers import neighbor_choice
+from peernets_tf.layers import choose_neighbors, neighbor_choice
+
+# Directions at 0, 10, 30 and 70 degrees.
+KEYS = np.array(
+    [[math.cos(a), math.sin(a)] for a in np.radians([0, 10, 30, 70])],
+    "float32",
+)
+
+
+def test_neighbors_by_hand():
+    found = choose_neighbors(KEYS, KEYS, 2, epsilon=1e-6)
+    np.testing.assert_array_equal(found, [[0, 1], [1, 0], [2, 1], [3, 2]])
+    found = choose_neighbors(KEYS, KEYS, 2, epsilon=1e-6, exclude_self=True)
+    np.testing.assert_array_equal(found, [[1, 2], [0, 2], [1, 0], [2, 1]])
+
+
+def test_every_key_but_the_pixel_itself_may_be_dropped():
+    """With a rate of 1/2, each of 3 candidates is first or not as it falls."""
+    found = [
+        choose_neighbors(
+            KEYS,
+            KEYS,
+            1,
+            epsilon=1e-6,
+            exclude_self=True,
+            dropout=0.5,
+            generator=keras.random.SeedGenerator(seed),
+        )
+        for seed in range(200)
+    ]
+    firsts = np.concatenate(found, axis=1)[0]
+    counts = np.bincount(firsts, minlength=4)
+    assert counts[0] == 0
+    # Of 200: 1/2, 1/4, 1/8, and all dropped 1/8, which the nearest stands for.
+    np.testing.assert_allclose(counts[1:], [125, 50, 25], atol=25)
 
 
 def test_first_survivors_by_hand():

@@ -268,10 +268,10 @@ def test_a_model_with_one_logit_more_must_be_explained(
         evaluate(model, of_file, tmp_path, None)
 
 
-def test_an_identity_names_it_only_where_it_is_given(model, dataset):
+def test_an_identity_names_what_a_rejection_counts_as(model, dataset):
     linear = suite_models.make_linear()
     config = EvaluationConfig(attack=AttackConfig(name="fgsm"), output_dir="")
-    assert "rejected_as" not in evaluation.identity(linear, dataset, config)
+    assert evaluation.identity(linear, dataset, config)["rejected_as"] is None
     right = dataclasses.replace(config, rejected_as="right")
     identity = evaluation.identity(model, dataset, right)
     assert identity["rejected_as"] == "right"

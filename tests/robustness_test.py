@@ -262,6 +262,10 @@ def test_a_transfer_model_must_have_logits(linear, images):
     softmax = suite_models.plant("softmax")
     with pytest.raises(AttackError, match="remove its softmax"):
         run(linear, images, transfer_model=softmax)
+    last = keras.layers.Activation("sigmoid")(linear.outputs[0])
+    sigmoid = keras.Model(linear.inputs, last)
+    with pytest.raises(AttackError, match="transfer_model.*its sigmoid"):
+        run(linear, images, transfer_model=sigmoid)
 
 
 @pytest.mark.parametrize(
@@ -404,7 +408,7 @@ def test_refuses_outputs_that_are_no_logits(outputs, message, linear, images):
 
 
 def test_refuses_a_sigmoid_before_any_attack(linear, images):
-    """Of a softmax there are log-probabilities, of a sigmoid no logits."""
+    """The suites attack the logarithm of a softmax; a sigmoid has none."""
     last = keras.layers.Activation("sigmoid")(linear.outputs[0])
     model = keras.Model(linear.inputs, last)
     for suite in ("autoattack", "adaptive", "rand"):

@@ -9,6 +9,7 @@ from peernets_tf.attacks import (
     FGSM,
     PGD,
     DeepFool,
+    FixedPerturbation,
     GradientDescent,
     SmallestEpsilon,
 )
@@ -90,9 +91,10 @@ def test_a_search_refuses_what_it_sets(argument):
         SmallestEpsilon.over(PGD, image_shape=(2, 2, 1), **argument)
 
 
-def test_refuses_to_search_without_epsilons():
+@pytest.mark.parametrize("attack_type", [DeepFool, FixedPerturbation])
+def test_refuses_to_search_without_epsilons(attack_type):
     with pytest.raises(UserError, match="must be one with a search"):
-        SmallestEpsilon.over(DeepFool, image_shape=(4, 4, 3))
+        SmallestEpsilon.over(attack_type, image_shape=(4, 4, 3))
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,8 @@ def test_a_folder_is_for_one_evaluation(linear, stripes, tmp_path):
 
 def test_an_identity_is_json_and_holds_what_figures_depend_on(linear, stripes):
     found = suite_identity(linear, stripes, make_config())
+    assert {"precision", "rejected_as", "transfer_sha256"} <= found.keys()
+    assert found["steps"][0]["epsilon"] is None
     assert json.loads(json.dumps(found)) == found
     assert found["kind"] == "suite"
     other = make_linear(scale=0.2)

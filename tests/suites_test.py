@@ -63,6 +63,8 @@ def test_what_the_checklist_compares_attacks_the_same_images(suite):
         )
         compared = compared or step.in_large_ball
         assert step.only_survivors != compared
+        # By this name the page of verdicts knows it.
+        assert step.in_large_ball == step.name.startswith("large-ball")
 
 
 @pytest.mark.parametrize("suite", SUITES)

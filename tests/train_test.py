@@ -74,6 +74,15 @@ def test_trains_tests_and_saves(npz_path, tmp_path):
     correct = training.count_correct(peers.monte_carlo(model), test, verbose=0)
     assert correct == record.correct
 
+    assert {
+        "backend",
+        "distribution",
+        "noise_share",
+        "noise_std",
+        "num_devices",
+        "precision",
+    } <= records.run_folder.identity_of(str(tmp_path / "a")).keys()
+
     # Another run of the same flags gives the same record.
     train(*quick(npz_path, tmp_path / "b", seed=5))
     again = read_record(tmp_path / "b")

@@ -44,7 +44,7 @@ from peernets_tf.attacks.nes import NES
 from peernets_tf.attacks.noise import RandomNoise
 from peernets_tf.attacks.norms import NORMS
 from peernets_tf.attacks.pgd import PGD
-from peernets_tf.attacks.registry import ATTACKS, NAMES
+from peernets_tf.attacks.registry import ATTACKS
 from peernets_tf.attacks.rejection import REJECTED_AS, Rejecting
 from peernets_tf.attacks.smallest_epsilon import SmallestEpsilon
 from peernets_tf.attacks.spsa import SPSA
@@ -62,7 +62,6 @@ __all__ = [
     "FAB",
     "FGSM",
     "LOSSES",
-    "NAMES",
     "NES",
     "NORMS",
     "PGD",

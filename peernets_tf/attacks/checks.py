@@ -15,8 +15,17 @@ LOSS_GRADIENT = "losses, logits and gradients"
 # Attacks compute in float32 and int32.
 _LARGEST_FLOAT = float(np.finfo(np.float32).max)
 _LARGEST_INT = 2**31 - 1
-# Last activations whose outputs are no logits.
-_SATURATING = ("hard_sigmoid", "hard_tanh", "sigmoid", "softmax", "tanh")
+# Final activations that saturate, so their outputs are not logits.
+_SATURATING = (
+    "hard_sigmoid",
+    "hard_tanh",
+    "sigmoid",
+    "softmax",
+    "softsign",
+    "sparse_sigmoid",
+    "sparsemax",
+    "tanh",
+)
 # The smallest value of the arguments of attacks, by name.
 _SMALLEST = {
     "epsilon": 0,
@@ -252,13 +261,13 @@ def check_logits(logits: Any) -> None:
 def check_ends_in_logits(
     logits_fn: Any, *, allow_softmax: bool = False
 ) -> None:
-    """Raises an `AttackError` if a Keras model ends in what saturates.
+    """Raises an `AttackError` if a Keras model ends in a saturating activation.
 
     Functions and subclassed models are not looked into.
 
     Args:
         logits_fn: function from images to logits, such as a Keras model.
-        allow_softmax: bool, whether only other activations are refused.
+        allow_softmax: bool, whether a softmax is accepted.
     """
     outputs = getattr(logits_fn, "outputs", None)
     if not isinstance(logits_fn, keras.Model) or not outputs:

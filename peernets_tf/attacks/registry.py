@@ -47,4 +47,3 @@ _CLASSES: tuple[type[Attack], ...] = (
     CleverHansMIM,
 )
 ATTACKS: dict[str, type[Attack]] = {cls.name: cls for cls in _CLASSES}
-NAMES = tuple(ATTACKS)

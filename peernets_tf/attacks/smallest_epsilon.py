@@ -37,10 +37,10 @@ class SmallestEpsilon(Attack):
         num_epsilons: int, the number of epsilons in ascending order.
         ratio: float, the ratio of an epsilon to the one before.
         halvings: int, the number of times that the interval is halved.
-        sets: frozenset of str, the options of the attack that a search sets.
+        sets: frozenset of str, the options of the attack that the search sets.
 
     Raises:
-        UserError: if `attack` is no `SearchableAttack`.
+        UserError: if `attack` is not a `SearchableAttack`.
     """
 
     name: ClassVar[str] = "smallest_epsilon"
@@ -57,10 +57,7 @@ class SmallestEpsilon(Attack):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.attack, SearchableAttack):
-            raise UserError(
-                "`attack` must be one with a search: GradientDescent, FGSM, "
-                f"PGD or APGD. Received: attack={self.attack}"
-            )
+            raise _no_search(self.attack)
 
     @classmethod
     def over(
@@ -86,20 +83,20 @@ class SmallestEpsilon(Attack):
             UserError: if the attack has no search, or an option is out of range
                 or set by the search.
         """
-        for option in sorted(cls.sets & options.keys()):
+        if not issubclass(attack_type, SearchableAttack):
+            raise _no_search(attack_type.name)
+        given = sorted(cls.sets & options.keys())
+        if given:
             raise UserError(
-                f"a search sets `{option}` itself: leave it out. Received: "
-                f"{option}={options[option]}"
+                f"a search sets `{given[0]}` itself: leave it out. Received: "
+                f"{given[0]}={options[given[0]]}"
             )
-        own = attack_type.options()
-        if "epsilon" in own:
-            # Each image gets others.
-            options["epsilon"] = 1.0
-        if "stop_when_fooled" in own:
+        # Each image gets others.
+        options["epsilon"] = 1.0
+        if "stop_when_fooled" in attack_type.options():
             # The search only asks whether an image is fooled.
             options["stop_when_fooled"] = True
-        # `__post_init__` refuses an attack without a search.
-        attack: Any = attack_type(**options)
+        attack = attack_type(**options)
         if largest_epsilon is None:
             is_l2 = attack.norm == "l2"
             largest_epsilon = (
@@ -167,3 +164,10 @@ class SmallestEpsilon(Attack):
         predictions = classifier.predict(images, labels, targeted=self.targeted)
         checks.check_predictions(predictions)
         return losses.is_fooled(predictions, labels, self.targeted)
+
+
+def _no_search(attack: Any) -> UserError:
+    return UserError(
+        "`attack` must be one with a search: GradientDescent, FGSM, PGD or "
+        f"APGD. Received: {attack}"
+    )

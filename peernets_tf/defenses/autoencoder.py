@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from peernets_tf.errors import UserError
+from peernets_tf.models.network import DATA_FORMAT
 
 # Filters of each convolution but the last.
 _WIDTH = 32
@@ -49,7 +50,7 @@ def autoencoder(
             filters,
             3,
             padding="same",
-            data_format="channels_last",
+            data_format=DATA_FORMAT,
             activation=activation,
             kernel_initializer=keras.initializers.GlorotUniform(next(seeds)),
         )(x)
@@ -57,10 +58,10 @@ def autoencoder(
     inputs = keras.Input(tuple(input_shape), name="images")
     x = convolve(inputs, _WIDTH, "relu")
     if pooled:
-        x = keras.layers.AveragePooling2D(2, data_format="channels_last")(x)
+        x = keras.layers.AveragePooling2D(2, data_format=DATA_FORMAT)(x)
     x = convolve(x, _WIDTH, "relu")
     if pooled:
-        x = keras.layers.UpSampling2D(2, data_format="channels_last")(x)
+        x = keras.layers.UpSampling2D(2, data_format=DATA_FORMAT)(x)
     outputs = convolve(x, channels, "sigmoid")
     name = "pooled_autoencoder" if pooled else "autoencoder"
     return keras.Model(inputs, outputs, name=name)

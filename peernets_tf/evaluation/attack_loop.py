@@ -72,9 +72,9 @@ def clean_predictions(
         A `CleanBatch` for each batch.
 
     Raises:
-        AttackError: if the model ends in a softmax, its logits or the gradients
-            that the attack follows are not finite, or images lie outside
-            [0, 1].
+        AttackError: if the model's outputs are probabilities, its logits or the
+            gradients that the attack follows are not finite, or images lie
+            outside [0, 1].
     """
     rows: list[CleanBatch] = []
     with target.bar("unperturbed images") as bar:

@@ -183,6 +183,8 @@ def check_fits(
     Raises:
         UserError: if a shape differs, the model has no input shape, or see
             `check_range`.
+        AttackError: if the model does not return logits, or ends in a sigmoid
+            or tanh.
     """
     model = peers.averaged_model(model)
     if getattr(model, "input_shape", None) is None:
@@ -200,6 +202,8 @@ def check_fits(
         )
     check_range(model)
     attacks.checks.check_outputs(model.output_shape)
+    # Suites attack the logarithm of a softmax, other attacks refuse it.
+    attacks.checks.check_ends_in_logits(model, allow_softmax=True)
     num_logits = model.output_shape[-1]
     needed = dataset.num_classes + (rejected_as is not None)
     if num_logits != needed:
@@ -254,7 +258,7 @@ def check_transfer_model(
     Raises:
         UserError: if the configuration names a model and none is given, or the
             other way round, or see `check_fits`.
-        AttackError: if its outputs are probabilities.
+        AttackError: if its outputs are probabilities, or see `check_fits`.
     """
     if (transfer_model is None) != (config.transfer_from is None):
         raise UserError(

@@ -186,7 +186,7 @@ class AttackConfig:
         """Returns the names of what is given but not read."""
         known = set(self.attack_type.options())
         if self.search:
-            # `epsilons` hold the largest of a search.
+            # With a search, `epsilons` holds the largest epsilon.
             known -= attacks.SmallestEpsilon.sets - {"epsilon"}
         has_epsilon = "epsilon" in known
         rules = {

@@ -23,6 +23,7 @@ from peernets_tf.evaluation.threat_model import (
     choose_graphs,
 )
 from peernets_tf.evaluation.worst_case import RobustAccuracy
+from peernets_tf.peers import averaged_model
 from peernets_tf.types import LogitsFunction
 
 
@@ -99,8 +100,9 @@ def robust_accuracy(
             model, a model takes numbers far above 1, or a function or Lambda
             layer runs PeerRegularization layers.
         AttackError: if images lie outside [0, 1], labels are not classes of the
-            model, logits or gradients are not finite, or the outputs of
-            `transfer_model` are probabilities.
+            model, logits or gradients are not finite, a Keras model ends in a
+            sigmoid or tanh, or the outputs of `transfer_model` are
+            probabilities.
     """
     config = SuiteConfig(
         suite=suite,
@@ -129,10 +131,11 @@ def robust_accuracy(
             f"Received: backward={backward}, graphs={graphs}"
         )
     if isinstance(model, keras.Model):
-        check_range(model)
+        _check_model(model)
         chosen = _chosen_graphs(model, config, train_images, train_labels)
     if isinstance(transfer_model, keras.Model):
-        check_range(transfer_model)
+        with naming("transfer_model"):
+            _check_model(transfer_model)
     images = np.asarray(images, np.float32)
     checks.check_images(images)
     test = datasets.Split(
@@ -148,6 +151,13 @@ def robust_accuracy(
             log=log,
             transfer_model=transfer_model,
         )
+
+
+def _check_model(model: keras.Model) -> None:
+    """Refuses a Keras model that no suite can attack."""
+    check_range(model)
+    # The suites attack the logarithm of a softmax.
+    checks.check_ends_in_logits(averaged_model(model), allow_softmax=True)
 
 
 def _chosen_graphs(

@@ -110,8 +110,8 @@ class Views:
     Raises:
         UserError: if a model runs PeerRegularization layers that it does not
             hold, so that attacks could not reach them.
-        AttackError: if logits are not finite, the model ends in a sigmoid or
-            tanh, or the outputs of the other model are probabilities.
+        AttackError: if logits are not finite, or the outputs of the other model
+            are probabilities.
 
     Attributes:
         outputs: the `Outputs` of the model.
@@ -131,8 +131,6 @@ class Views:
         self._graphs = graphs
         self._transfer_model = transfer_model
         self._rejected_as = rejected_as
-        # Of a softmax the suites attack the logarithm.
-        checks.check_ends_in_logits(model, allow_softmax=True)
         if transfer_model is not None:
             other = _with_graphs(transfer_model, None)
             with (

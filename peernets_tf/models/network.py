@@ -7,7 +7,7 @@ import keras
 
 from peernets_tf.layers import PeerRegularization
 
-# Of the images that all networks take, whatever Keras's default is.
+# All networks take images in this format, whatever Keras's default is.
 DATA_FORMAT = "channels_last"
 
 

@@ -13,7 +13,7 @@ from peernets_tf.peers import encoding
 from peernets_tf.peers.bank import PeerBank, check_fits, peer_layers
 from peernets_tf.peers.checks import check_images_fit
 from peernets_tf.peers.images import to_array
-from peernets_tf.peers.monte_carlo import MonteCarlo, averaged_model
+from peernets_tf.peers.monte_carlo import averaged_model
 
 
 def encode_peers(
@@ -112,11 +112,11 @@ def set_peers(model: keras.Model, peers: Any) -> None:
             `monte_carlo(model, bank)`, which has its own.
     """
     _check_is_model(model, peers)
-    if isinstance(model, MonteCarlo) and model.bank is not None:
+    if isinstance(getattr(model, "bank", None), PeerBank):
         raise UserError(
-            "a model of monte_carlo(model, bank) uses its own bank: call "
-            "monte_carlo(model, new_bank), or make monte_carlo(model) without "
-            f"one. Received: model={model.name}"
+            "a model with a bank, such as monte_carlo(model, bank), uses its "
+            "own bank: call monte_carlo(model, new_bank), or make "
+            f"monte_carlo(model) without one. Received: model={model.name}"
         )
     bank = peers if isinstance(peers, PeerBank) else encode_peers(model, peers)
     layers = peer_layers(model)

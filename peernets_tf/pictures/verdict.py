@@ -31,7 +31,7 @@ _KINDS = {
 }
 _TOLERANCE = 1e-6
 _SUITE = "suite "
-# How the names of attacks begin that see 100 images only.
+# The names of attacks on only the first 100 images start so.
 _LARGE_BALL = "large-ball"
 _TESTS = {"mnist": 10_000, "cifar10": 10_000, "cifar100": 10_000}
 

@@ -115,10 +115,10 @@ def _check_same(
         received = ours.get(name, _MISSING)
         if expected != received:
             advice = "Give the same flags to resume it, or another --output_dir"
-            if name.endswith("_sha256"):
-                advice += "; with the same flags, a model or data file changed"
-            elif _MISSING in (expected, received):
+            if found.keys() != wanted.keys():
                 advice += "; it may be of another version of this package"
+            elif name.endswith("_sha256"):
+                advice += "; with the same flags, a model or data file changed"
             raise UserError(
                 f"{folder} holds a run with {name}={expected}. Received: "
                 f"{name}={received}. {advice}"

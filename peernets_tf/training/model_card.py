@@ -18,7 +18,14 @@ class _Row(NamedTuple):
     accuracy: str
 
     def cells(self) -> tuple[str, ...]:
-        return (*self[:4], f"{self.images:,}", self.accuracy)
+        return (
+            self.attack,
+            self.backward,
+            self.graphs,
+            self.strength,
+            f"{self.images:,}",
+            self.accuracy,
+        )
 
 
 def model_card(

@@ -269,7 +269,7 @@ def _identity(
         "initial_model": initial_model and initial_model.weights_sha256,
         "validation_size": config.validation_size,
         "seed": config.seed,
-        # Each draws other random numbers.
+        # Another backend draws other random numbers.
         "backend": keras.backend.backend(),
         "distribution": config.distribution if num_devices > 1 else None,
         "num_devices": num_devices,

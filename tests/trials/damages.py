@@ -265,8 +265,8 @@ def of_log():
     lines = {
         "a line that is a list": "[1]\n",
         "a line without a key": '{"total": 1}\n',
-        "a key that is a list": '{"key": []}\n',
-        "a key that is null": '{"key": null}\n',
+        "a key that is a list": '{"key": [], "run": ""}\n',
+        "a key that is null": '{"key": null, "run": ""}\n',
         "a line of digits": "9" * 5000 + "\n",
         "a line nested deeply": "[" * 100_000 + "\n",
     }
