@@ -19,6 +19,7 @@ The model card of a preset shows the attacks in results/ that had its weights.
 The record of its suite `adaptive`, or else `autoattack`, is copied beside it.
 """
 
+import collections
 import functools
 import os
 import pathlib
@@ -94,7 +95,7 @@ def value(what):
         for table in _tables(source)
         if column in table.columns
         for cells in table.rows
-        if set(row) <= set(cells)
+        if collections.Counter(row) <= collections.Counter(cells)
     }
     if len(cells) != 1:
         raise ValueError(f"expected one cell for {what!r}. Received: {cells}")
