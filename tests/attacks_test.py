@@ -465,7 +465,7 @@ def test_radii_on_the_pixel_scale_are_refused(cls):
         ({"epsilon": None}, "must be a number"),
         ({"steps": None}, "must be an integer"),
         ({"step_size": float("inf")}, "must be finite"),
-        ({"step_size": -0.1}, "at least 0"),
+        ({"step_size": -0.1}, "`step_size` must be above 0"),
         ({"steps": 2**31}, "at most 2147483647"),
         ({"steps": 10**400}, "at most 2147483647"),
         ({"steps": 2.5}, "must be an integer"),

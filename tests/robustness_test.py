@@ -275,7 +275,9 @@ def test_a_transfer_model_must_have_logits(linear, images):
         ({"norm": "l1"}, "`norm` must be one of"),
         ({"epsilon": 8}, "at most 1 in L-infinity"),
         ({"epsilon": -0.1}, "at least 0"),
-        ({"budget": 0}, "`budget` must be finite and above 0"),
+        ({"budget": 0}, "`budget` must be above 0, where 1 is"),
+        ({"budget": -1}, "`budget` must be above 0"),
+        ({"budget": float("nan")}, "`budget` must be finite"),
         ({"budget": float("nan")}, "`budget` must be finite"),
         (
             {"budget": "0.1"},

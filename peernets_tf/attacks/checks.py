@@ -72,8 +72,13 @@ _COUNTS = {
     "guides_per_pixel",
     "steps_per_choice",
 }
-# Those of them that may not be 0.
-_POSITIVE = {"step_size", "learning_rate"}
+# Arguments that must be above 0, and why.
+_POSITIVE = {
+    "budget": "where 1 is the published suite",
+    "delta": "since differences are divided by it",
+    "learning_rate": "or the attack does not move",
+    "step_size": "or the attack does not move",
+}
 
 
 def check_arguments(attack: Any) -> None:
@@ -132,9 +137,9 @@ def check_number(
     largest = _LARGEST_INT if is_count else _LARGEST_FLOAT
     if name in ("fooling_rate", "p_init"):
         largest = 1
-    if name in _POSITIVE and value == 0:
+    if name in _POSITIVE and value <= 0:
         raise UserError(
-            f"`{name}` must be above 0, or the attack does not move. Received: "
+            f"`{name}` must be above 0, {_POSITIVE[name]}. Received: "
             f"{name}={value}"
         )
     # False for NaN.

@@ -18,7 +18,6 @@ from peernets_tf.attacks.gradient_estimates import (
     estimate_gradients,
     log_probability_loss,
 )
-from peernets_tf.errors import UserError
 from peernets_tf.lazy import ops
 from peernets_tf.types import Tensor
 
@@ -55,14 +54,6 @@ class EstimatedAscent(Attack):
     targeted: bool = False
     stop_when_fooled: bool = False
     delta: float = 1 / 255
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.delta == 0:
-            raise UserError(
-                "`delta` must be above 0, since differences are divided by it. "
-                "Received: delta=0"
-            )
 
     @abc.abstractmethod
     def _directions(self, length: int) -> Directions:

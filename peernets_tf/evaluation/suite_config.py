@@ -54,11 +54,6 @@ class SuiteConfig(TargetConfig):
             )
         attacks.checks.check_radius(self.radius, self.norm)
         attacks.checks.check_number("budget", self.budget)
-        if self.budget == 0:
-            raise UserError(
-                "`budget` must be finite and above 0: 1 is the published "
-                f"suite. Received: {self.budget}"
-            )
         if self.transfer_from is not None and self.suite != "adaptive":
             raise UserError(
                 "transfer_from is for single attacks and the suite adaptive: "
