@@ -309,7 +309,7 @@ def test_a_card_tells_images_of_another_model_apart():
     assert [row[2] for row in rows] == ["50 x 10, known", "50 x 10"]
 
 
-def test_a_card_shows_balls_without_a_suite_and_its_own_graphs_only():
+def test_a_card_shows_balls_without_a_suite_and_every_size_of_graphs():
     ball = make_case(norm="linf", epsilon=0.3, rho=None)
     (row,) = rows_of_card([make_attack(cases=(ball,))])
     assert row[3] == "L-inf 0.3"
@@ -317,7 +317,10 @@ def test_a_card_shows_balls_without_a_suite_and_its_own_graphs_only():
         THREAT_MODEL, defended=records.Graphs(num_peers=7, num_graphs=1)
     )
     attacks = [make_attack(threat_model=other), make_attack()]
-    assert len(rows_of_card(attacks)) == 1
+    assert {row[2] for row in rows_of_card(attacks)} == {
+        "50 x 10, known",
+        "7 x 1, known",
+    }
 
 
 def test_the_files_of_another_training_are_not_replaced(tmp_path):

@@ -137,19 +137,14 @@ def _attack_rows(
 ) -> list[_Row]:
     """Returns the rows of the suites, and of each attack on its most images.
 
-    Attacks used as many peers and graphs as the published model stores. Of
-    attacks on equally many images the strongest is shown. Of attacks in a ball,
-    those in the ball of a suite are shown, and all if there is no suite.
+    Of attacks on equally many images the strongest is shown. Of attacks in a
+    ball, those in the ball of a suite are shown, and all if there is no suite.
     """
     attacks = attacks_on(published, found)
     suites = records.of_kind(records.SuiteRecord, attacks)
     balls = {(r.result.norm, r.result.epsilon) for r in suites}
     shown: dict[tuple[str, ...], tuple[int, float, _Row]] = {}
     for record in records.of_kind(records.AttackRecord, attacks):
-        if record.threat_model and published.graphs:
-            own = tables.size_text(published.graphs)
-            if tables.size_text(record.threat_model.defended) != own:
-                continue
         for case in record.cases:
             in_ball = not balls or (case.norm, case.epsilon) in balls
             if case.epsilon is None or case.rho is None and not in_ball:
