@@ -310,6 +310,29 @@ def test_what_saturates_is_refused(activation, as_layer, batch):
             attack(model, *batch)
 
 
+@pytest.mark.parametrize("activation", ["hard_sigmoid", "softmax", "tanh"])
+def test_what_saturates_inside_is_refused(activation, batch):
+    """As the last operation, and as the end of a model in another."""
+    images = keras.Input(SHAPE)
+    logits = layers.Dense(3)(layers.Flatten()(images))
+    operation = keras.Model(images, getattr(ops, activation)(logits))
+    inner = keras.Model(images, layers.Activation(activation)(logits))
+    outer = keras.Input(SHAPE)
+    nested = [
+        keras.Model(outer, model(layers.Rescaling(2.0)(outer)))
+        for model in (inner, operation)
+    ]
+    sequential = keras.Sequential(
+        [keras.Input(SHAPE), layers.Rescaling(2.0), inner]
+    )
+    for model in (operation, *nested, sequential):
+        with pytest.raises(AttackError, match=f"remove its {activation},"):
+            attacks.PGD()(model, *batch)
+    # Inside the model, a saturating operation is no end.
+    fine = keras.Model(images, layers.Dense(3)(operation(images)))
+    assert attacks.PGD(steps=1)(fine, *batch).shape == batch[0].shape
+
+
 def test_seeds_differ(classifier, batch):
     for attack in (
         attacks.PGD(steps=1, keep_best=False),

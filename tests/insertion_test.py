@@ -65,6 +65,23 @@ def test_training_the_copy_leaves_the_original(rng):
     assert np.abs(new.get_weights()[-1]).max() > 0
 
 
+def test_the_copy_is_not_compiled():
+    """A loss that Keras cannot serialize is no hindrance."""
+    model = make_model()
+    model.compile(loss=lambda labels, logits: logits[:, 0])
+    assert not insert_peer_regularization(model, "norm").compiled
+    assert model.compiled
+
+
+@pytest.mark.parametrize("axes", ["channels_first", "channels_last"])
+def test_the_layer_takes_the_axes_of_the_named_one(axes):
+    images = keras.Input((8, 8, 8))
+    conv = keras.layers.Conv2D(4, 3, data_format=axes, name="conv")
+    model = keras.Model(images, conv(images))
+    (layer,) = peer_layers(insert_peer_regularization(model, "conv"))
+    assert layer.data_format == axes
+
+
 def test_the_copy_normalises_its_images(rng):
     images = peers_of(rng, count=8)
     normalization = keras.layers.Normalization(name="images")

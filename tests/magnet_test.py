@@ -9,7 +9,7 @@ import pytest
 
 from peernets_tf import models, peers
 from peernets_tf.defenses import Detector, autoencoder, magnet, with_magnet
-from peernets_tf.errors import UserError
+from peernets_tf.errors import AttackError, UserError
 
 
 @pytest.fixture(scope="module")
@@ -195,6 +195,17 @@ def test_8_bit_pixels_are_refused_before_the_training(classifier, images):
     ):
         with pytest.raises(UserError, match=rf"{name}: .* lie in \[0, 1\]"):
             with_magnet(classifier, *arrays)
+
+
+def test_a_softmax_is_refused_before_the_training(classifier, halve, images):
+    """Behind MagNet no later check would see it."""
+    softmax = keras.Sequential([classifier, keras.layers.Softmax()])
+    for make in (
+        lambda: with_magnet(softmax, images, images),
+        lambda: defend(softmax, halve, images),
+    ):
+        with pytest.raises(AttackError, match="^classifier: .*its softmax"):
+            make()
 
 
 def test_bad_arguments(classifier, halve, images):

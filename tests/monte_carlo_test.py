@@ -55,6 +55,16 @@ def test_several_outputs_are_averaged_apart(graphs, images):
     np.testing.assert_allclose(found["other"], 1 - expected, atol=1e-5)
 
 
+def test_a_list_of_one_output_is_averaged_as_the_output(graphs, images):
+    """As `keras.Model(base.inputs, base.outputs)` has it."""
+    model = make_model()
+    set_peers(model, graphs)
+    listed = keras.Model(model.inputs, model.outputs)
+    np.testing.assert_array_equal(
+        monte_carlo(listed)(images), monte_carlo(model)(images)
+    )
+
+
 def test_monte_carlo_has_the_mean_gradient(graphs, images):
     model = make_model()
     set_peers(model, graphs)

@@ -1,10 +1,12 @@
 """The smallest perturbations and their norms."""
 
+import keras
 import numpy as np
 import pytest
 from small_models import classifiers, make_linear, make_peernet
 
 from peernets_tf import attacks, peers
+from peernets_tf.errors import AttackError
 from peernets_tf.pictures import examples, panels, smallest
 
 
@@ -19,6 +21,12 @@ def test_a_peernet_is_seen_twice(models):
         "peernet, exact",
         "peernet, identity",
     ]
+
+
+def test_a_softmax_is_refused(models):
+    softmax = keras.Sequential([models[0], keras.layers.Softmax()])
+    with pytest.raises(AttackError, match="its softmax"):
+        smallest.views([softmax])
 
 
 def test_norms_and_classes_are_those_of_the_images(models, stripes):

@@ -49,8 +49,9 @@ def straight_through(model: keras.Model) -> keras.Model:
         model: a `keras.Model` with one input that `hides_gradient`. The
             returned model shares its layers.
     """
-    model = keras_internals.functional_graph(model)
-    inputs = keras.Input(batch_shape=model.input.shape, dtype=model.input.dtype)
+    model = keras_internals.uncompiled(keras_internals.functional_graph(model))
+    (images,) = model.inputs
+    inputs = keras.Input(batch_shape=images.shape, dtype=images.dtype)
     # MagNet calls its classifier several times.
     inner = functools.cache(straight_through)
 
@@ -69,7 +70,8 @@ def straight_through(model: keras.Model) -> keras.Model:
 
     return keras.models.clone_model(
         model,
-        input_tensors=inputs,
+        # A model may have been built with a list of one input.
+        input_tensors=keras.tree.pack_sequence_as(model.input, [inputs]),
         clone_function=lambda layer: layer,
         call_function=call,
     )

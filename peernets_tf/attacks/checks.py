@@ -268,23 +268,24 @@ def check_ends_in_logits(
 ) -> None:
     """Raises an `AttackError` if a Keras model ends in a saturating activation.
 
-    Functions and subclassed models are not looked into.
+    Functions and subclassed models are not looked into, nested models are.
 
     Args:
         logits_fn: function from images to logits, such as a Keras model.
         allow_softmax: bool, whether a softmax is accepted.
     """
-    outputs = getattr(logits_fn, "outputs", None)
-    if not isinstance(logits_fn, keras.Model) or not outputs:
-        return
-    last = logits_fn.layers[-1]
-    # The last layer need not be the last operation.
-    if getattr(last, "output", None) is not outputs[0]:
-        return
+    last = logits_fn
+    while isinstance(last, keras.Model):
+        if len(getattr(last, "outputs", None) or ()) != 1:
+            return
+        # A functional model lists its operations too, the last one last.
+        last = getattr(last, "operations", last.layers)[-1]
     activation = getattr(last, "activation", None)
     name = getattr(activation, "__name__", "")
-    if isinstance(last, keras.layers.Softmax):
-        name = "softmax"
+    if activation is None:
+        # A layer or operation such as `Softmax`, or `keras.ops.hard_sigmoid`.
+        kind = type(last).__name__.lower()
+        name = next((n for n in _SATURATING if n.replace("_", "") == kind), "")
     if name in _SATURATING and not (allow_softmax and name == "softmax"):
         raise _no_logits(
             f"a model that ends in the {name} of {last.name}", name

@@ -116,9 +116,12 @@ def with_magnet(
     Raises:
         UserError: see `magnet` and `autoencoder`, or if images do not lie in
             [0, 1].
+        AttackError: see `magnet`.
     """
     _check_rate(false_positive_rate)
     _check_validation(validation_images)
+    with naming("classifier"):
+        checks.check_ends_in_logits(classifier)
     with naming("train_images"):
         checks.check_images(train_images)
     with naming("validation_images"):
@@ -194,9 +197,12 @@ def magnet(
         UserError: if there is no detector or no validation image, the rate is
             out of range, or the classifier is a PeerNet that would be called
             more than once.
+        AttackError: if the classifier ends in a softmax, sigmoid or tanh.
     """
     if not detectors:
         raise UserError("`detectors` must hold a Detector. Received: none")
+    with naming("classifier"):
+        checks.check_ends_in_logits(classifier)
     _check_rate(false_positive_rate)
     _check_validation(validation_images)
     if peer_layers(classifier) and any(d.temperature for d in detectors):

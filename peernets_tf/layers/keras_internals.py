@@ -12,7 +12,11 @@ from typing import Any, NamedTuple
 
 import keras
 from keras.src.backend.common.symbolic_scope import in_symbolic_scope
-from keras.src.models.functional import Functional, operation_fn
+from keras.src.models.functional import (
+    Functional,
+    functional_like_constructor,
+    operation_fn,
+)
 
 from peernets_tf.layers.compiled import value_of
 from peernets_tf.types import Shape, Tensor
@@ -283,8 +287,23 @@ def inference_after(
     )
 
     def run(values: Sequence[Tensor]) -> Any:
-        return part._run_through_graph(
+        outputs = part._run_through_graph(
             values, operation_fn=lambda op: operation_fn(op, training=False)
         )
+        # As a model does that was built with a list of one output.
+        if isinstance(outputs, list | tuple) and len(outputs) == 1:
+            return outputs[0]
+        return outputs
 
     return run
+
+
+def uncompiled(model: keras.Model) -> keras.Model:
+    """Returns a functional model of the same layers that is not compiled.
+
+    `keras.models.clone_model` compiles the copy of a compiled model, and fails
+    if Keras cannot serialize its losses.
+    """
+    kind = type(model)
+    make = kind if functional_like_constructor(kind) else keras.Model
+    return make(model.input, model.output, name=model.name)

@@ -63,6 +63,8 @@ def insert_peer_regularization(
         if own.get("seed") is not None:
             # No two layers draw the same numbers.
             own["seed"] += names.index(layer.name)
+        # Layers that read no order of axes get Keras's default.
+        own.setdefault("data_format", getattr(layer, "data_format", None))
         new = PeerRegularization(name=f"{layer.name}_peers", **own)
         return new(outputs)
 
@@ -80,7 +82,7 @@ def insert_peer_regularization(
 def _with_known_layers(model: Any) -> keras.Model:
     """Returns a functional model of the same layers."""
     if isinstance(model, keras.Sequential) and model.built:
-        return keras.Model(model.inputs, model.outputs, name=model.name)
+        return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
     # Keras has no public name for the class of functional models.
     is_graph = isinstance(model, keras.Model) and hasattr(model, "operations")
     if not is_graph or isinstance(model, keras.Sequential):
@@ -92,7 +94,7 @@ def _with_known_layers(model: Any) -> keras.Model:
             "whose layers are known; put PeerRegularization into the code of a "
             f"subclassed one. Received: {received}"
         )
-    return model
+    return keras_internals.uncompiled(model)
 
 
 def _check_names(model: keras.Model, names: list[str]) -> None:

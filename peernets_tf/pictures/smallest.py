@@ -70,9 +70,14 @@ def views(models: Sequence[keras.Model]) -> list[View]:
     Returns:
         For each model a `View` with the exact backward pass and, for a PeerNet,
         another with the identity.
+
+    Raises:
+        AttackError: if a model ends in a softmax, sigmoid or tanh.
     """
     found = []
     for model in models:
+        # Attacks cannot look into the models that average or replace gradients.
+        attacks.checks.check_ends_in_logits(model)
         is_peernet = bool(peers.peer_layers(model))
         averaged = peers.monte_carlo(model)
         for backward in ("exact", "identity") if is_peernet else ("exact",):
