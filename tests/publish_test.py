@@ -9,6 +9,8 @@ from sample_records import (
     THREAT_MODEL,
     make_attack,
     make_case,
+    make_comparison,
+    make_comparison_row,
     make_provenance,
     make_suite,
     make_suite_case,
@@ -321,6 +323,18 @@ def test_a_card_shows_balls_without_a_suite_and_every_size_of_graphs():
         "50 x 10, known",
         "7 x 1, known",
     }
+
+
+def test_a_card_shows_its_rows_of_table_6():
+    comparison = make_comparison(
+        rows=(make_comparison_row(), make_comparison_row(weights_sha256="1"))
+    )
+    rows = rows_of_card([comparison])
+    assert [row[:3] for row in rows] == [
+        ["pgd of the challenge", backward, "50 x 10, known"]
+        for backward in ("exact", "identity")
+    ]
+    assert {row[3] for row in rows} == {"L-inf 8/255"}
 
 
 def test_the_files_of_another_training_are_not_replaced(tmp_path):

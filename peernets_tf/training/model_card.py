@@ -43,7 +43,7 @@ def model_card(
         run: the `records.TrainingRecord` of the training.
         published: the `records.TrainingRecord` of the published model.
         attacks: sequence of records; the card shows those of attacks on the
-            published weights, see `attacks_on`.
+            published weights, see `attacks_on`, and what Table 6 has of them.
         is_preset: bool, whether `load_pretrained` finds the model by its name.
     """
     load = f'models.load("{name}.keras")'
@@ -143,17 +143,27 @@ def _attack_rows(
     attacks = attacks_on(published, found)
     suites = records.of_kind(records.SuiteRecord, attacks)
     balls = {(r.result.norm, r.result.epsilon) for r in suites}
+    cases = [
+        (case, _attack_row(record, case))
+        for record in records.of_kind(records.AttackRecord, attacks)
+        for case in record.cases
+    ]
+    cases += [
+        (attacked.case, _challenge_row(compared, attacked))
+        for comparison in records.of_kind(records.ComparisonRecord, found)
+        for compared in comparison.rows
+        for attacked in compared.cases
+        if compared.weights_sha256 == published.weights_sha256
+    ]
     shown: dict[tuple[str, ...], tuple[int, float, _Row]] = {}
-    for record in records.of_kind(records.AttackRecord, attacks):
-        for case in record.cases:
-            in_ball = not balls or (case.norm, case.epsilon) in balls
-            if case.epsilon is None or case.rho is None and not in_ball:
-                continue
-            row = _attack_row(record, case)
-            key = (row.attack, row.backward, row.graphs, row.strength)
-            fooled = 1 - case.adversarial_correct / case.total
-            if (case.total, fooled) > shown.get(key, (0, 0.0))[:2]:
-                shown[key] = (case.total, fooled, row)
+    for case, row in cases:
+        in_ball = not balls or (case.norm, case.epsilon) in balls
+        if case.epsilon is None or case.rho is None and not in_ball:
+            continue
+        key = (row.attack, row.backward, row.graphs, row.strength)
+        fooled = 1 - case.adversarial_correct / case.total
+        if (case.total, fooled) > shown.get(key, (0, 0.0))[:2]:
+            shown[key] = (case.total, fooled, row)
     return [
         *map(_suite_row, suites),
         *(shown[key][2] for key in sorted(shown)),
@@ -213,6 +223,22 @@ def _attack_row(record: records.AttackRecord, case: records.AttackCase) -> _Row:
         strength=attack_tables.strength_text(case),
         images=case.total,
         accuracy=tables.rate_text(case.adversarial_correct, case.total),
+    )
+
+
+def _challenge_row(
+    compared: records.ComparisonRow, attacked: records.ComparisonCase
+) -> _Row:
+    """Returns the row of a network of Table 6 under the challenge's attack."""
+    return _Row(
+        attack="pgd of the challenge",
+        backward=attacked.backward if compared.threat_model else "-",
+        graphs=tables.graphs_cell(compared.threat_model),
+        strength=attack_tables.strength_text(attacked.case),
+        images=attacked.case.total,
+        accuracy=tables.rate_text(
+            attacked.case.adversarial_correct, attacked.case.total
+        ),
     )
 
 
