@@ -328,9 +328,20 @@ def test_what_saturates_inside_is_refused(activation, batch):
     for model in (operation, *nested, sequential):
         with pytest.raises(AttackError, match=f"remove its {activation},"):
             attacks.PGD()(model, *batch)
-    # Inside the model, a saturating operation is no end.
-    fine = keras.Model(images, layers.Dense(3)(operation(images)))
-    assert attacks.PGD(steps=1)(fine, *batch).shape == batch[0].shape
+    shared = layers.Activation(activation)
+    twice = keras.Model(images, shared(layers.Dense(3)(shared(logits))))
+    with pytest.raises(AttackError, match=f"remove its {activation},"):
+        attacks.PGD()(twice, *batch)
+
+
+def test_what_saturates_before_the_end_is_accepted(batch):
+    images = keras.Input(SHAPE)
+    dense = layers.Dense(3)
+    hidden = ops.tanh(layers.Dense(3)(layers.Flatten()(images)))
+    # Keras lists a layer that it calls twice at the first of its places.
+    for logits in (dense(hidden), dense(ops.tanh(dense(hidden)))):
+        model = keras.Model(images, logits)
+        assert attacks.PGD(steps=1)(model, *batch).shape == batch[0].shape
 
 
 def test_seeds_differ(classifier, batch):

@@ -10,6 +10,7 @@ from peernets_tf import (
     load_pretrained,
     set_peers,
 )
+from peernets_tf.errors import UserError
 from peernets_tf.peers import peer_layers
 
 
@@ -73,13 +74,21 @@ def test_the_copy_is_not_compiled():
     assert model.compiled
 
 
-@pytest.mark.parametrize("axes", ["channels_first", "channels_last"])
-def test_the_layer_takes_the_axes_of_the_named_one(axes):
+@pytest.mark.parametrize("after", ["conv", "relu"])
+def test_the_layer_takes_the_axes_of_the_others(after):
+    """A ReLU itself reads no order of axes."""
     images = keras.Input((8, 8, 8))
-    conv = keras.layers.Conv2D(4, 3, data_format=axes, name="conv")
-    model = keras.Model(images, conv(images))
-    (layer,) = peer_layers(insert_peer_regularization(model, "conv"))
-    assert layer.data_format == axes
+    x = keras.layers.Conv2D(4, 3, data_format="channels_first", name="conv")(
+        images
+    )
+    x = keras.layers.ReLU(name="relu")(x)
+    model = keras.Model(images, x)
+    (layer,) = peer_layers(insert_peer_regularization(model, after))
+    assert layer.data_format == "channels_first"
+    other = keras.layers.Conv2D(4, 3, data_format="channels_last")
+    mixed = keras.Model(images, other(x))
+    with pytest.raises(UserError, match="give data_format="):
+        insert_peer_regularization(mixed, "relu")
 
 
 def test_the_copy_normalises_its_images(rng):

@@ -326,9 +326,8 @@ def test_a_card_shows_balls_without_a_suite_and_every_size_of_graphs():
 
 
 def test_a_card_shows_its_rows_of_table_6():
-    comparison = make_comparison(
-        rows=(make_comparison_row(), make_comparison_row(weights_sha256="1"))
-    )
+    other = make_comparison_row(weights_sha256="1", threat_model=None)
+    comparison = make_comparison(rows=(make_comparison_row(), other))
     rows = rows_of_card([comparison])
     assert [row[:3] for row in rows] == [
         ["pgd of the challenge", backward, "50 x 10, known"]

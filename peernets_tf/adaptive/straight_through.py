@@ -51,7 +51,9 @@ def straight_through(model: keras.Model) -> keras.Model:
     """
     model = keras_internals.uncompiled(keras_internals.functional_graph(model))
     (images,) = model.inputs
-    inputs = keras.Input(batch_shape=images.shape, dtype=images.dtype)
+    inputs = keras.Input(
+        batch_shape=images.shape, dtype=images.dtype, name=images.name
+    )
     # MagNet calls its classifier several times.
     inner = functools.cache(straight_through)
 

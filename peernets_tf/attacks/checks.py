@@ -268,18 +268,13 @@ def check_ends_in_logits(
 ) -> None:
     """Raises an `AttackError` if a Keras model ends in a saturating activation.
 
-    Functions and subclassed models are not looked into, nested models are.
+    Functional and Sequential models are looked into, also nested ones.
 
     Args:
         logits_fn: function from images to logits, such as a Keras model.
         allow_softmax: bool, whether a softmax is accepted.
     """
-    last = logits_fn
-    while isinstance(last, keras.Model):
-        if len(getattr(last, "outputs", None) or ()) != 1:
-            return
-        # A functional model lists its operations too, the last one last.
-        last = getattr(last, "operations", last.layers)[-1]
+    last = _last_operation(logits_fn)
     activation = getattr(last, "activation", None)
     name = getattr(activation, "__name__", "")
     if activation is None:
@@ -290,6 +285,24 @@ def check_ends_in_logits(
         raise _no_logits(
             f"a model that ends in the {name} of {last.name}", name
         )
+
+
+def _last_operation(model: Any) -> Any:
+    """Returns the operation that computes the output of a Keras model.
+
+    Of a functional or Sequential model that is the last operation, if it has
+    one output. Everything else is returned as it is.
+    """
+    while hasattr(model, "operations") or isinstance(model, keras.Sequential):
+        if len(model.outputs) != 1:
+            return model
+        if isinstance(model, keras.Sequential):
+            model = model.layers[-1]
+        else:
+            # Keras calls an output by the name of its operation.
+            (name,) = model.output_names
+            model = next(x for x in model.operations if x.name == name)
+    return model
 
 
 def _no_logits(received: str, activation: str = "softmax") -> AttackError:

@@ -16,6 +16,7 @@ from keras.src.models.functional import (
     Functional,
     functional_like_constructor,
     operation_fn,
+    unpack_singleton,
 )
 
 from peernets_tf.layers.compiled import value_of
@@ -290,10 +291,8 @@ def inference_after(
         outputs = part._run_through_graph(
             values, operation_fn=lambda op: operation_fn(op, training=False)
         )
-        # As a model does that was built with a list of one output.
-        if isinstance(outputs, list | tuple) and len(outputs) == 1:
-            return outputs[0]
-        return outputs
+        # A model that was built with a list of one output does so, too.
+        return unpack_singleton(outputs)
 
     return run
 

@@ -31,9 +31,11 @@ def insert_peer_regularization(
     Args:
         model: a functional or built Sequential `keras.Model`.
         after: str or sequence of str, the names of layers of the model whose
-            output has shape `(B, H, W, C)`.
+            output has shape `(B, H, W, C)`, or `(B, C, H, W)` with
+            channels first.
         **arguments: the arguments of `PeerRegularization`. `seed` is that of
-            the first layer in `after`; each further one adds 1.
+            the first layer in `after`; each further one adds 1. By default,
+            `data_format` is that of the model's layers.
 
     Returns:
         A functional `keras.Model`.
@@ -63,8 +65,7 @@ def insert_peer_regularization(
         if own.get("seed") is not None:
             # No two layers draw the same numbers.
             own["seed"] += names.index(layer.name)
-        # Layers that read no order of axes get Keras's default.
-        own.setdefault("data_format", getattr(layer, "data_format", None))
+        own.setdefault("data_format", _data_format(layer, source))
         new = PeerRegularization(name=f"{layer.name}_peers", **own)
         return new(outputs)
 
@@ -82,7 +83,9 @@ def insert_peer_regularization(
 def _with_known_layers(model: Any) -> keras.Model:
     """Returns a functional model of the same layers."""
     if isinstance(model, keras.Sequential) and model.built:
-        return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+        graph = keras_internals.functional_graph(model)
+        if graph is not None:
+            return keras.Model(graph.input, graph.output, name=model.name)
     # Keras has no public name for the class of functional models.
     is_graph = isinstance(model, keras.Model) and hasattr(model, "operations")
     if not is_graph or isinstance(model, keras.Sequential):
@@ -95,6 +98,25 @@ def _with_known_layers(model: Any) -> keras.Model:
             f"subclassed one. Received: {received}"
         )
     return keras_internals.uncompiled(model)
+
+
+def _data_format(layer: keras.layers.Layer, model: keras.Model) -> str | None:
+    """Returns the order of the axes of a layer's output, None for the default.
+
+    Layers such as ReLU have none of their own: their model's others tell.
+    """
+    own = getattr(layer, "data_format", None)
+    if own is not None:
+        return own
+    orders = {getattr(other, "data_format", None) for other in model.layers}
+    orders.discard(None)
+    if len(orders) > 1:
+        raise UserError(
+            f"the layers of '{model.name}' differ in data_format, and "
+            f"'{layer.name}' has none: give data_format="
+            "'channels_first' or 'channels_last'"
+        )
+    return orders.pop() if orders else None
 
 
 def _check_names(model: keras.Model, names: list[str]) -> None:

@@ -76,7 +76,7 @@ def views(models: Sequence[keras.Model]) -> list[View]:
     """
     found = []
     for model in models:
-        # Attacks cannot look into the models that average or replace gradients.
+        # The attacks' own checks do not see through `monte_carlo` and `bpda`.
         attacks.checks.check_ends_in_logits(model)
         is_peernet = bool(peers.peer_layers(model))
         averaged = peers.monte_carlo(model)

@@ -4,7 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from peernets_tf import records
-from peernets_tf.records import attack_tables, tables
+from peernets_tf.records import attack_tables, paper, tables
+
+# The attack of Table 6.
+_CHALLENGE = "pgd of the challenge"
 
 
 class _Row(NamedTuple):
@@ -67,7 +70,7 @@ def model_card(
     if rows:
         under_attack = tables.markdown_table(
             _Row._fields, [row.cells() for row in rows]
-        )
+        ) + _legend(rows)
     parameters = ""
     if published.num_parameters is not None:
         parameters = f"- Parameters: {published.num_parameters:,}.\n"
@@ -120,8 +123,8 @@ def attacks_on(
         found: sequence of records of any kind.
 
     Returns:
-        Those of attacks and suites whose model had the published weights and
-        peers, without those that changed what its layers compute.
+        Those of attacks and suites whose model had the published weights,
+        without those that changed what its layers compute.
     """
     return [
         record
@@ -154,6 +157,7 @@ def _attack_rows(
         for compared in comparison.rows
         for attacked in compared.cases
         if compared.weights_sha256 == published.weights_sha256
+        and attacked.case.attack == paper.CHALLENGE_ATTACK
     ]
     shown: dict[tuple[str, ...], tuple[int, float, _Row]] = {}
     for case, row in cases:
@@ -168,6 +172,24 @@ def _attack_rows(
         *map(_suite_row, suites),
         *(shown[key][2] for key in sorted(shown)),
     ]
+
+
+def _legend(rows: Sequence[_Row]) -> str:
+    """Returns the lines that explain words of the table."""
+    lines = []
+    if any(" x " in row.graphs for row in rows):
+        lines.append(
+            "- `graphs` is N x M: M graphs of N peers. This file holds one "
+            "graph;\n  the other graphs were drawn for the attack."
+        )
+    if any("EOT" in row.backward for row in rows):
+        lines.append("- `EOT n`: each step averages over n graphs.")
+    if any(row.attack == _CHALLENGE for row in rows):
+        lines.append(
+            f"- `{_CHALLENGE}` is PGD of 10 steps of 2/255, as in Table 6 of "
+            "the paper."
+        )
+    return "".join(f"\n{line}" for line in ["", *lines]) if lines else ""
 
 
 def _limits(run: records.TrainingRecord, rows: Sequence[_Row]) -> str:
@@ -231,7 +253,7 @@ def _challenge_row(
 ) -> _Row:
     """Returns the row of a network of Table 6 under the challenge's attack."""
     return _Row(
-        attack="pgd of the challenge",
+        attack=_CHALLENGE,
         backward=attacked.backward if compared.threat_model else "-",
         graphs=tables.graphs_cell(compared.threat_model),
         strength=attack_tables.strength_text(attacked.case),
