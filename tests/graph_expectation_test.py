@@ -8,6 +8,7 @@ from keras import layers, ops
 from peernets_tf import PeerRegularization, encode_peers, monte_carlo
 from peernets_tf.adaptive import bpda, random_graphs
 from peernets_tf.attacks import (
+    APGD,
     FGSM,
     PGD,
     Classifier,
@@ -164,6 +165,33 @@ def test_a_universal_perturbation_goes_on_with_the_same_draws(problem):
     known = Classifier(bpda(monte_carlo(model, bank), "identity"))
     fixed = attack.fit(known, images, seed=2)
     assert np.any(fixed.perturbation != whole[-1].perturbation)
+
+
+@pytest.mark.parametrize("num_draws", [1, 2])
+def test_an_attack_on_a_large_bank_can_be_repeated(num_draws, rng):
+    """From about 80 MB on TensorFlow's memory optimizer rewrites sums.
+
+    If it rewrites one of two convolutions' gradients and of a loop's state, the
+    second call of the compiled function fails.
+    """
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Conv2D(64, 3, padding="same")(inputs)
+    x = PeerRegularization(num_neighbors=2)(x)
+    x = layers.Add()(
+        [
+            layers.Conv2D(4, 3, padding="same", activation="relu")(x),
+            layers.Conv2D(4, 1)(x),
+        ]
+    )
+    x = layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(inputs, layers.Dense(3)(x))
+    peers = rng.random((100, 50, 8, 8, 3)).astype("float32")
+    view = bpda(random_graphs(model, encode_peers(model, peers), num_draws))
+    attack = APGD(steps=30, expectation=2)
+    images, labels = peers[0, :2], np.array([0, 1])
+    classifier = Classifier(view)
+    first, second = (attack(classifier, images, labels) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
 
 
 def test_all_graphs_are_the_mean_over_the_bank(problem):

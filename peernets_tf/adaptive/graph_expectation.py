@@ -103,12 +103,15 @@ class _RandomGraphs(keras.Model):
                     logits = logits_with(graph, features)
                     return ops.sum(upstream * logits, axis=1), None
 
-                def add(i: Tensor, sums: list[Tensor]) -> list[Tensor]:
+                # Sums of quotients: of a sum with what the last iteration has
+                # computed, TensorFlow's memory optimizer makes a variable that
+                # stays behind, and the next call would fail.
+                def add(i: Tensor, means: list[Tensor]) -> list[Tensor]:
                     value = functools.partial(value_with, graphs[i])
                     found = autodiff.value_and_gradient(value, constants)[2]
                     return [
-                        total + ops.cast(x, total.dtype)
-                        for total, x in zip(sums, found, strict=True)
+                        mean + ops.cast(x, mean.dtype) / self.num_draws
+                        for mean, x in zip(means, found, strict=True)
                     ]
 
                 zeros = [
@@ -117,10 +120,14 @@ class _RandomGraphs(keras.Model):
                     )
                     for x in constants
                 ]
-                sums = ops.fori_loop(0, self.num_draws, add, zeros)
+                if self.num_draws == 1:
+                    # TensorFlow would leave out the division by 1.
+                    found = add(0, zeros)
+                else:
+                    found = ops.fori_loop(0, self.num_draws, add, zeros)
                 means = tuple(
-                    ops.cast(total / self.num_draws, x.dtype)
-                    for total, x in zip(sums, constants, strict=True)
+                    ops.cast(mean, x.dtype)
+                    for mean, x in zip(found, constants, strict=True)
                 )
                 # TensorFlow asks for the weights' gradients, too.
                 return (means, [None] * len(variables)) if variables else means

@@ -178,12 +178,20 @@ class AutoAscent:
         if self.expectation == 1:
             return asked
 
-        def add(_: Tensor, sums: Any) -> Any:
+        # Sums of quotients: of a sum with what the last iteration has computed,
+        # TensorFlow's memory optimizer makes a variable that stays behind, and
+        # the next call would fail.
+        def add(_: Tensor, means: Any) -> Any:
             again = autodiff.value_and_gradient(function, iterates)
-            return tuple(map(ops.add, sums, again))
+            return tuple(
+                mean + x / self.expectation
+                for mean, x in zip(means, again, strict=True)
+            )
 
-        sums = draws.fori_loop(1, self.expectation, add, asked)
-        value, logits, gradient = (total / self.expectation for total in sums)
+        first = tuple(x / self.expectation for x in asked)
+        value, logits, gradient = draws.fori_loop(
+            1, self.expectation, add, first
+        )
         return value, logits, gradient
 
     def _moved(
