@@ -31,6 +31,7 @@ NAMES = [
     "cifar10_pr_resnet32",
     "cifar10_pr_resnet32_adversarial",
     "cifar10_pr_resnet32_long",
+    "cifar10_pr_resnet32_random_start",
     "cifar10_resnet32",
     "cifar10_resnet32_adversarial",
     "cifar10_resnet32_adversarial_long",
