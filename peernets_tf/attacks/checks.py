@@ -294,7 +294,8 @@ def _last_operation(model: Any) -> Any:
     one output. Everything else is returned as it is.
     """
     while hasattr(model, "operations") or isinstance(model, keras.Sequential):
-        if len(model.outputs) != 1:
+        # A Sequential model that is not built has no outputs yet.
+        if len(getattr(model, "outputs", ())) != 1:
             return model
         if isinstance(model, keras.Sequential):
             model = model.layers[-1]
