@@ -103,9 +103,7 @@ class _RandomGraphs(keras.Model):
                     logits = logits_with(graph, features)
                     return ops.sum(upstream * logits, axis=1), None
 
-                # Sums of quotients: of a sum with what the last iteration has
-                # computed, TensorFlow's memory optimizer makes a variable that
-                # stays behind, and the next call would fail.
+                # Quotients are added for the reason given in `draws.mean`.
                 def add(i: Tensor, means: list[Tensor]) -> list[Tensor]:
                     value = functools.partial(value_with, graphs[i])
                     found = autodiff.value_and_gradient(value, constants)[2]

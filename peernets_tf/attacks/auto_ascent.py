@@ -174,25 +174,10 @@ class AutoAscent:
         self, function: Any, iterates: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Returns losses, logits and gradients, averaged over the passes."""
-        asked = autodiff.value_and_gradient(function, iterates)
-        if self.expectation == 1:
-            return asked
-
-        # Sums of quotients: of a sum with what the last iteration has computed,
-        # TensorFlow's memory optimizer makes a variable that stays behind, and
-        # the next call would fail.
-        def add(_: Tensor, means: Any) -> Any:
-            again = autodiff.value_and_gradient(function, iterates)
-            return tuple(
-                mean + x / self.expectation
-                for mean, x in zip(means, again, strict=True)
-            )
-
-        first = tuple(x / self.expectation for x in asked)
-        value, logits, gradient = draws.fori_loop(
-            1, self.expectation, add, first
+        return draws.mean(
+            lambda: autodiff.value_and_gradient(function, iterates),
+            self.expectation,
         )
-        return value, logits, gradient
 
     def _moved(
         self,

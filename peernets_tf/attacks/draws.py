@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from peernets_tf.lazy import ops
+from peernets_tf.lazy import keras, ops
 from peernets_tf.types import Tensor
 
 # 2**32 over the golden ratio: its multiples are spread evenly.
@@ -126,6 +126,29 @@ def fori_loop(
             return body(index, state)
 
     return ops.fori_loop(lower, upper, body_with_key, state)
+
+
+def mean(function: Callable[[], Any], count: int) -> Any:
+    """Returns the mean of what several calls return, each with another key.
+
+    Args:
+        function: function without arguments to a structure of float tensors.
+        count: int, the number of calls, at least 1.
+    """
+    first = function()
+    if count == 1:
+        return first
+
+    def divided(structure: Any) -> Any:
+        return keras.tree.map_structure(lambda x: x / count, structure)
+
+    # Quotients are added, not tensors: TensorFlow's memory optimizer turns a
+    # sum with what the last iteration has computed into a variable that stays
+    # behind, and the next call would fail.
+    def add(_: Tensor, means: Any) -> Any:
+        return keras.tree.map_structure(ops.add, means, divided(function()))
+
+    return fori_loop(1, count, add, divided(first))
 
 
 def _mixed(bits: Tensor) -> Tensor:

@@ -360,9 +360,4 @@ def _log_probabilities(function: LogitsFunction, images: Tensor) -> Tensor:
 
 def _mean_logits(logits_fn: LogitsFunction, images: Tensor) -> Tensor:
     """Returns the mean of the logits of several calls."""
-
-    # A sum of quotients, as in `attacks.auto_ascent`.
-    def add(_: Tensor, mean: Tensor) -> Tensor:
-        return mean + logits_fn(images) / _DRAWS
-
-    return draws.fori_loop(1, _DRAWS, add, logits_fn(images) / _DRAWS)
+    return draws.mean(lambda: logits_fn(images), _DRAWS)
